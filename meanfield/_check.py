@@ -1,0 +1,138 @@
+"""One sentence for every wrong argument: its name, what it must be, what it is.
+
+All checks look at what a user typed: Python and numpy numbers, strings, sequences and concrete arrays. They let tracers and
+the place holders pass that jax puts into a pytree when it rebuilds one, so that a `__post_init__` may call them.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+
+class ArgumentError(ValueError):
+    """An argument is not what it must be; the message names it."""
+
+
+def require(ok: bool, name: str, must: str, value: Any) -> None:
+    """Raise "Argument `name` must MUST, but is VALUE." unless `ok`."""
+    if not ok:
+        raise ArgumentError(f"Argument `{name}` must {must}, but is {describe(value)}.")
+
+
+def describe(value: Any) -> str:
+    """Short text of a value: small things whole, arrays by their shape."""
+    if isinstance(value, np.ndarray | jax.Array) and value.size > 8:
+        return f"an array of shape {value.shape}"
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return repr(np.asarray(value).tolist())
+    text = value if isinstance(value, _Words) else repr(value)
+    return text if len(text) < 200 else text[:197] + "..."
+
+
+class _Words(str):
+    """Text that goes into a message as it stands, without quotes."""
+
+
+def words(text: str) -> _Words:
+    """Mark `text` as a description, not a value, for `require`."""
+    return _Words(text)
+
+
+def is_typed(value: Any) -> bool:
+    """Whether `value` is something a user wrote, not a tracer or one of jax's place holders."""
+    if isinstance(value, jax.core.Tracer):
+        return False
+    return isinstance(value, bool | int | float | complex | str | list | tuple | np.ndarray | np.generic | jax.Array) or value is None
+
+
+def numbers(name: str, value: Any, must: str, inside) -> None:
+    """Check that `value` is a finite real number, or an array of them, for which `inside(array)` holds everywhere."""
+    if not is_typed(value):
+        return
+    try:
+        array = np.asarray(value)
+        ok = array.dtype.kind in "iuf" and array.size > 0 and bool(np.all(np.isfinite(array)) and np.all(inside(array)))
+    except (TypeError, ValueError):
+        ok = False
+    require(ok, name, must, value)
+
+
+def as_array_field(owner: Any, name: str) -> None:
+    """Replace a list or tuple in a field of a frozen dataclass by the array of its numbers: one pytree leaf, not many."""
+    value = getattr(owner, name)
+    if isinstance(value, list | tuple):
+        try:
+            array = np.asarray(value, float)
+        except (TypeError, ValueError):
+            array = np.empty(0)
+        require(array.size > 0 and array.ndim == 1, name, "be a number or a sequence of numbers", value)
+        object.__setattr__(owner, name, array)
+
+
+def positive(name: str, value: Any) -> None:
+    """Check for a number > 0, or an array of such numbers."""
+    numbers(name, value, "be a number > 0, or an array of them", lambda v: v > 0)
+
+
+def nonnegative(name: str, value: Any) -> None:
+    """Check for a number >= 0, or an array of such numbers."""
+    numbers(name, value, "be a number >= 0, or an array of them", lambda v: v >= 0)
+
+
+def integer(name: str, value: Any, at_least: int) -> None:
+    """Check for one integer not below `at_least`."""
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= at_least
+    require(ok, name, f"be an integer >= {at_least}", value)
+
+
+def integers(name: str, value: Any, at_least: int) -> tuple[int, ...]:
+    """Check for one or several different integers not below `at_least`, and return them as a tuple."""
+    items = tuple(value) if isinstance(value, list | tuple | range | np.ndarray) else (value,)
+    ok = len(items) > 0 and len(set(items)) == len(items)
+    ok = ok and all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= at_least for v in items)
+    require(ok, name, f"be one or several different integers >= {at_least}", value)
+    return tuple(int(v) for v in items)
+
+
+def choice(name: str, value: Any, options) -> None:
+    """Check for one of `options`, and list them if it is not."""
+    ok = isinstance(value, str) and value in options
+    require(ok, name, "be one of " + ", ".join(repr(o) for o in options), value)
+
+
+def random_key(name: str, value: Any) -> None:
+    """Check for one typed random key (`jax.random.key(...)`)."""
+    ok = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0
+    require(ok, name, "be one random key, made by `jax.random.key(seed)`", value)
+
+
+def finite(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
+    """Check for a non-empty array of finite real numbers with one of the given numbers of axes; return it as numpy."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        array = np.asarray(None)
+    axes = " or ".join(str(n) for n in ndim)
+    require(array.dtype.kind in "biuf", name, "be an array of real numbers", words(f"of type {type(value).__name__} ({array.dtype})"))
+    require(array.ndim in ndim, name, f"have {axes} axes", words(f"an array of shape {array.shape}"))
+    require(array.size > 0, name, "not be empty", words(f"an array of shape {array.shape}"))
+    bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+    require(bad == 0, name, "be finite", words(f"an array with {bad} NaN or infinite of {array.size} entries"))
+    return array
+
+
+def writable_directory(name: str, path: str | os.PathLike) -> Path:
+    """Make the directory `path` if it is not there and check that a file can be written into it."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        require(False, name, "be a directory that can be written to", words(f"{str(path)!r} ({reason})"))
+    return path

@@ -1,0 +1,10 @@
+"""Pruned matrices, their relative errors, and the limit of the error as the width grows.
+
+`kappa` is the fraction KEPT: `floor(kappa n)` of n parts stay; the pruning ratio is 1 - kappa.
+"""
+
+from meanfield.measure.pruning.errors import KINDS, error_curve, prunable_fraction
+from meanfield.measure.pruning.limit import limit_error
+from meanfield.measure.pruning.prune import kept, magnitude, node, singular
+
+__all__ = ["KINDS", "error_curve", "kept", "limit_error", "magnitude", "node", "prunable_fraction", "singular"]

@@ -1,0 +1,7 @@
+"""How it runs."""
+
+from meanfield.simulate import probes
+from meanfield.simulate.driver import simulate
+from meanfield.simulate.results import DivergenceError, Results, Status
+
+__all__ = ["DivergenceError", "Results", "Status", "probes", "simulate"]

@@ -1,0 +1,111 @@
+"""One width's whole grid, every combination of swept numbers and seeds, as ONE vectorised program."""
+
+import itertools
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from meanfield import _check
+from meanfield.systems.dynamics.base import AbstractDynamics
+
+# Random streams of one seed. A step's key is `fold_in(stream, step)` and a neuron's `fold_in(stream, index)`: no key is carried
+# along, so a run can be resumed anywhere, and widths, step sizes and everything else that is swept see the same draws.
+_INIT, _DATA, _NOISE = range(3)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one sweep, in the order of `itertools.product(*sweeps, seeds)`.
+
+    Args:
+        sweeps: the swept fields of the dynamics and their values.
+        seeds: the seeds.
+        dynamics: the dynamics with one value a cell in every number: axis 0 is the cell.
+        keys: the key of every cell's seed.
+    """
+
+    sweeps: dict[str, np.ndarray]
+    seeds: tuple[int, ...]
+    dynamics: AbstractDynamics
+    keys: jax.Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Cells along every axis."""
+        return (*(len(v) for v in self.sweeps.values()), len(self.seeds))
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return (*self.sweeps, "seed")
+
+
+def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array) -> Grid:
+    """Lay out the cells. A number of the dynamics that is a 1-D array is an axis named after its field; `step_size` always is one."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(dynamics)
+    sweeps, places = {}, {}
+    for position, (path, leaf) in enumerate(leaves):
+        # A step-size law is swept over its gamma, which is the step size of a neuron when it does not depend on the width.
+        name = "step_size" if path[-1].name == "gamma" else path[-1].name
+        _check.require(np.ndim(leaf) <= 1, name, "be a number or a 1-D array of them", leaf)
+        if np.ndim(leaf) == 1 or name == "step_size":
+            _check.require(name not in sweeps, name, "name one axis of the results", _check.words("the name of two fields"))
+            sweeps[name], places[name] = np.atleast_1d(np.asarray(leaf, float)), position
+    combinations = np.array(list(itertools.product(*sweeps.values(), range(len(seeds)))))
+    columns = {places[name]: combinations[:, i] for i, name in enumerate(sweeps)}
+    cells = len(combinations)
+    leaves = [jnp.asarray(columns[i] if i in columns else np.full(cells, leaf), float) for i, (_, leaf) in enumerate(leaves)]
+    seed_keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(seeds, jnp.uint32))
+    return Grid(sweeps, seeds, jax.tree.unflatten(structure, leaves), seed_keys[combinations[:, -1].astype(int)])
+
+
+@partial(jax.jit, static_argnames=("width", "network"))
+def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int) -> Any:
+    """The states of all cells at step 0."""
+    return jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, _INIT), network, width))(dynamics, keys)
+
+
+@partial(jax.jit, donate_argnames=("states", "first_bad"))
+def advance(dynamics: AbstractDynamics, data: Any, keys: jax.Array, states: Any, first_bad: jax.Array, steps: jax.Array) -> Any:
+    """Take `steps` steps in all cells.
+
+    `steps` is traced, so chunks of any length share one program; so are all numbers of the dynamics.
+
+    Args:
+        dynamics, keys, states: axis 0 is the cell.
+        data: the data source, one for all cells.
+        first_bad: step count after which a cell's info was first seen not finite, (cells,); the largest integer if never.
+        steps: number of steps.
+
+    Returns:
+        The states, `first_bad`, and the number of non-finite numbers in every cell's particles.
+    """
+    streams = [jax.vmap(partial(lambda stream, key: jax.random.fold_in(key, stream), stream))(keys) for stream in (_DATA, _NOISE)]
+
+    def step(one, state, data_key, noise_key, bad):
+        batch = data.batch(jax.random.fold_in(data_key, state.step), one.batch_size)
+        state, info = one.step(jax.random.fold_in(noise_key, state.step), state, batch)
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(info)]))
+        return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))
+
+    def body(_, carry):
+        return jax.vmap(step)(dynamics, carry[0], *streams, carry[1])
+
+    states, first_bad = jax.lax.fori_loop(0, steps, body, (states, first_bad))
+    leaves = jax.tree.leaves(states.particles)
+    broken = sum(jnp.sum(~jnp.isfinite(v), axis=tuple(range(1, v.ndim)), dtype=jnp.int32) for v in leaves)
+    return states, first_bad, broken
+
+
+@partial(jax.jit, static_argnames=("probes",))
+def observe(data: Any, states: Any, *, probes: tuple) -> dict[str, jax.Array]:
+    """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles."""
+
+    def one(state):
+        return {name: value for probe in probes for name, value in probe(state.network, state.particles, data).items()}
+
+    return jax.lax.map(one, states)

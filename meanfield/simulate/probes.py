@@ -1,0 +1,190 @@
+"""Observables with a schedule of their own, reduced on the device.
+
+A probe is a frozen, hashable dataclass: called with (network, particles, data) of one run it returns named arrays; `describe` names
+their axes and units. Adding one is one class.
+"""
+
+import abc
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from meanfield import _check
+from meanfield.systems.network import LOSSES, Particles, TwoLayer
+
+_BLOCK = 2**22  # numbers in one block of pre-activations when a whole data set is evaluated
+
+
+class Variable(NamedTuple):
+    """Axes (after width, sweeps, seed, step), long name and unit of one array that a probe returns."""
+
+    dims: tuple[str, ...]
+    long_name: str
+    units: str = "1"
+
+
+@dataclass(frozen=True)
+class AbstractProbe(abc.ABC):
+    """Something to look at along a run.
+
+    Args:
+        at: the steps at which to look; None: step 0, the last step, and ten more, equally spaced in the logarithm.
+    """
+
+    at: tuple[int, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self):
+        if self.at is not None:
+            object.__setattr__(self, "at", tuple(sorted(_check.integers("at", self.at, at_least=0))))
+
+    def schedule(self, steps: int) -> tuple[int, ...]:
+        """The steps at which to look in a run of `steps` steps."""
+        return log_spaced(steps) if self.at is None else tuple(s for s in self.at if s <= steps)
+
+    @abc.abstractmethod
+    def __call__(self, network: TwoLayer, particles: Particles, data: Any) -> dict[str, jax.Array]:
+        """Named arrays for the particles of one run."""
+
+    @property
+    @abc.abstractmethod
+    def variables(self) -> dict[str, Variable]:
+        """What the arrays are."""
+
+    @abc.abstractmethod
+    def coords(self, data: Any) -> dict[str, list]:
+        """Labels along the axes that the arrays add."""
+
+
+def log_spaced(steps: int, count: int = 12) -> tuple[int, ...]:
+    """About `count` steps from 0 to `steps`, equally spaced in the logarithm.
+
+    >>> log_spaced(1000, 5)
+    (0, 1, 10, 100, 1000)
+    """
+    return tuple(int(s) for s in np.unique([0, *np.rint(np.geomspace(1, steps, count - 1)), steps])) if steps else (0,)
+
+
+def _outputs(network, particles, x):
+    """`f_N` on a whole set, in blocks of examples so that the pre-activations of a wide network fit into memory."""
+    n, block = x.shape[0], max(1, min(x.shape[0], _BLOCK // particles.w.shape[0]))
+    blocks = -(-n // block)
+    padded = jnp.pad(x, ((0, blocks * block - n), (0, 0))).reshape(blocks, block, x.shape[1])
+    return jax.lax.map(lambda part: network.predict(particles, part), padded).reshape(blocks * block, -1)[:n]
+
+
+@dataclass(frozen=True)
+class Evaluation(AbstractProbe):
+    """Risk, and accuracy for classification, on the fixed sets of the data (training set, test set)."""
+
+    def __call__(self, network, particles, data):
+        """Arrays "risk" and "accuracy" of shape (split,)."""
+        risks, hits = [], []
+        for x, y in data.splits.values():
+            f = _outputs(network, particles, x)
+            risks.append(jnp.mean(LOSSES[network.loss](f, y)[0]))
+            # argmax of NaN is class 0: without the mask a diverged network would score the share of that class.
+            finite = jnp.all(jnp.isfinite(f))
+            hits.append(jnp.where(finite, jnp.mean((jnp.argmax(f, axis=1) == y).astype(f.dtype)), jnp.nan) if data.classes else None)
+        arrays = {"risk": jnp.stack(risks)}
+        return arrays | {"accuracy": jnp.stack(hits)} if data.classes else arrays
+
+    @property
+    def variables(self):
+        """Risk and accuracy."""
+        return {
+            "risk": Variable(("split",), "mean loss"),
+            "accuracy": Variable(("split",), "share of examples classified right"),
+        }
+
+    def coords(self, data):
+        """The names of the sets."""
+        return {"split": list(data.splits)}
+
+
+@dataclass(frozen=True)
+class NormQuantiles(AbstractProbe):
+    """Quantiles over the neurons of the Euclidean norm of (w_i, [bias_i,] a_i)."""
+
+    levels: tuple[float, ...] = (0.1, 0.5, 0.9, 0.99)
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check.numbers("levels", self.levels, "be numbers in [0, 1]", lambda v: (v >= 0) & (v <= 1))
+
+    def __call__(self, network, particles, data):
+        """Array "norm_quantile" of shape (level,)."""
+        return {"norm_quantile": jnp.quantile(_norms(particles), jnp.asarray(self.levels))}
+
+    @property
+    def variables(self):
+        """Quantiles."""
+        return {"norm_quantile": Variable(("level",), "quantile over neurons of |(w_i, a_i)|")}
+
+    def coords(self, data):
+        """The levels."""
+        return {"level": list(self.levels)}
+
+
+@dataclass(frozen=True)
+class Moments(AbstractProbe):
+    """L_p norms of the law of the neurons, `((1/N) sum_i |(w_i, a_i)|^p)^(1/p)`: moments in the unit of the weights.
+
+    The largest norm is divided out before powers are taken, so that a heavy tail cannot overflow float32.
+    """
+
+    orders: tuple[float, ...] = (1.0, 2.0, 4.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check.positive("orders", self.orders)
+
+    def __call__(self, network, particles, data):
+        """Array "norm_moment" of shape (order,)."""
+        norms = _norms(particles)
+        top = jnp.max(norms)
+        ratio = norms / jnp.where(top > 0, top, 1)
+        return {"norm_moment": jnp.stack([top * jnp.mean(ratio**p) ** (1 / p) for p in self.orders])}
+
+    @property
+    def variables(self):
+        """L_p norms."""
+        return {"norm_moment": Variable(("order",), "(mean over neurons of |(w_i, a_i)|^p)^(1/p)")}
+
+    def coords(self, data):
+        """The orders."""
+        return {"order": list(self.orders)}
+
+
+@dataclass(frozen=True)
+class Subsample(AbstractProbe):
+    """The vectors (w_i, [bias_i,] a_i) of the first `count` neurons: exchangeable, and the same neurons at every width."""
+
+    count: int = 16
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check.integer("count", self.count, at_least=1)
+
+    def __call__(self, network, particles, data):
+        """Array "particle" of shape (neuron, component); NaN for neurons that a narrow network does not have."""
+        vectors = particles.vectors[: self.count]
+        return {"particle": jnp.pad(vectors, ((0, self.count - vectors.shape[0]), (0, 0)), constant_values=jnp.nan)}
+
+    @property
+    def variables(self):
+        """Vectors."""
+        return {"particle": Variable(("neuron", "component"), "vector (w_i, a_i) of a neuron")}
+
+    def coords(self, data):
+        """The neurons."""
+        return {"neuron": list(range(self.count))}
+
+
+def _norms(particles):
+    return jnp.linalg.norm(particles.vectors, axis=1)
+
+
+DEFAULT = (Evaluation(), NormQuantiles(), Moments(), Subsample())

@@ -1,0 +1,1 @@
+"""What evolves: networks, data, step-size laws, dynamics."""
