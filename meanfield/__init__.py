@@ -1,6 +1,6 @@
 """Wide two-layer networks trained by SGD as interacting particles: mean-field limits, heavy tails, compressibility."""
 
-from meanfield import measure
+from meanfield import measure, theory
 from meanfield._check import ArgumentError
 from meanfield.simulate import DivergenceError, Results, Status, probes, simulate
 from meanfield.systems import data, dynamics, scaling
@@ -23,4 +23,5 @@ __all__ = [
     "probes",
     "scaling",
     "simulate",
+    "theory",
 ]

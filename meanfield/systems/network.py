@@ -112,10 +112,11 @@ class TwoLayer:
         for name in ("dim", "outputs"):
             _check.integer(name, getattr(self, name), at_least=1)
 
+        dim, outputs, bias = self.dim, self.outputs, int(self.bias)
+
         def neuron(index):
-            key_w, key_a, key_bias = jax.random.split(jax.random.fold_in(key, index), 3)
-            bias = jax.random.normal(key_bias) if self.bias else None
-            return Particles(jax.random.normal(key_w, (self.dim,)), jax.random.normal(key_a, (self.outputs,)), bias)
+            draws = jax.random.normal(jax.random.fold_in(key, index), (dim + outputs + bias,))
+            return Particles(draws[:dim], draws[dim : dim + outputs], draws[-1] if bias else None)
 
         return jax.vmap(neuron)(jnp.arange(width))
 

@@ -1,0 +1,62 @@
+"""Rates in the number of particles, with intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from meanfield import _check
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A fitted power, `value ~ N^slope`; every array has the leading axes of the values.
+
+    Args:
+        slope: mean over the replicas of the slope of log value against log N.
+        interval: 95 % confidence interval of the slope, (..., 2); NaN with a single replica.
+        replicas: number of replicas.
+    """
+
+    slope: np.ndarray
+    interval: np.ndarray
+    replicas: int
+
+
+def rate(n, values) -> Rate:
+    """Slope of log value against log N, with Student's interval over independent replicas.
+
+    One least-squares line is fitted to each replica; the slopes are independent and alike in law, whatever the dependence between the
+    widths of one replica (coupled widths share their draws). The interval is `mean +- t_{R-1} s / sqrt(R)`.
+
+    Args:
+        n: widths or other sizes, (m,), m >= 2 different positive numbers.
+        values: positive numbers, (..., R, m): replicas, then sizes.
+
+    Returns:
+        `Rate`.
+
+    Raises:
+        ValueError: shapes that do not fit, a value that is not positive and finite, fewer than two sizes.
+
+    >>> fit = rate([10, 100, 1000], [[1.0, 0.1, 0.01], [2.0, 0.2, 0.02]])
+    >>> float(fit.slope.round(12)), fit.interval.round(12).tolist()
+    (-1.0, [-1.0, -1.0])
+    """
+    n = np.asarray(_check.finite("n", n, ndim=(1,)), np.float64)
+    _check.require(len(set(n.tolist())) >= 2 and bool(np.all(n > 0)), "n", "hold at least two different positive numbers", n)
+    values = np.asarray(_check.finite("values", values, ndim=tuple(range(2, 9))), np.float64)
+    shape = _check.words(f"an array of shape {values.shape}")
+    _check.require(values.shape[-1] == len(n), "values", f"have {len(n)} columns, as many as `n`", shape)
+    _check.require(bool(np.all(values > 0)), "values", "be positive", _check.words("an array with entries <= 0"))
+    x = np.log(n) - np.mean(np.log(n))
+    slopes = np.log(values) @ x / np.sum(x**2)
+    replicas = slopes.shape[-1]
+    mean = np.mean(slopes, axis=-1)
+    if replicas == 1:
+        half = np.full_like(mean, np.nan)
+    else:
+        half = stats.t(replicas - 1).ppf((1 + LEVEL) / 2) * np.std(slopes, axis=-1, ddof=1) / np.sqrt(replicas)
+    return Rate(mean, np.stack([mean - half, mean + half], axis=-1), replicas)
