@@ -14,7 +14,7 @@ def progress_bar(work: int, show: bool | None):
         work: neuron-steps in all, so that the time left is right although wide networks step more slowly.
         show: True or False; None: only on a terminal.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_terminal=show)
     shown = console.is_terminal if show is None else show
     columns = (
         TextColumn("{task.description}"),

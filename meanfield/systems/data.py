@@ -220,7 +220,7 @@ def digits(test_fraction: float = 0.2) -> FiniteData:
 
     >>> data = digits()
     >>> data.x.shape, data.x_test.shape, data.classes
-    ((1437, 64), (360, 64), 10)
+    ((1438, 64), (359, 64), 10)
     """
     from sklearn.datasets import load_digits  # takes a second to import
 
@@ -352,7 +352,7 @@ def _idx(path: Path) -> np.ndarray:
 def _npz(path: Path) -> list[np.ndarray]:
     must = "be an .npz file of plain arrays with `x_train, y_train` (and `x_test, y_test`) or `x, y`"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             for names in (("x_train", "y_train", "x_test", "y_test"), ("x_train", "y_train"), ("x", "y")):
                 if set(names) <= set(archive.files):
                     return [archive[name] for name in names]

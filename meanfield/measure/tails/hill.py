@@ -9,6 +9,16 @@ from meanfield.measure.tails.fit import TailFit, TailStatus
 LEVEL = 0.95
 
 
+def default_k(n: int) -> int:
+    """Number of upper order statistics used by default: 5 % of n, at least 10, at most n - 1."""
+    return min(n - 1, max(10, n // 20))
+
+
+def interval(alpha, k: int) -> np.ndarray:
+    """95 % interval of a Hill index from k excesses, `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`, (..., 2); see `hill`."""
+    return np.asarray(alpha)[..., None] * stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)
+
+
 def hill(x, k: int | None = None) -> TailFit:
     """Tail index by Hill's estimator, vectorised over leading axes.
 
@@ -39,7 +49,7 @@ def hill(x, k: int | None = None) -> TailFit:
     n = x.shape[-1]
     _check.require(n >= 2, "x", "hold at least 2 values a sample", _check.words(f"an array of shape {x.shape}"))
     if k is None:
-        k = min(n - 1, max(10, n // 20))
+        k = default_k(n)
     _check.integer("k", k, at_least=1)
     _check.require(k < n, "k", f"be less than the size of a sample, {n}", k)
     top = np.sort(np.partition(x, n - k - 1, axis=-1)[..., n - k - 1 :], axis=-1)
@@ -49,6 +59,5 @@ def hill(x, k: int | None = None) -> TailFit:
     mean_excess = np.mean(np.log(top[..., 1:]) - np.log(threshold)[..., None], axis=-1)
     with np.errstate(divide="ignore"):
         alpha = 1 / mean_excess
-    bounds = stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)
     status = np.where(mean_excess > 0, TailStatus.OK.code, TailStatus.TIED.code)
-    return TailFit(alpha, alpha / np.sqrt(k), alpha[..., None] * bounds, threshold, int(k), n, "hill", status)
+    return TailFit(alpha, alpha / np.sqrt(k), interval(alpha, k), threshold, int(k), n, "hill", status)

@@ -1,0 +1,46 @@
+# make run: set up .venv, run the main job.   make test: set up .venv, run the tests.   See README.md.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= out/width_scaling
+
+.PHONY: run test test-slow lint docs clean python
+
+run: .venv/.installed
+	$(BIN)/python -m sims.width_scaling --out $(OUT)
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: .venv/.installed-test
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+docs: .venv/.installed-docs
+	$(BIN)/mkdocs build --strict
+
+# The stamps are older than pyproject.toml only when it changed: a second call installs nothing.
+.venv/.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-test: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+.venv/bin/python: | python
+	$(PYTHON) -m venv .venv
+
+python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "meanfield needs Python 3.11 or newer, but there is no '$(PYTHON)'. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "meanfield needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+clean:
+	rm -rf .venv out site

@@ -1,0 +1,1 @@
+"""One file per figure: a frozen Config, run(config), plot(results, config); `python -m sims.NAME`."""

@@ -1,0 +1,331 @@
+"""Pruning error against width on real data, for step sizes from light to heavy tails.
+
+    python -m sims.width_scaling --out DIR
+
+writes into DIR: config.json, results.nc, figure.png, summary.json; and prints a table.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import meanfield as mf
+from meanfield import _check, plot as mfplot
+from meanfield.measure import pruning, rates, tails
+from sims import _run
+
+KAPPAS = np.round(np.linspace(0, 1, 101), 2)
+KAPPA = 0.1  # fraction kept at which widths are compared
+ERROR = 0.1  # relative error at which prunable fractions are compared
+
+
+@dataclass(frozen=True)
+class Config:
+    """Pruning error against width, from light to heavy tails: two-layer ReLU networks, both layers trained by plain SGD."""
+
+    out: Path = Path("out/width_scaling")
+    """Directory for the results; made if it is not there."""
+    data: str = "digits"
+    """digits, mnist_sample (needs the extra `data`), or the path of an .npz file, an idx images file or a directory of idx files."""
+    widths: tuple[int, ...] = (128, 512, 1024, 2048, 8192)
+    """Numbers of neurons."""
+    step_sizes: tuple[float, ...] = (0.1, 0.5, 1.0, 4.0)
+    """Step sizes of one neuron."""
+    batch_size: int = 1
+    """Examples a step."""
+    seeds: int = 4
+    """Number of independent repetitions."""
+    steps: int = 10_000
+    """Number of SGD steps."""
+    key: int = 0
+    """Seed of the random key of the whole run."""
+
+
+def run(config: Config) -> mf.Results:
+    """Simulate, and measure the final particles. Nothing is written."""
+    _check.integer("seeds", config.seeds, at_least=1)
+    _check.integer("key", config.key, at_least=0)
+    _check.integers("step_sizes", tuple(range(len(config.step_sizes))), at_least=0)
+    must = "hold different numbers > 0"
+    _check.require(len(set(config.step_sizes)) == len(config.step_sizes), "step_sizes", must, config.step_sizes)
+    sources = {"digits": mf.data.digits, "mnist_sample": mf.data.mnist_sample}
+    data = sources[config.data]() if config.data in sources else mf.data.load(config.data)
+    must = "hold classes (integer labels): the job reports accuracy"
+    _check.require(data.classes > 0, "data", must, _check.words(f"{config.data!r}, with real targets"))
+    sgd = mf.dynamics.SGD(step_size=config.step_sizes, batch_size=config.batch_size)
+    system = mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
+    key = jax.random.key(config.key)
+    results = mf.simulate(system, widths=config.widths, steps=config.steps, seeds=config.seeds, key=key)
+    results = results.with_variables(**measure(results))
+    results.dataset.attrs |= {"classes": data.classes} | {f"{name}_size": len(y) for name, (_, y) in data.splits.items()}
+    return results
+
+
+def measure(results: mf.Results) -> dict[str, xr.DataArray]:
+    """Tail index, pruning errors and prunable fractions of the vectors (w_i, a_i) of every run that completed; NaN for the others."""
+    coords = results.dataset.coords
+    status = results.dataset["status"]
+    shape = status.shape
+    index, bounds = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
+    far = np.full(shape, np.nan)
+    limit = np.full((*shape, 3), np.nan)
+    errors = np.full((*shape, len(pruning.KINDS), len(KAPPAS)), np.nan)
+    fractions = np.full((*shape, len(pruning.KINDS)), np.nan)
+    for i, (width, particles) in enumerate(results.particles.items()):
+        ok = results.complete(width)
+        if not ok.any():
+            continue
+        vectors = particles.vectors[ok]
+        if width >= 2:  # a tail needs a second value as its threshold
+            norms = np.linalg.norm(np.asarray(vectors, np.float64), axis=-1)
+            fit = tails.hill(norms)
+            index[i, ok], bounds[i, ok] = fit.alpha, fit.interval
+            far[i, ok] = tails.hill(norms, k=-(-fit.k // 5)).alpha
+            for j, alpha in enumerate((fit.interval[:, 0], fit.alpha, fit.interval[:, 1])):
+                limit[i, ok, j] = pruning.limit_error(norms, KAPPA, alpha, fit.k)
+        for j, kind in enumerate(pruning.KINDS):
+            errors[i, ok, j] = pruning.error_curve(vectors, KAPPAS, kind)
+            fractions[i, ok, j] = pruning.prunable_fraction(vectors, ERROR, kind)
+    cells = status.dims
+    kinds = list(pruning.KINDS)
+
+    def array(values, dims, labels, long_name):
+        labels = {name: coords[name] for name in cells} | labels
+        return xr.DataArray(values, labels, (*cells, *dims), attrs={"long_name": long_name, "units": "1"})
+
+    bound = {"bound": ["lower", "upper"]}
+    estimate = {"estimate": ["lower", "middle", "upper"]}
+    kind = xr.DataArray(kinds, dims="kind", attrs={"long_name": "what is pruned in the matrix of rows (w_i, a_i)", "units": "1"})
+    kappa = xr.DataArray(KAPPAS, dims="kappa", attrs={"long_name": "fraction kept, 1 - pruning ratio", "units": "1"})
+    return {
+        "tail_index": array(index, (), {}, "Hill tail index of |(w_i, a_i)|, upper 5 % (at least 10)"),
+        "tail_index_far": array(far, (), {}, "Hill tail index of |(w_i, a_i)| from a fifth as many values: the same if the tail is a power law"),
+        "tail_index_interval": array(bounds, ("bound",), bound, "95 % interval of the tail index, for neurons independent given the data"),
+        "error": array(errors, ("kind", "kappa"), {"kind": kind, "kappa": kappa}, "relative l_2 pruning error of the matrix of rows (w_i, a_i)"),
+        "prunable_fraction": array(fractions, ("kind",), {"kind": kind}, f"largest fraction pruned at relative l_2 error {ERROR}"),
+        "node_error_limit": array(
+            limit,
+            ("estimate",),
+            estimate,
+            f"limit at infinite width of the node pruning error at kappa = {KAPPA}, from the fitted tail and its interval",
+        ),
+    }
+
+
+def summarise(results: mf.Results, config: Config) -> dict:
+    """Means over the seeds for every width and step size, and slopes in the width for every step size."""
+    dataset, seeds = results.dataset, results.dataset.sizes["seed"]
+    mean = dataset.mean("seed")
+    split = "test" if "test" in dataset["split"] else "train"
+    cells, slopes = [], []
+    for step_size in dataset["step_size"].to_numpy():
+        for width in dataset["width"].to_numpy():
+            at = {"width": width, "step_size": step_size}
+            one, all_seeds = mean.sel(at), dataset.sel(at)
+            complete = int((all_seeds["status"] == mf.Status.COMPLETE.code).sum())
+            pooled = _pooled_index(results, width, step_size)
+            error = one["error"].sel(kappa=KAPPA, method="nearest")
+            last = one.isel(step=-1)
+            cells.append(
+                at
+                | {
+                    "accuracy": last["accuracy"].sel(split=split).item(),
+                    "risk": last["risk"].sel(split="train").item(),
+                    "tail_index": pooled[0],
+                    "tail_index_interval": pooled[1],
+                    "tail_index_far": 1 / (1 / all_seeds["tail_index_far"]).mean("seed").item(),
+                    "growth": _growth(one),
+                    "error": {str(k): error.sel(kind=k).item() for k in pruning.KINDS},
+                    "prunable_fraction": {str(k): one["prunable_fraction"].sel(kind=k).item() for k in pruning.KINDS},
+                    "runs_complete": complete,
+                    "runs": seeds,
+                }
+            )
+        slopes.append({"step_size": step_size} | _slopes(dataset.sel(step_size=step_size), cells[-1]))
+    classes, count = results.dataset.attrs["classes"], results.dataset.attrs[f"{split}_size"]
+    statuses = {s.name.lower(): int((dataset["status"] == s.code).sum()) for s in mf.Status}
+    return {
+        "about": {
+            "chance_accuracy": f"accuracy of a guess among the classes, plus three standard errors of {count} examples",
+            "accuracy": f"share of the {split} set classified right after the last step, mean over seeds",
+            "error": f"relative l_2 error at kappa = {KAPPA}, mean over seeds",
+            "growth": "d log q / d log step of the 99 % quantile q of the norms between the last two recorded steps; 0 if stationary",
+            "prunable_fraction": f"at relative l_2 error {ERROR}, mean over seeds",
+            "slope": f"of log error at kappa = {KAPPA} against log width, mean and 95 % t-interval over the seeds' slopes",
+            "tail_index_far": "the same from a fifth as many values; far from tail_index, the tail is no power law there",
+            "tail_index": "Hill, upper 5 % (at least 10) of every seed, logarithmic excesses averaged over seeds, with 95 % interval",
+        },
+        "step_size_over_batch_size": [s / config.batch_size for s in config.step_sizes],
+        "chance_accuracy": 1 / classes + 3 * np.sqrt((1 - 1 / classes) / classes / count),
+        "status": statuses,
+        "cells": cells,
+        "slopes": slopes,
+    }
+
+
+def _pooled_index(results: mf.Results, width: int, step_size: float) -> tuple[float, list[float]]:
+    """Hill index over all complete seeds: the excesses over every seed's own threshold, averaged (R k of them)."""
+    at = {"width": width, "step_size": step_size}
+    alpha = results.dataset["tail_index"].sel(at).to_numpy()
+    alpha = alpha[np.isfinite(alpha)]
+    if not alpha.size:
+        return np.nan, [np.nan, np.nan]
+    pooled = 1 / np.mean(1 / alpha)
+    return pooled, tails.interval(pooled, tails.default_k(width) * alpha.size).tolist()
+
+
+def _growth(one: xr.Dataset) -> float:
+    quantile = one["norm_quantile"].sel(level=0.99).to_numpy()
+    steps = one["step"].to_numpy()
+    if len(steps) < 3:
+        return np.nan
+    return float(np.diff(np.log(quantile[-2:]))[0] / np.diff(np.log(steps[-2:]))[0])
+
+
+def _slopes(dataset: xr.Dataset, widest: dict) -> dict:
+    """Measured slopes with intervals, and the slope that the tail index of the widest network predicts for independent neurons."""
+    errors = dataset["error"].sel(kappa=KAPPA, method="nearest").transpose("kind", "seed", "width")
+    whole = errors.notnull().all(["kind", "width"])
+    errors = errors.sel(seed=whole)
+    measured = {}
+    if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
+        fit = rates.rate(errors["width"].to_numpy(), errors.to_numpy())
+        measured = {k: {"slope": fit.slope[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
+    predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in (widest["tail_index"], *widest["tail_index_interval"]) if a > 0]
+    limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()
+    return {
+        "measured": measured,
+        "predicted": {"slope": predicted[0], "interval": predicted[1:]} if predicted else {},
+        "node_error_at_infinite_width": {"value": limit[1], "interval": limit[[0, 2]]},
+    }
+
+
+def tables(summary: dict) -> list[Table]:
+    """The summary as two tables: every width and step size; slopes."""
+    cells = Table(title=f"Errors with {KAPPA:.0%} kept, and fractions prunable at error {ERROR}; means over seeds", box=box.SIMPLE_HEAD)
+    pruned = [f"{what}\n{kind[:4]}." for what in ("error", "prune") for kind in pruning.KINDS]
+    for name in ("step\nsize", "width", "accuracy", "tail index\ntop 5 %", "index\ntop 1 %", "growth", *pruned, "runs\ncomplete"):
+        cells.add_column(name, justify="right", no_wrap=True)
+    for cell in summary["cells"]:
+        collapsed = "chance " if cell["accuracy"] <= summary["chance_accuracy"] else ""
+        complete = f"{cell['runs_complete']}/{cell['runs']}"
+        cells.add_row(
+            f"{cell['step_size']:g}",
+            str(cell["width"]),
+            f"{collapsed}{cell['accuracy']:.3f}",
+            _with_interval(cell["tail_index"], cell["tail_index_interval"], 2),
+            f"{cell['tail_index_far']:.2f}",
+            f"{cell['growth']:+.2f}",
+            *(f"{cell['error'][kind]:.3f}" for kind in pruning.KINDS),
+            *(f"{cell['prunable_fraction'][kind]:.3f}" for kind in pruning.KINDS),
+            complete,
+            end_section=cell["width"] == summary["cells"][-1]["width"],
+        )
+    slopes = Table(title=f"Slope of log error ({KAPPA:.0%} kept) against log width, with 95 % intervals", box=box.SIMPLE_HEAD)
+    measured = [f"{kind}\nmeasured" for kind in pruning.KINDS]
+    for name in ("step\nsize", "step/\nbatch", *measured, "predicted by\ntail index", "node error at\ninfinite width"):
+        slopes.add_column(name, justify="right", no_wrap=True)
+    for row, ratio in zip(summary["slopes"], summary["step_size_over_batch_size"], strict=True):
+        measured = [row["measured"].get(kind, {}) for kind in pruning.KINDS]
+        limit = row["node_error_at_infinite_width"]
+        slopes.add_row(
+            f"{row['step_size']:g}",
+            f"{ratio:g}",
+            *(_with_interval(m.get("slope", np.nan), m.get("interval", [np.nan] * 2), 3) for m in measured),
+            _with_interval(row["predicted"].get("slope", np.nan), row["predicted"].get("interval", [np.nan] * 2), 3),
+            _with_interval(limit["value"], limit["interval"], 3),
+        )
+    return [cells, slopes]
+
+
+def _with_interval(value: float, interval, digits: int) -> str:
+    if not np.isfinite(value):
+        return "-"
+    low, high = np.asarray(interval, float)
+    return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low + high) else "")
+
+
+def plot(results: mf.Results, summary: dict) -> Figure:
+    """Error against width with its limit at infinite width; survival functions with fitted tails; tail index against ratio."""
+    dataset = results.dataset
+    widths = dataset["width"].to_numpy()
+    labels = [f"{s:g}" for s in dataset["step_size"].to_numpy()]
+    figure = Figure(figsize=(12.5, 4.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+
+    errors = dataset["error"].sel(kind="node").sel(kappa=KAPPA, method="nearest").transpose("step_size", "seed", "width")
+    limits = [row["node_error_at_infinite_width"] for row in summary["slopes"]]
+    levels = [(row["interval"][0], row["value"], row["interval"][1]) for row in limits]
+    exponents = [-row["predicted"].get("slope", 0.0) for row in summary["slopes"]]
+    mfplot.error_against_width(left, widths, list(errors.to_numpy()), labels, levels, exponents)
+    mfplot.plain_numbers(left.yaxis)
+    left.set(ylabel=f"relative node pruning error, {KAPPA:.0%} kept")
+
+    widest = int(widths[-1])
+    complete = results.complete(widest)
+    norms = np.linalg.norm(np.asarray(results.particles[widest].vectors, np.float64), axis=-1)
+    rows = [cell for cell in summary["cells"] if cell["width"] == widest]
+    k = tails.default_k(widest)
+    samples, names, fits = [], [], []
+    for i, cell in enumerate(rows):
+        sample = norms[i][complete[i]]
+        samples.append(sample)
+        names.append(labels[i])
+        threshold = np.sort(sample, axis=None)[-k * len(sample)] if sample.size else np.nan
+        fits.append((cell["tail_index"], threshold, k / widest))
+    mfplot.survival(middle, samples, names, fits)
+    middle.set(xlabel="norm of a neuron $|(w_i, a_i)|$", ylabel="share of neurons above")
+    curves = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
+    tail = dict(zip(*reversed(middle.get_legend_handles_labels()), strict=True))["fitted tail"]
+    handles = {f"step size {name}": curves[name] for name in labels} | {"predicted (a)": curves["predicted"], "fitted tail (b)": tail}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+
+    ratios = summary["step_size_over_batch_size"]
+    shown = [int(w) for w in (widths if len(widths) <= 3 else widths[[0, len(widths) // 2, -1]])]
+    by_width = [[cell for cell in summary["cells"] if cell["width"] == width] for width in shown]
+    alphas = np.array([[cell["tail_index"] for cell in cells] for cells in by_width])
+    intervals = np.array([[cell["tail_index_interval"] for cell in cells] for cells in by_width])
+    mfplot.index_against_ratio(right, ratios, alphas, intervals, [str(w) for w in shown])
+    mfplot.plain_numbers(right.xaxis)
+    mfplot.plain_numbers(right.yaxis)
+    right.legend(title="width", fontsize="small", title_fontsize="small")
+    titles = ("error against width", f"tails at width {widest}", "tail index, 95 % intervals")
+    for ax, letter, title in zip((left, middle, right), "abc", titles, strict=True):
+        ax.set_title(f"({letter}) {title}", loc="left", fontsize="medium")
+    return figure
+
+
+def main(config: Config) -> int:
+    """Run, write and print everything; 0, or 130 if Ctrl-C cut the run short."""
+    start = time.perf_counter()
+    out = _check.writable_directory("out", config.out)
+    _run.write_json(out / "config.json", _run.manifest(config))
+    results = run(config)
+    summary = summarise(results, config)
+    results.save(out / "results.nc")
+    _run.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
+    plot(results, summary).savefig(out / "figure.png", dpi=160)
+    shown = tables(summary)
+    wide = Console(width=1000)
+    console = Console(width=max(Console().width, *(wide.measure(table).maximum for table in shown)))
+    for table in shown:
+        console.print(table)
+    console.print(f"{time.perf_counter() - start:.0f} s. Written to {out}: config.json, results.nc, figure.png, summary.json")
+    interrupted = summary["status"]["interrupted"]
+    for status in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
+        count = summary["status"][status.name.lower()]
+        if count:
+            console.print(f"{count} of {sum(summary['status'].values())} runs {status.name.lower()}. {status.value}")
+    return 130 if interrupted else 0
+
+
+if __name__ == "__main__":
+    _run.command(Config, main)

@@ -1,0 +1,24 @@
+"""Strict settings for every test: set before jax looks at them."""
+
+import os
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    import meanfield as mf
+
+    return mf.data.digits()
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(20211103)
