@@ -116,7 +116,7 @@ def finite(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
         array = np.asarray(value)
     except (TypeError, ValueError):
         array = np.asarray(None)
-    axes = " or ".join(str(n) for n in ndim)
+    axes = " or ".join(str(n) for n in ndim) if len(ndim) < 4 else f"{min(ndim)} to {max(ndim)}"
     require(array.dtype.kind in "biuf", name, "be an array of real numbers", words(f"of type {type(value).__name__} ({array.dtype})"))
     require(array.ndim in ndim, name, f"have {axes} axes", words(f"an array of shape {array.shape}"))
     require(array.size > 0, name, "not be empty", words(f"an array of shape {array.shape}"))

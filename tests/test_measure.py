@@ -255,7 +255,7 @@ def test_extrapolated_limit_knows_infinite_moments():
     ("call", "message"),
     [
         (lambda: pruning.magnitude([1.0], 1.1), "Argument `kappa` must be a number in [0, 1], the fraction kept, but is 1.1."),
-        (lambda: pruning.error_curve([1.0, 2.0], 0.5, "node"), "Argument `w` must have 2 or 3 or 4 or 5 or 6 or 7 or 8 axes, but is an array of shape (2,)."),
+        (lambda: pruning.error_curve([1.0, 2.0], 0.5, "node"), "Argument `w` must have 2 to 8 axes, but is an array of shape (2,)."),
         (lambda: pruning.error_curve([[1.0]], [0.5, -0.1], "node"), "Argument `kappas` must be numbers in [0, 1], fractions kept, but is [0.5, -0.1]."),
         (lambda: pruning.error_curve([[1.0]], 0.5, "rows"), "Argument `kind` must be one of 'magnitude', 'node', 'singular', but is 'rows'."),
         (lambda: pruning.error_curve([[1.0]], 0.5, "node", p=0), "Argument `p` must be a number > 0, but is 0."),

