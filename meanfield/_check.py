@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.core
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -46,7 +48,10 @@ def is_typed(value: Any) -> bool:
     """Whether `value` is something a user wrote, not a tracer or one of jax's place holders."""
     if isinstance(value, jax.core.Tracer):
         return False
-    return isinstance(value, bool | int | float | complex | str | list | tuple | np.ndarray | np.generic | jax.Array) or value is None
+    return (
+        isinstance(value, bool | int | float | complex | str | list | tuple | np.ndarray | np.generic | jax.Array)
+        or value is None
+    )
 
 
 def numbers(name: str, value: Any, must: str, inside) -> None:
@@ -55,7 +60,7 @@ def numbers(name: str, value: Any, must: str, inside) -> None:
         return
     try:
         array = np.asarray(value)
-        ok = array.dtype.kind in "iuf" and array.size > 0 and bool(np.all(np.isfinite(array)) and np.all(inside(array)))
+        ok = bool(array.dtype.kind in "iuf" and array.size > 0 and np.all(np.isfinite(array)) and np.all(inside(array)))
     except (TypeError, ValueError):
         ok = False
     require(ok, name, must, value)
@@ -85,7 +90,7 @@ def nonnegative(name: str, value: Any) -> None:
 
 def integer(name: str, value: Any, at_least: int) -> None:
     """Check for one integer not below `at_least`."""
-    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= at_least
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= at_least)
     require(ok, name, f"be an integer >= {at_least}", value)
 
 
@@ -106,7 +111,7 @@ def choice(name: str, value: Any, options) -> None:
 
 def random_key(name: str, value: Any) -> None:
     """Check for one typed random key (`jax.random.key(...)`)."""
-    ok = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0
+    ok = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0
     require(ok, name, "be one random key, made by `jax.random.key(seed)`", value)
 
 
@@ -117,7 +122,12 @@ def finite(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     except (TypeError, ValueError):
         array = np.asarray(None)
     axes = " or ".join(str(n) for n in ndim) if len(ndim) < 4 else f"{min(ndim)} to {max(ndim)}"
-    require(array.dtype.kind in "biuf", name, "be an array of real numbers", words(f"of type {type(value).__name__} ({array.dtype})"))
+    require(
+        array.dtype.kind in "biuf",
+        name,
+        "be an array of real numbers",
+        words(f"of type {type(value).__name__} ({array.dtype})"),
+    )
     require(array.ndim in ndim, name, f"have {axes} axes", words(f"an array of shape {array.shape}"))
     require(array.size > 0, name, "not be empty", words(f"an array of shape {array.shape}"))
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))

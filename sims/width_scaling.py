@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 import meanfield as mf
-from meanfield import _check, plot as mfplot
+from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
 from sims import _run
 
@@ -34,7 +35,7 @@ class Config:
     out: Path = Path("out/width_scaling")
     """Directory for the results; made if it is not there."""
     data: str = "digits"
-    """digits, mnist_sample (needs the extra `data`), or the path of an .npz file, an idx images file or a directory of idx files."""
+    """digits, mnist_sample (needs the extra `data`), or a path: .npz file, idx images file, directory of idx files."""
     widths: tuple[int, ...] = (128, 512, 1024, 2048, 8192)
     """Numbers of neurons."""
     step_sizes: tuple[float, ...] = (0.1, 0.5, 1.0, 4.0)
@@ -70,7 +71,7 @@ def run(config: Config) -> mf.Results:
 
 
 def measure(results: mf.Results) -> dict[str, xr.DataArray]:
-    """Tail index, pruning errors and prunable fractions of the vectors (w_i, a_i) of every run that completed; NaN for the others."""
+    """Tail index, pruning errors, prunable fractions of the vectors (w_i, a_i) of runs that completed; NaN for the others."""
     coords = results.dataset.coords
     status = results.dataset["status"]
     shape = status.shape
@@ -107,10 +108,24 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
     kappa = xr.DataArray(KAPPAS, dims="kappa", attrs={"long_name": "fraction kept, 1 - pruning ratio", "units": "1"})
     return {
         "tail_index": array(index, (), {}, "Hill tail index of |(w_i, a_i)|, upper 5 % (at least 10)"),
-        "tail_index_far": array(far, (), {}, "Hill tail index of |(w_i, a_i)| from a fifth as many values: the same if the tail is a power law"),
-        "tail_index_interval": array(bounds, ("bound",), bound, "95 % interval of the tail index, for neurons independent given the data"),
-        "error": array(errors, ("kind", "kappa"), {"kind": kind, "kappa": kappa}, "relative l_2 pruning error of the matrix of rows (w_i, a_i)"),
-        "prunable_fraction": array(fractions, ("kind",), {"kind": kind}, f"largest fraction pruned at relative l_2 error {ERROR}"),
+        "tail_index_far": array(
+            far,
+            (),
+            {},
+            "Hill tail index of |(w_i, a_i)| from a fifth as many values: the same if the tail is a power law",
+        ),
+        "tail_index_interval": array(
+            bounds, ("bound",), bound, "95 % interval of the tail index, for neurons independent given the data"
+        ),
+        "error": array(
+            errors,
+            ("kind", "kappa"),
+            {"kind": kind, "kappa": kappa},
+            "relative l_2 pruning error of the matrix of rows (w_i, a_i)",
+        ),
+        "prunable_fraction": array(
+            fractions, ("kind",), {"kind": kind}, f"largest fraction pruned at relative l_2 error {ERROR}"
+        ),
         "node_error_limit": array(
             limit,
             ("estimate",),
@@ -157,11 +172,11 @@ def summarise(results: mf.Results, config: Config) -> dict:
             "chance_accuracy": f"accuracy of a guess among the classes, plus three standard errors of {count} examples",
             "accuracy": f"share of the {split} set classified right after the last step, mean over seeds",
             "error": f"relative l_2 error at kappa = {KAPPA}, mean over seeds",
-            "growth": "d log q / d log step of the 99 % quantile q of the norms between the last two recorded steps; 0 if stationary",
+            "growth": "d log q / d log step of the 99 % quantile q of the norms at the last two recorded steps; 0 if stationary",
             "prunable_fraction": f"at relative l_2 error {ERROR}, mean over seeds",
             "slope": f"of log error at kappa = {KAPPA} against log width, mean and 95 % t-interval over the seeds' slopes",
             "tail_index_far": "the same from a fifth as many values; far from tail_index, the tail is no power law there",
-            "tail_index": "Hill, upper 5 % (at least 10) of every seed, logarithmic excesses averaged over seeds, with 95 % interval",
+            "tail_index": "Hill, upper 5 % (at least 10) of every seed, log-excesses averaged over seeds, with 95 % interval",
         },
         "step_size_over_batch_size": [s / config.batch_size for s in config.step_sizes],
         "chance_accuracy": 1 / classes + 3 * np.sqrt((1 - 1 / classes) / classes / count),
@@ -178,7 +193,7 @@ def _pooled_index(results: mf.Results, width: int, step_size: float) -> tuple[fl
     alpha = alpha[np.isfinite(alpha)]
     if not alpha.size:
         return np.nan, [np.nan, np.nan]
-    pooled = 1 / np.mean(1 / alpha)
+    pooled = float(1 / np.mean(1 / alpha))
     return pooled, tails.interval(pooled, tails.default_k(width) * alpha.size).tolist()
 
 
@@ -191,7 +206,7 @@ def _growth(one: xr.Dataset) -> float:
 
 
 def _slopes(dataset: xr.Dataset, widest: dict) -> dict:
-    """Measured slopes with intervals, and the slope that the tail index of the widest network predicts for independent neurons."""
+    """Measured slopes with intervals, and the slope that the tail index of the widest network predicts (independent neurons)."""
     errors = dataset["error"].sel(kappa=KAPPA, method="nearest").transpose("kind", "seed", "width")
     whole = errors.notnull().all(["kind", "width"])
     errors = errors.sel(seed=whole)
@@ -199,7 +214,11 @@ def _slopes(dataset: xr.Dataset, widest: dict) -> dict:
     if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
         fit = rates.rate(errors["width"].to_numpy(), errors.to_numpy())
         measured = {k: {"slope": fit.slope[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
-    predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in (widest["tail_index"], *widest["tail_index_interval"]) if a > 0]
+    predicted = [
+        0.0 - float(mf.theory.compressibility.decay_exponent(a))
+        for a in (widest["tail_index"], *widest["tail_index_interval"])
+        if a > 0
+    ]
     limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()
     return {
         "measured": measured,
@@ -210,9 +229,21 @@ def _slopes(dataset: xr.Dataset, widest: dict) -> dict:
 
 def tables(summary: dict) -> list[Table]:
     """The summary as two tables: every width and step size; slopes."""
-    cells = Table(title=f"Errors with {KAPPA:.0%} kept, and fractions prunable at error {ERROR}; means over seeds", box=box.SIMPLE_HEAD)
+    cells = Table(
+        title=f"Errors with {KAPPA:.0%} kept, and fractions prunable at error {ERROR}; means over seeds",
+        box=box.SIMPLE_HEAD,
+    )
     pruned = [f"{what}\n{kind[:4]}." for what in ("error", "prune") for kind in pruning.KINDS]
-    for name in ("step\nsize", "width", "accuracy", "tail index\ntop 5 %", "index\ntop 1 %", "growth", *pruned, "runs\ncomplete"):
+    for name in (
+        "step\nsize",
+        "width",
+        "accuracy",
+        "tail index\ntop 5 %",
+        "index\ntop 1 %",
+        "growth",
+        *pruned,
+        "runs\ncomplete",
+    ):
         cells.add_column(name, justify="right", no_wrap=True)
     for cell in summary["cells"]:
         collapsed = "chance " if cell["accuracy"] <= summary["chance_accuracy"] else ""
@@ -285,7 +316,10 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     middle.set(xlabel="norm of a neuron $|(w_i, a_i)|$", ylabel="share of neurons above")
     curves = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     tail = dict(zip(*reversed(middle.get_legend_handles_labels()), strict=True))["fitted tail"]
-    handles = {f"step size {name}": curves[name] for name in labels} | {"predicted (a)": curves["predicted"], "fitted tail (b)": tail}
+    handles = {f"step size {name}": curves[name] for name in labels} | {
+        "predicted (a)": curves["predicted"],
+        "fitted tail (b)": tail,
+    }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
 
     ratios = summary["step_size_over_batch_size"]

@@ -14,7 +14,11 @@ import meanfield as mf
 
 def idx(array: np.ndarray) -> bytes:
     code = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}[array.dtype.str[1:]]
-    return bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    return (
+        bytes([0, 0, code, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    )
 
 
 @pytest.fixture
@@ -33,7 +37,10 @@ def test_digits_are_real_and_scaled(digits):
     raw, labels = load_digits(return_X_y=True)
     scaled = (raw - raw.mean()) / raw.std() / 8
     rows = {tuple(np.round(r, 4)): y for r, y in zip(scaled, labels, strict=True)}
-    assert all(rows[tuple(np.round(r, 4))] == y for r, y in zip(np.asarray(digits.x[:200], float), np.asarray(digits.y[:200]), strict=True))
+    assert all(
+        rows[tuple(np.round(r, 4))] == y
+        for r, y in zip(np.asarray(digits.x[:200], float), np.asarray(digits.y[:200]), strict=True)
+    )
     train = {r.tobytes() for r in np.asarray(digits.x)}
     assert sum(r.tobytes() in train for r in np.asarray(digits.x_test)) <= 5  # split, not copied (a few digits may be equal)
 

@@ -16,20 +16,56 @@ def run(data, **overrides):
 
 
 CASES = {
-    "unknown activation": (lambda d: mf.TwoLayer("sigmoid"), "Argument `activation` must be one of 'relu', 'tanh', 'gelu', 'quadratic', 'identity', but is 'sigmoid'."),
-    "unknown loss": (lambda d: mf.TwoLayer(loss="hinge"), "Argument `loss` must be one of 'cross_entropy', 'squared', but is 'hinge'."),
-    "train_output": (lambda d: mf.TwoLayer(train_output="no"), "Argument `train_output` must be True or False, but is 'no'."),
-    "step size 0": (lambda d: mf.dynamics.SGD(step_size=0, batch_size=1), "Argument `step_size` must be a number > 0, or an array of them, but is 0."),
-    "step size in a list": (lambda d: mf.dynamics.SGD(step_size=[0.1, -1], batch_size=1), "Argument `step_size` must be a number > 0, or an array of them, but is [0.1, -1.0]."),
-    "step size nan": (lambda d: mf.dynamics.SGD(step_size=float("nan"), batch_size=1), "Argument `step_size` must be a number > 0, or an array of them, but is nan."),
-    "step size text": (lambda d: mf.dynamics.SGD(step_size="fast", batch_size=1), "Argument `step_size` must be a number > 0, or an array of them, but is 'fast'."),
-    "step sizes empty": (lambda d: mf.dynamics.SGD(step_size=[], batch_size=1), "Argument `step_size` must be a number or a sequence of numbers, but is []."),
-    "batch size": (lambda d: mf.dynamics.SGD(step_size=1, batch_size=0), "Argument `batch_size` must be an integer >= 1, but is 0."),
-    "batch size float": (lambda d: mf.dynamics.SGD(step_size=1, batch_size=1.5), "Argument `batch_size` must be an integer >= 1, but is 1.5."),
-    "weight decay": (lambda d: mf.dynamics.SGD(step_size=1, batch_size=1, weight_decay=-1), "Argument `weight_decay` must be a number >= 0, or an array of them, but is -1."),
+    "unknown activation": (
+        lambda d: mf.TwoLayer("sigmoid"),
+        "Argument `activation` must be one of 'relu', 'tanh', 'gelu', 'quadratic', 'identity', but is 'sigmoid'.",
+    ),
+    "unknown loss": (
+        lambda d: mf.TwoLayer(loss="hinge"),
+        "Argument `loss` must be one of 'cross_entropy', 'squared', but is 'hinge'.",
+    ),
+    "train_output": (
+        lambda d: mf.TwoLayer(train_output="no"),
+        "Argument `train_output` must be True or False, but is 'no'.",
+    ),
+    "step size 0": (
+        lambda d: mf.dynamics.SGD(step_size=0, batch_size=1),
+        "Argument `step_size` must be a number > 0, or an array of them, but is 0.",
+    ),
+    "step size in a list": (
+        lambda d: mf.dynamics.SGD(step_size=[0.1, -1], batch_size=1),
+        "Argument `step_size` must be a number > 0, or an array of them, but is [0.1, -1.0].",
+    ),
+    "step size nan": (
+        lambda d: mf.dynamics.SGD(step_size=float("nan"), batch_size=1),
+        "Argument `step_size` must be a number > 0, or an array of them, but is nan.",
+    ),
+    "step size text": (
+        lambda d: mf.dynamics.SGD(step_size="fast", batch_size=1),
+        "Argument `step_size` must be a number > 0, or an array of them, but is 'fast'.",
+    ),
+    "step sizes empty": (
+        lambda d: mf.dynamics.SGD(step_size=[], batch_size=1),
+        "Argument `step_size` must be a number or a sequence of numbers, but is [].",
+    ),
+    "batch size": (
+        lambda d: mf.dynamics.SGD(step_size=1, batch_size=0),
+        "Argument `batch_size` must be an integer >= 1, but is 0.",
+    ),
+    "batch size float": (
+        lambda d: mf.dynamics.SGD(step_size=1, batch_size=1.5),
+        "Argument `batch_size` must be an integer >= 1, but is 1.5.",
+    ),
+    "weight decay": (
+        lambda d: mf.dynamics.SGD(step_size=1, batch_size=1, weight_decay=-1),
+        "Argument `weight_decay` must be a number >= 0, or an array of them, but is -1.",
+    ),
     "beta": (lambda d: mf.scaling.MeanField(1.0, beta=1.5), "Argument `beta` must lie in [0, 1], but is 1.5."),
     "decay": (lambda d: mf.scaling.MeanField(1.0, decay=1.0), "Argument `decay` must lie in [0, 1), but is 1.0."),
-    "gamma": (lambda d: mf.scaling.MeanField(-1.0), "Argument `gamma` must be a number > 0, or an array of them, but is -1.0."),
+    "gamma": (
+        lambda d: mf.scaling.MeanField(-1.0),
+        "Argument `gamma` must be a number > 0, or an array of them, but is -1.0.",
+    ),
     "batch larger than data": (
         lambda d: mf.System(mf.TwoLayer(), d, mf.dynamics.SGD(step_size=1, batch_size=1439)),
         "Argument `batch_size` must be at most the size of the finite data set, 1438, but is 1439.",
@@ -38,20 +74,51 @@ CASES = {
         lambda d: mf.System(mf.TwoLayer(), mf.data.teacher(KEY, dim=2, neurons=2), mf.dynamics.SGD(step_size=1, batch_size=1)),
         "Argument `loss` must be 'squared' for data with real targets, but is 'cross_entropy'.",
     ),
-    "dim": (lambda d: mf.System(mf.TwoLayer(dim=3), d, mf.dynamics.SGD(step_size=1, batch_size=1)), "Argument `dim` must be that of the data, 64, but is 3."),
-    "not a dynamics": (lambda d: mf.System(mf.TwoLayer(), d, 3), "Argument `dynamics` must be a dynamics, an instance of a subclass of `AbstractDynamics`, but is 3."),
-    "width 0": (lambda d: run(d, widths=[8, 0]), "Argument `widths` must be one or several different integers >= 1, but is [8, 0]."),
-    "width twice": (lambda d: run(d, widths=[8, 8]), "Argument `widths` must be one or several different integers >= 1, but is [8, 8]."),
-    "width float": (lambda d: run(d, widths=10.0), "Argument `widths` must be one or several different integers >= 1, but is 10.0."),
+    "dim": (
+        lambda d: mf.System(mf.TwoLayer(dim=3), d, mf.dynamics.SGD(step_size=1, batch_size=1)),
+        "Argument `dim` must be that of the data, 64, but is 3.",
+    ),
+    "not a dynamics": (
+        lambda d: mf.System(mf.TwoLayer(), d, 3),
+        "Argument `dynamics` must be a dynamics, an instance of a subclass of `AbstractDynamics`, but is 3.",
+    ),
+    "width 0": (
+        lambda d: run(d, widths=[8, 0]),
+        "Argument `widths` must be one or several different integers >= 1, but is [8, 0].",
+    ),
+    "width twice": (
+        lambda d: run(d, widths=[8, 8]),
+        "Argument `widths` must be one or several different integers >= 1, but is [8, 8].",
+    ),
+    "width float": (
+        lambda d: run(d, widths=10.0),
+        "Argument `widths` must be one or several different integers >= 1, but is 10.0.",
+    ),
     "steps": (lambda d: run(d, steps=-1), "Argument `steps` must be an integer >= 0, but is -1."),
     "seeds": (lambda d: run(d, seeds=0), "Argument `seeds` must be an integer >= 1, but is 0."),
-    "seed list": (lambda d: run(d, seeds=[1, -2]), "Argument `seeds` must be one or several different integers >= 0, but is [1, -2]."),
-    "old key": (lambda d: run(d, key=0), "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 0."),
-    "probe": (lambda d: run(d, probes=[len]), "Argument `probes` must hold probes only, but is <built-in function len>."),
-    "system": (lambda d: mf.simulate(None, widths=1, steps=1, seeds=1, key=KEY), "Argument `system` must be a `System`, but is None."),
+    "seed list": (
+        lambda d: run(d, seeds=[1, -2]),
+        "Argument `seeds` must be one or several different integers >= 0, but is [1, -2].",
+    ),
+    "old key": (
+        lambda d: run(d, key=0),
+        "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 0.",
+    ),
+    "probe": (
+        lambda d: run(d, probes=[len]),
+        "Argument `probes` must hold probes only, but is <built-in function len>.",
+    ),
+    "system": (
+        lambda d: mf.simulate(None, widths=1, steps=1, seeds=1, key=KEY),
+        "Argument `system` must be a `System`, but is None.",
+    ),
     "two axes": (
         lambda d: mf.simulate(
-            mf.System(mf.TwoLayer(), d, mf.dynamics.SGD(step_size=np.ones((2, 2)), batch_size=1)), widths=1, steps=1, seeds=1, key=KEY
+            mf.System(mf.TwoLayer(), d, mf.dynamics.SGD(step_size=np.ones((2, 2)), batch_size=1)),
+            widths=1,
+            steps=1,
+            seeds=1,
+            key=KEY,
         ),
         "Argument `step_size` must be a number or a 1-D array of them, but is [[1.0, 1.0], [1.0, 1.0]].",
     ),

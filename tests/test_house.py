@@ -53,7 +53,8 @@ def test_every_reference_is_in_the_bibliography():
 
 
 def test_import_leaves_jax_alone():
-    code = "import jax; before = jax.config.values.copy(); import meanfield; assert jax.config.values == before; print(jax.config.jax_enable_x64)"
+    check = "assert jax.config.values == before; print(jax.config.jax_enable_x64)"
+    code = f"import jax; before = jax.config.values.copy(); import meanfield; {check}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout == "False\n", done.stderr
 

@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 import meanfield as mf
 from meanfield.measure import pruning, rates, tails
 from meanfield.theory import compressibility
-
 
 # -- tail index ---------------------------------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def test_hill_is_its_formula():
 
 @pytest.mark.parametrize("k", [5, 50, 500])
 def test_hill_intervals_cover(k):
-    """4000 Pareto samples of 2000: the share covered is 95 % within five standard errors; a 5 % wrong index at k = 500 is not covered so often."""
+    """4000 Pareto samples of 2000: 95 % covered within five standard errors; an index three standard errors away is not."""
     rng = np.random.default_rng(k)
     x = rng.pareto(1.3, (4000, 2000)) + 1
     interval = tails.hill(x, k).interval
@@ -133,7 +133,9 @@ def test_curve_is_the_error_of_the_pruned_matrix(kind):
         np.testing.assert_allclose(curve[:, j], error, rtol=1e-7, atol=1e-7)
 
 
-matrices = hnp.arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, allow_subnormal=False))
+matrices = hnp.arrays(
+    np.float64, st.tuples(st.integers(1, 9), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, allow_subnormal=False)
+)
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -214,7 +216,7 @@ def test_prunable_fraction_of_a_gaussian():
 
 @pytest.mark.parametrize(("alpha", "exponent"), [(1.0, 0.5), (1.5, 1 / 6)])
 def test_heavy_tails_decay_with_the_predicted_exponent(alpha, exponent):
-    """Pareto parts, N = 1000 ... 100 000, 200 replicas: the interval of the slope holds the prediction, and is narrow enough to refuse 0."""
+    """Pareto parts, N = 1000 ... 100 000, 200 replicas: the slope is the predicted one, and its interval refuses 0."""
     rng = np.random.default_rng(5)
     sizes = [1000, 10_000, 100_000]
     errors = [[float(pruning.error_curve(rng.pareto(alpha, n) + 1, 0.1, "magnitude")) for n in sizes] for _ in range(200)]
@@ -254,19 +256,55 @@ def test_extrapolated_limit_knows_infinite_moments():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pruning.magnitude([1.0], 1.1), "Argument `kappa` must be a number in [0, 1], the fraction kept, but is 1.1."),
-        (lambda: pruning.error_curve([1.0, 2.0], 0.5, "node"), "Argument `w` must have 2 to 8 axes, but is an array of shape (2,)."),
-        (lambda: pruning.error_curve([[1.0]], [0.5, -0.1], "node"), "Argument `kappas` must be numbers in [0, 1], fractions kept, but is [0.5, -0.1]."),
-        (lambda: pruning.error_curve([[1.0]], 0.5, "rows"), "Argument `kind` must be one of 'magnitude', 'node', 'singular', but is 'rows'."),
+        (
+            lambda: pruning.magnitude([1.0], 1.1),
+            "Argument `kappa` must be a number in [0, 1], the fraction kept, but is 1.1.",
+        ),
+        (
+            lambda: pruning.error_curve([1.0, 2.0], 0.5, "node"),
+            "Argument `w` must have 2 to 8 axes, but is an array of shape (2,).",
+        ),
+        (
+            lambda: pruning.error_curve([[1.0]], [0.5, -0.1], "node"),
+            "Argument `kappas` must be numbers in [0, 1], fractions kept, but is [0.5, -0.1].",
+        ),
+        (
+            lambda: pruning.error_curve([[1.0]], 0.5, "rows"),
+            "Argument `kind` must be one of 'magnitude', 'node', 'singular', but is 'rows'.",
+        ),
         (lambda: pruning.error_curve([[1.0]], 0.5, "node", p=0), "Argument `p` must be a number > 0, but is 0."),
-        (lambda: pruning.error_curve([[np.nan]], 0.5, "node"), "Argument `w` must be finite, but is an array with 1 NaN or infinite of 1 entries."),
-        (lambda: pruning.prunable_fraction([[1.0]], 1.5, "node"), "Argument `error` must be a number in [0, 1], but is 1.5."),
-        (lambda: pruning.limit_error([1.0, 2.0], 0.0, 3.0, 1), "Argument `kappa` must be a number in (0, 1], the fraction kept, but is 0.0."),
-        (lambda: pruning.limit_error([1.0, 2.0], 0.5, 3.0, 2), "Argument `k` must be less than the size of a sample, 2, but is 2."),
-        (lambda: compressibility.decay_exponent(0.0), "Argument `alpha` must be a number > 0, or an array of them, but is 0.0."),
-        (lambda: rates.rate([10], [[1.0]]), "Argument `n` must hold at least two different positive numbers, but is [10.0]."),
-        (lambda: rates.rate([1, 2], [[1.0, 0.0]]), "Argument `values` must be positive, but is an array with entries <= 0."),
-        (lambda: rates.rate([1, 2], [[1.0]]), "Argument `values` must have 2 columns, as many as `n`, but is an array of shape (1, 1)."),
+        (
+            lambda: pruning.error_curve([[np.nan]], 0.5, "node"),
+            "Argument `w` must be finite, but is an array with 1 NaN or infinite of 1 entries.",
+        ),
+        (
+            lambda: pruning.prunable_fraction([[1.0]], 1.5, "node"),
+            "Argument `error` must be a number in [0, 1], but is 1.5.",
+        ),
+        (
+            lambda: pruning.limit_error([1.0, 2.0], 0.0, 3.0, 1),
+            "Argument `kappa` must be a number in (0, 1], the fraction kept, but is 0.0.",
+        ),
+        (
+            lambda: pruning.limit_error([1.0, 2.0], 0.5, 3.0, 2),
+            "Argument `k` must be less than the size of a sample, 2, but is 2.",
+        ),
+        (
+            lambda: compressibility.decay_exponent(0.0),
+            "Argument `alpha` must be a number > 0, or an array of them, but is 0.0.",
+        ),
+        (
+            lambda: rates.rate([10], [[1.0]]),
+            "Argument `n` must hold at least two different positive numbers, but is [10.0].",
+        ),
+        (
+            lambda: rates.rate([1, 2], [[1.0, 0.0]]),
+            "Argument `values` must be positive, but is an array with entries <= 0.",
+        ),
+        (
+            lambda: rates.rate([1, 2], [[1.0]]),
+            "Argument `values` must have 2 columns, as many as `n`, but is an array of shape (1, 1).",
+        ),
     ],
 )
 def test_bad_input(call, message):
@@ -276,7 +314,7 @@ def test_bad_input(call, message):
 
 
 def test_rate_intervals_cover():
-    """4 replicas with dependent widths, 4000 times: 95 % covered within five standard errors; a slope 1.5 standard deviations away is not."""
+    """4 replicas with dependent widths, 4000 times: 95 % covered within five standard errors; a wrong slope is not."""
     rng = np.random.default_rng(0)
     n = np.array([10.0, 100.0, 1000.0])
     walks = np.cumsum(rng.normal(0, 0.2, (4000, 4, 3)), axis=-1)

@@ -69,7 +69,8 @@ def test_one_step_in_float64(activation, loss, train_output, bias):
 @pytest.mark.parametrize(("dim", "outputs"), [(1, 1), (2, 3), (5, 5)])
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_wide_sums_are_not_miscompiled(width, dim, outputs, batch_size):
-    """jax 0.10.2, 0.11.0 and 0.11.1 lose parts of sums over particles at these widths when mat-vecs are vmapped (jax issue 39103).
+    """jax 0.10.2, 0.11.0 and 0.11.1 lose parts of sums over particles at these widths when mat-vecs are vmapped (jax issue
+    39103).
 
     Three programs against a float64 sum by numpy: eager, jitted, and jitted under vmap as `simulate` runs it.
     """
@@ -153,4 +154,6 @@ def test_mean_field_gradient_does_not_depend_on_width():
 def test_squared_loss_takes_labels_as_one_hot():
     network, particles, x, _ = problem("relu", "squared", True, False)
     labels = jnp.asarray([0, 2, 1, 1], jnp.int32)
-    np.testing.assert_allclose(network.risk(particles, x, labels), network.risk(particles, x, jax.nn.one_hot(labels, K)), rtol=1e-6)
+    np.testing.assert_allclose(
+        network.risk(particles, x, labels), network.risk(particles, x, jax.nn.one_hot(labels, K)), rtol=1e-6
+    )

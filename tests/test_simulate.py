@@ -95,14 +95,26 @@ class Counting(mf.dynamics.AbstractDynamics):
 
 def test_numbers_never_recompile(digits, key):
     def run(**numbers):
-        mf.simulate(mf.System(mf.TwoLayer("tanh"), digits, Counting(**numbers)), widths=[8, 12], steps=40, seeds=2, key=key, probes=())
+        mf.simulate(
+            mf.System(mf.TwoLayer("tanh"), digits, Counting(**numbers)),
+            widths=[8, 12],
+            steps=40,
+            seeds=2,
+            key=key,
+            probes=(),
+        )
 
     run(step_size=[0.1, 0.2], temperature=0.0)
     first = Counting.traces
     assert first == 2  # once a width, however many chunks
     run(step_size=[0.3, 7.0], temperature=0.1)
     mf.simulate(
-        mf.System(mf.TwoLayer("tanh"), digits, Counting(step_size=[1, 2])), widths=[12], steps=333, seeds=[5, 8], key=jax.random.key(9), probes=()
+        mf.System(mf.TwoLayer("tanh"), digits, Counting(step_size=[1, 2])),
+        widths=[12],
+        steps=333,
+        seeds=[5, 8],
+        key=jax.random.key(9),
+        probes=(),
     )
     assert Counting.traces == first
     run(step_size=[0.1, 0.2, 0.3])  # another number of cells is another program
@@ -167,7 +179,9 @@ def test_probe_schedules_and_values(digits, key):
     particles = results.particles[40]
     norms = np.linalg.norm(np.asarray(particles.vectors, float), axis=-1)
     np.testing.assert_allclose(data["norm_quantile"].sel(width=40, step=20, level=1.0)[0], norms.max(axis=-1)[0], rtol=1e-5)
-    np.testing.assert_allclose(data["norm_quantile"].sel(width=40, step=20, level=0.5)[0], np.median(norms, axis=-1)[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        data["norm_quantile"].sel(width=40, step=20, level=0.5)[0], np.median(norms, axis=-1)[0], rtol=1e-5
+    )
     np.testing.assert_allclose(data["particle"].sel(width=40, step=20), particles.vectors[:, :, :5], rtol=1e-6)
     assert np.isnan(data["particle"].sel(width=4, step=20, neuron=4)).all()
     w, a = np.asarray(particles.w[0, 0], float), np.asarray(particles.a[0, 0], float)
@@ -212,7 +226,7 @@ def test_training_learns(digits, key):
 
 
 def test_teacher_student_reaches_the_noise_floor(key):
-    """The identity network is linear: its risk must fall to half the noise variance, 0.005, and not below (2000 test examples)."""
+    """The identity network is linear: its risk must fall to half the noise variance, 0.005 (2000 test examples)."""
     data = mf.data.teacher(key, dim=3, neurons=20, activation="identity", noise_std=0.1)
     dynamics = mf.dynamics.SGD(step_size=0.05, batch_size=50)
     system = mf.System(mf.TwoLayer("identity", "squared"), data, dynamics)
@@ -252,7 +266,9 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
 
 def test_simulate_works_outside_the_main_thread(digits, key):
     found = []
-    thread = threading.Thread(target=lambda: found.append(mf.simulate(system(digits), widths=4, steps=3, seeds=1, key=key, probes=())))
+    thread = threading.Thread(
+        target=lambda: found.append(mf.simulate(system(digits), widths=4, steps=3, seeds=1, key=key, probes=()))
+    )
     thread.start()
     thread.join()
     assert found[0].dataset["steps_done"].item() == 3

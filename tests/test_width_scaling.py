@@ -44,7 +44,17 @@ def test_files_and_table(finished):
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["widths"] == [32, 128] and config["versions"]["jax"] and config["device"]
     assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    for word in ("accuracy", "tail index", "growth", "error", "prune", "0/2", "2/2", "Slope of log error", "4 of 12 runs diverged"):
+    for word in (
+        "accuracy",
+        "tail index",
+        "growth",
+        "error",
+        "prune",
+        "0/2",
+        "2/2",
+        "Slope of log error",
+        "4 of 12 runs diverged",
+    ):
         assert word in done.stdout, word
     assert "…" not in done.stdout  # nothing is cut off
     assert done.stderr == ""
@@ -71,7 +81,10 @@ def test_results_hold_to_the_definitions(finished):
     logs = {}
     for width in (32, 128):
         for i, step_size in enumerate((0.2, 1.0)):
-            cell, found = cells[width, step_size], {"accuracy": [], "gamma": [], "far": [], "magnitude": [], "node": [], "singular": [], "prunable": []}
+            cell, found = (
+                cells[width, step_size],
+                {"accuracy": [], "gamma": [], "far": [], "magnitude": [], "node": [], "singular": [], "prunable": []},
+            )
             for seed in range(2):
                 w = results.particles[width].w[i, seed].astype(float)
                 a = results.particles[width].a[i, seed].astype(float)
@@ -82,7 +95,11 @@ def test_results_hold_to_the_definitions(finished):
                 k = max(10, width // 20)
                 found["gamma"].append(np.mean(np.log(norms[:k] / norms[k])))
                 found["far"].append(np.mean(np.log(norms[: math.ceil(k / 5)] / norms[math.ceil(k / 5)])))
-                parts = {"magnitude": np.sort(np.abs(rows).ravel())[::-1], "node": norms, "singular": np.linalg.svd(rows)[1]}
+                parts = {
+                    "magnitude": np.sort(np.abs(rows).ravel())[::-1],
+                    "node": norms,
+                    "singular": np.linalg.svd(rows)[1],
+                }
                 for kind, part in parts.items():
                     found[kind].append(math.sqrt(np.sum(part[int(0.1 * len(part)) :] ** 2) / np.sum(part**2)))
                 pruned = [m for m in range(width + 1) if np.sum(norms[width - m :] ** 2) <= 0.01 * np.sum(norms**2)]
@@ -114,9 +131,18 @@ def test_diverged_runs_are_marked_and_carry_no_index(finished):
     ("arguments", "sentence"),
     [
         (["--widths", "0"], "Argument `widths` must be one or several different integers >= 1, but is (0,)."),
-        (["--step-sizes", "0.1", "0"], "Argument `step_size` must be a number > 0, or an array of them, but is [0.1, 0.0]."),
-        (["--batch-size", "5000"], "Argument `batch_size` must be at most the size of the finite data set, 1438, but is 5000."),
-        (["--data", "no/such/file.npz"], "Argument `path` must be a file or directory that exists, but is 'no/such/file.npz'."),
+        (
+            ["--step-sizes", "0.1", "0"],
+            "Argument `step_size` must be a number > 0, or an array of them, but is [0.1, 0.0].",
+        ),
+        (
+            ["--batch-size", "5000"],
+            "Argument `batch_size` must be at most the size of the finite data set, 1438, but is 5000.",
+        ),
+        (
+            ["--data", "no/such/file.npz"],
+            "Argument `path` must be a file or directory that exists, but is 'no/such/file.npz'.",
+        ),
         (["--seeds", "0"], "Argument `seeds` must be an integer >= 1, but is 0."),
         (["--steps", "-5"], "Argument `steps` must be an integer >= 0, but is -5."),
     ],
@@ -147,14 +173,20 @@ def test_figure_says_what_it_shows():
     assert len(figure.axes) == 3
     for ax in figure.axes:
         assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title(loc="left")
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["step size 0.1", "step size 2", "predicted (a)", "fitted tail (b)"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
+        "step size 0.1",
+        "step size 2",
+        "predicted (a)",
+        "fitted tail (b)",
+    ]
 
 
 @pytest.mark.slow
 def test_the_phenomenon(tmp_path):
     """The claim the project exists for, at the full number of steps and widths 128, 1024, 8192 on digits; a few minutes.
 
-    Prototype figures (one seed): .864/.850/.853 at step 0.1, .741/.561/.438 at 1, .224/.122/.058 at 4; accuracies .91, .80, chance.
+    Prototype figures (one seed): .864/.850/.853 at step 0.1, .741/.561/.438 at 1, .224/.122/.058 at 4; accuracies .91, .80,
+    chance.
     """
     config = width_scaling.Config(widths=(128, 1024, 8192), step_sizes=(0.1, 1.0, 4.0), seeds=3)
     results = width_scaling.run(config)
@@ -164,7 +196,7 @@ def test_the_phenomenon(tmp_path):
     assert (np.abs(node[1] / [0.741, 0.561, 0.438] - 1) < 0.2).all()
     assert (np.abs(np.log(node[2] / [0.224, 0.122, 0.058])) < np.log(2)).all()
     light, middle, heavy = (row["measured"]["node"]["interval"] for row in summary["slopes"])
-    assert -0.02 < light[0] and light[1] < 0.02
+    assert light[0] > -0.02 and light[1] < 0.02
     assert middle[1] < -0.05 and heavy[1] < -0.05
     index = [c["tail_index"] for c in summary["cells"] if c["width"] == 8192]
     assert index[0] > 7 and 2 < index[1] < 3 and index[2] < 1.5

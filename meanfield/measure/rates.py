@@ -28,8 +28,8 @@ class Rate:
 def rate(n, values) -> Rate:
     """Slope of log value against log N, with Student's interval over independent replicas.
 
-    One least-squares line is fitted to each replica; the slopes are independent and alike in law, whatever the dependence between the
-    widths of one replica (coupled widths share their draws). The interval is `mean +- t_{R-1} s / sqrt(R)`.
+    One least-squares line is fitted to each replica; the slopes are independent and alike in law, whatever the dependence
+    between the widths of one replica (coupled widths share their draws). The interval is `mean +- t_{R-1} s / sqrt(R)`.
 
     Args:
         n: widths or other sizes, (m,), m >= 2 different positive numbers.

@@ -1,4 +1,7 @@
-"""Figures: functions that draw plain arrays into a matplotlib Axes and return it. They read in greyscale: marker, line and shade differ."""
+"""Figures: functions that draw plain arrays into a matplotlib Axes and return it.
+
+They read in greyscale: marker, line and shade of two curves differ.
+"""
 
 from collections.abc import Sequence
 
@@ -15,22 +18,26 @@ _LINES = ("-", (0, (6, 2)), (0, (3, 1.5)), "-.", (0, (1, 1)))
 def style(index: int, count: int, colors: str = "viridis") -> dict:
     """Colour, marker and line of curve `index` of `count`: from light to dark, so that greyscale keeps the order."""
     shade = 0.82 - 0.82 * index / max(1, count - 1)
-    return {"color": colormaps[colors](shade), "marker": _MARKERS[index % len(_MARKERS)], "linestyle": _LINES[index % len(_LINES)]}
+    return {
+        "color": colormaps[colors](shade),
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "linestyle": _LINES[index % len(_LINES)],
+    }
 
 
 def error_against_width(
     ax: Axes,
-    widths: Sequence[int],
+    widths: Sequence[int] | np.ndarray,
     errors: Sequence[np.ndarray],
     labels: Sequence[str],
     limits: Sequence[tuple[float, float, float]] | None = None,
     exponents: Sequence[float] | None = None,
 ) -> Axes:
-    """Relative pruning error against width, one curve for each of `errors` of shape (seed, width): mean, and the range of the seeds.
+    """Relative pruning error against width: mean and range over the seeds for each of `errors`, of shape (seed, width).
 
-    Predictions are dotted. `limits` holds (lower, middle, upper) of the error at infinite width for every curve; where the middle is
-    positive it is a level line that ends in a bar at the right edge. Where it is 0 and `exponents` are given, a line of slope -exponent
-    ends in the widest network's error.
+    Predictions are dotted. `limits` holds (lower, middle, upper) of the error at infinite width for every curve; where the
+    middle is positive it is a level line that ends in a bar at the right edge. Where it is 0 and `exponents` are given, a line
+    of slope -exponent ends in the widest network's error.
     """
     widths = np.asarray(widths)
     infinity = widths[-1] * 1.9
@@ -45,7 +52,14 @@ def error_against_width(
             low, middle, high = limits[i]
             x = infinity * 1.12**i  # bars side by side
             ax.plot([widths[0], x], [middle, middle], **dotted)
-            ax.plot([x, x], [max(low, 0.5 * middle), high], color=look["color"], linewidth=3, alpha=0.6, solid_capstyle="butt")
+            ax.plot(
+                [x, x],
+                [max(low, 0.5 * middle), high],
+                color=look["color"],
+                linewidth=3,
+                alpha=0.6,
+                solid_capstyle="butt",
+            )
             ax.plot([x], [middle], color=look["color"], marker="_", markersize=7)
         elif limits is not None and exponents is not None and exponents[i] > 0:
             ax.plot(widths, mean[-1] * (widths / widths[-1]) ** -exponents[i], **dotted)
@@ -88,11 +102,22 @@ def survival(
     return ax
 
 
-def index_against_ratio(ax: Axes, ratios: Sequence[float], alphas: np.ndarray, intervals: np.ndarray, labels: Sequence[str]) -> Axes:
+def index_against_ratio(
+    ax: Axes, ratios: Sequence[float], alphas: np.ndarray, intervals: np.ndarray, labels: Sequence[str]
+) -> Axes:
     """Tail index against step_size / batch_size; `alphas` (curve, ratio), `intervals` (curve, ratio, 2)."""
     for i, label in enumerate(labels):
         spread = np.abs(intervals[i].T - alphas[i])
-        ax.errorbar(ratios, alphas[i], spread, label=label, capsize=2, markersize=4.5, linewidth=1.3, **style(i, len(labels), "inferno"))
+        ax.errorbar(
+            ratios,
+            alphas[i],
+            spread,
+            label=label,
+            capsize=2,
+            markersize=4.5,
+            linewidth=1.3,
+            **style(i, len(labels), "inferno"),
+        )
     ax.axhline(2, color="black", linewidth=0.8, linestyle=":", label="variance infinite below")
     ax.set(xscale="log", yscale="log", xlabel="step size / batch size", ylabel="tail index of neuron norms")
     return ax

@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from meanfield import _check
-from meanfield.simulate import ensemble, probes as _probes
+from meanfield.simulate import ensemble
+from meanfield.simulate import probes as _probes
 from meanfield.simulate.progress import progress_bar
 from meanfield.simulate.results import Results, Status
-from meanfield.systems.network import Particles
 from meanfield.systems.system import System
 
 _CHUNK_SECONDS = 0.3  # how long Ctrl-C may wait, and how often the progress bar moves
@@ -82,7 +82,10 @@ def simulate(
             if interrupted.is_set():
                 break
     done = widths[: len(columns)]
-    return Results(_label(system, grid, done, steps, probes, columns), {n: c["particles"] for n, c in zip(done, columns, strict=True)})
+    return Results(
+        _label(system, grid, done, steps, probes, columns),
+        {n: c["particles"] for n, c in zip(done, columns, strict=True)},
+    )
 
 
 def _run_width(system, grid, width, steps, probes, say, interrupted) -> dict[str, Any]:
@@ -97,7 +100,9 @@ def _run_width(system, grid, width, steps, probes, say, interrupted) -> dict[str
     for stop in sorted({*due, steps}):
         while done < stop and not interrupted.is_set():
             take, start = min(chunk, stop - done), time.perf_counter()
-            states, first_bad, broken = ensemble.advance(grid.dynamics, system.data, grid.keys, states, first_bad, jnp.asarray(take))
+            states, first_bad, broken = ensemble.advance(
+                grid.dynamics, system.data, grid.keys, states, first_bad, jnp.asarray(take)
+            )
             broken = np.asarray(broken)
             seconds = time.perf_counter() - start
             # The first chunk includes compilation, so the length grows stepwise instead of being computed at once.
@@ -114,7 +119,13 @@ def _run_width(system, grid, width, steps, probes, say, interrupted) -> dict[str
     bad = first_bad < _NEVER
     status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
     final = jax.tree.map(lambda v: np.asarray(v).reshape(*grid.shape, *v.shape[1:]), states.particles)
-    return {"particles": final, "status": status, "first_bad_step": np.where(bad, first_bad, -1), "steps_done": done, "seen": seen}
+    return {
+        "particles": final,
+        "status": status,
+        "first_bad_step": np.where(bad, first_bad, -1),
+        "steps_done": done,
+        "seen": seen,
+    }
 
 
 def _union(probes, steps) -> list[int]:
@@ -142,7 +153,12 @@ def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
     dims = ("width", *grid.dims)
     meanings = " ".join(s.name.lower() for s in Status)
     about = {
-        "status": {"long_name": "how the run ended", "units": "1", "flag_values": [s.code for s in Status], "flag_meanings": meanings},
+        "status": {
+            "long_name": "how the run ended",
+            "units": "1",
+            "flag_values": [s.code for s in Status],
+            "flag_meanings": meanings,
+        },
         "first_bad_step": {"long_name": "first step seen to be infinite or NaN; -1 if none", "units": "step"},
         "steps_done": {"long_name": "steps taken", "units": "step"},
     }
@@ -150,7 +166,11 @@ def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
         array = np.stack([np.broadcast_to(column[name], len(grid.keys)).reshape(grid.shape) for column in columns])
         variables[name] = (dims, array.astype(np.int32), attrs)
     dataset = xr.Dataset(variables, coords)
-    units = {"width": ("number of neurons N", "neuron"), "step_size": ("step size of one neuron", "1"), "step": ("steps taken", "step")}
+    units = {
+        "width": ("number of neurons N", "neuron"),
+        "step_size": ("step size of one neuron", "1"),
+        "step": ("steps taken", "step"),
+    }
     for name, (long_name, unit) in units.items():
         if name in dataset.coords:
             dataset[name].attrs = {"long_name": long_name, "units": unit}

@@ -45,7 +45,7 @@ class Grid:
 
 
 def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array) -> Grid:
-    """Lay out the cells. A number of the dynamics that is a 1-D array is an axis named after its field; `step_size` always is one."""
+    """Lay out the cells: a 1-D array in a field of the dynamics is an axis named after the field; `step_size` always is one."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(dynamics)
     sweeps, places = {}, {}
     for position, (path, leaf) in enumerate(leaves):
@@ -84,16 +84,16 @@ def advance(dynamics: AbstractDynamics, data: Any, keys: jax.Array, states: Any,
     Returns:
         The states, `first_bad`, and the number of non-finite numbers in every cell's particles.
     """
-    streams = [jax.vmap(partial(lambda stream, key: jax.random.fold_in(key, stream), stream))(keys) for stream in (_DATA, _NOISE)]
+    data_keys, noise_keys = (jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
 
     def step(one, state, data_key, noise_key, bad):
         batch = data.batch(jax.random.fold_in(data_key, state.step), one.batch_size)
         state, info = one.step(jax.random.fold_in(noise_key, state.step), state, batch)
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(info)]))
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in (*jax.tree.leaves(info), 0.0)]))
         return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))
 
     def body(_, carry):
-        return jax.vmap(step)(dynamics, carry[0], *streams, carry[1])
+        return jax.vmap(step)(dynamics, carry[0], data_keys, noise_keys, carry[1])
 
     states, first_bad = jax.lax.fori_loop(0, steps, body, (states, first_bad))
     leaves = jax.tree.leaves(states.particles)

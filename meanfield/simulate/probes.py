@@ -1,7 +1,7 @@
 """Observables with a schedule of their own, reduced on the device.
 
-A probe is a frozen, hashable dataclass: called with (network, particles, data) of one run it returns named arrays; `describe` names
-their axes and units. Adding one is one class.
+A probe is a frozen, hashable dataclass: called with (network, particles, data) of one run it returns named arrays; `describe`
+names their axes and units. Adding one is one class.
 """
 
 import abc
@@ -87,7 +87,9 @@ class Evaluation(AbstractProbe):
             risks.append(jnp.mean(LOSSES[network.loss](f, y)[0]))
             # argmax of NaN is class 0: without the mask a diverged network would score the share of that class.
             finite = jnp.all(jnp.isfinite(f))
-            hits.append(jnp.where(finite, jnp.mean((jnp.argmax(f, axis=1) == y).astype(f.dtype)), jnp.nan) if data.classes else None)
+            hits.append(
+                jnp.where(finite, jnp.mean((jnp.argmax(f, axis=1) == y).astype(f.dtype)), jnp.nan) if data.classes else None
+            )
         arrays = {"risk": jnp.stack(risks)}
         return arrays | {"accuracy": jnp.stack(hits)} if data.classes else arrays
 

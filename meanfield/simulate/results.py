@@ -34,9 +34,11 @@ class Results:
     """Results of `mf.simulate`.
 
     Args:
-        dataset: labelled arrays with axes width, the swept fields, seed, then step and what a probe adds; NaN where a probe did not look.
-            Among them `status` (codes of `Status`), `steps_done`, and `first_bad_step` (-1 if the run did not diverge).
-        particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, neuron, component).
+        dataset: labelled arrays with axes width, the swept fields, seed, then step and what a probe adds; NaN where a probe
+            did not look. Among them `status` (codes of `Status`), `steps_done`, and `first_bad_step` (-1 if the run did not
+            diverge).
+        particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, neuron,
+            component).
     """
 
     dataset: xr.Dataset
@@ -93,4 +95,4 @@ class Results:
 
     def with_variables(self, **variables: xr.DataArray) -> "Results":
         """These results with more labelled arrays."""
-        return dataclasses.replace(self, dataset=self.dataset.assign(**variables))
+        return dataclasses.replace(self, dataset=self.dataset.assign(variables))

@@ -189,7 +189,12 @@ def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -
     _check.integer("classes", classes, at_least=1)
     for name, labels in (("y", y), ("y_test", y_test)):
         outside = labels[(labels < 0) | (labels >= classes)]
-        _check.require(outside.size == 0, name, f"hold labels in 0, ..., {classes - 1}", _check.words(f"holding {outside[:5].tolist()}"))
+        _check.require(
+            outside.size == 0,
+            name,
+            f"hold labels in 0, ..., {classes - 1}",
+            _check.words(f"holding {outside[:5].tolist()}"),
+        )
     x, x_test = jnp.asarray(x, float), jnp.asarray(x_test, float)
     return FiniteData(x, jnp.asarray(y, jnp.int32), x_test, jnp.asarray(y_test, jnp.int32), classes)
 
@@ -197,7 +202,9 @@ def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -
 def _targets(name: str, y, count: int) -> np.ndarray:
     """Labels as an integer vector, real targets as a matrix."""
     y = _check.finite(name, y, ndim=(1, 2))
-    _check.require(len(y) == count, name, f"have {count} rows, as many as its inputs", _check.words(f"an array of shape {y.shape}"))
+    _check.require(
+        len(y) == count, name, f"have {count} rows, as many as its inputs", _check.words(f"an array of shape {y.shape}")
+    )
     if y.dtype.kind == "f":
         return y.reshape(count, -1)
     _check.require(y.ndim == 1, name, "be a vector if it holds integer labels", _check.words(f"an array of shape {y.shape}"))
@@ -224,8 +231,8 @@ def digits(test_fraction: float = 0.2) -> FiniteData:
     """
     from sklearn.datasets import load_digits  # takes a second to import
 
-    bunch = load_digits()
-    return _split(_scaled(bunch["data"]), bunch["target"], test_fraction)
+    x, y = load_digits(return_X_y=True)
+    return _split(_scaled(np.asarray(x)), np.asarray(y), test_fraction)
 
 
 def mnist_sample(test_fraction: float = 0.2) -> FiniteData:
@@ -281,7 +288,7 @@ def load(path: str | os.PathLike, test_fraction: float = 0.2) -> FiniteData:
         arrays = _idx_pair(path)
     else:
         must = "be a directory, an .npz file or an idx file with 'images' in its name"
-        _check.require(False, "path", must, str(path))
+        raise _check.ArgumentError(f"Argument `path` must {must}, but is {str(path)!r}.")
     inputs = [_check.finite("path", v, ndim=(2, 3, 4)).reshape(len(v), -1) for v in arrays[::2]]
     for name, v in zip(("x", "x_test"), inputs, strict=False):
         fits = v.shape[1] == inputs[0].shape[1]
@@ -337,7 +344,9 @@ def _idx(path: Path) -> np.ndarray:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise _check.ArgumentError(f"Argument `path` must be a gzip file if its name ends in .gz, but {str(path)!r} is not: {error}.") from None
+        raise _check.ArgumentError(
+            f"Argument `path` must be a gzip file if its name ends in .gz, but {str(path)!r} is not: {error}."
+        ) from None
     must = "be an idx file (two zero bytes, a type, a number of axes, their lengths, then that many entries)"
     good = len(content) >= 4 and content[:2] == b"\0\0" and content[2] in _IDX_TYPES and len(content) >= 4 + 4 * content[3]
     _check.require(good, "path", must, _check.words(f"{str(path)!r}, which begins with {content[:4]!r}"))
@@ -345,7 +354,12 @@ def _idx(path: Path) -> np.ndarray:
     dtype = np.dtype(_IDX_TYPES[content[2]])
     body = content[4 + 4 * content[3] :]
     said = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    _check.require(len(body) == said, "path", must, _check.words(f"{str(path)!r}: shape {shape} asks for {said} bytes, {len(body)} are there"))
+    _check.require(
+        len(body) == said,
+        "path",
+        must,
+        _check.words(f"{str(path)!r}: shape {shape} asks for {said} bytes, {len(body)} are there"),
+    )
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 

@@ -1,5 +1,6 @@
 """The two-layer network as N interacting particles."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -15,8 +16,8 @@ _matmul = partial(jnp.matmul, precision="highest")
 
 
 class _Activation(NamedTuple):
-    value: object
-    derivative: object
+    value: Callable[[jax.Array], jax.Array]
+    derivative: Callable[[jax.Array], jax.Array]
 
 
 # `act` and `act'`. The derivative of relu at 0 is 0.
@@ -109,10 +110,9 @@ class TwoLayer:
         Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths).
         """
         _check.integer("width", width, at_least=1)
-        for name in ("dim", "outputs"):
-            _check.integer(name, getattr(self, name), at_least=1)
-
-        dim, outputs, bias = self.dim, self.outputs, int(self.bias)
+        dim, outputs, bias = self.dim or 0, self.outputs or 0, int(self.bias)
+        for name, size in (("dim", dim), ("outputs", outputs)):
+            _check.require(size > 0, name, "be set, by hand or by `System`, before particles are drawn", None)
 
         def neuron(index):
             draws = jax.random.normal(jax.random.fold_in(key, index), (dim + outputs + bias,))

@@ -1,5 +1,6 @@
 """Step size as a function of the width and of the iteration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from meanfield import _check
 
-Number = float | np.ndarray | jax.Array
+Number = float | Sequence[float] | np.ndarray | jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -53,16 +54,16 @@ class MeanField:
 
     def time_step(self, width: int):
         """Continuous time per iteration at decay 0, `gamma_ab(N) = (gamma N^(beta-1))^(1/(1-decay))`."""
-        return (self.gamma * _power(width, self.beta - 1)) ** (1 / (1 - self.decay))
+        return self._size(width) ** (1 / (1 - jnp.asarray(self.decay, float)))
 
     def __call__(self, width: int, step):
         """Step size of one neuron, `gamma N^(beta-1) (n + 1/gamma_ab)^(-decay)`; `step` is the iteration n = 0, 1, ..."""
         since = jnp.asarray(step, float) + 1 / self.time_step(width)
-        return self.gamma * _power(width, self.beta - 1) * since ** (-self.decay)
+        return self._size(width) * since ** -jnp.asarray(self.decay, float)
 
-
-def _power(width: int, exponent):
-    return jnp.exp(exponent * float(np.log(width)))
+    def _size(self, width: int):
+        """`gamma N^(beta-1)`."""
+        return jnp.asarray(self.gamma, float) * jnp.exp((jnp.asarray(self.beta, float) - 1) * float(np.log(width)))
 
 
 def per_neuron(step_size: Number | MeanField, width: int, step):

@@ -15,12 +15,12 @@ def error_curve(w, kappas, kind: str, p: float = 2.0) -> np.ndarray:
         w: matrices (..., N, d), one row a neuron; a vector (n,) for magnitude pruning only.
         kappas: fractions kept, numbers in [0, 1], (m,) or one.
         kind: "magnitude", "node" or "singular".
-        p: of the norm, > 0. ||.||_p is the l_p norm of all entries; for "singular" the Schatten norm, l_p of the singular values, which
-            is the same at p = 2.
+        p: of the norm, > 0. ||.||_p is the l_p norm of all entries; for "singular" the Schatten norm, l_p of the singular
+            values, which is the same at p = 2.
 
     Returns:
-        Errors in [0, 1], (..., m); without the last axis if `kappas` is one number. 0 for a matrix of zeros. Sums are taken in float64
-        from the smallest term upward, after the largest is divided out.
+        Errors in [0, 1], (..., m); without the last axis if `kappas` is one number. 0 for a matrix of zeros. Sums are taken in
+        float64 from the smallest term upward, after the largest is divided out.
 
     Raises:
         ValueError: NaN or infinite entries, kappa outside [0, 1], an unknown kind, p <= 0.

@@ -13,9 +13,9 @@ def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarra
 
         G_p(kappa)^(1/p),  G_p(kappa) = int_0^{F^-1(1-kappa)} x^p dF / E X^p,
 
-    and to 0 otherwise. The n - k smallest of the sample stand for the body of F, a Pareto tail of index `alpha` from the threshold
-    u = x_(k+1) on for the rest: `E X^p = (1/n) sum_body x^p + (k/n) u^p alpha/(alpha - p)` if alpha > p, infinite if not. A sample alone
-    cannot tell: its own error is always positive.
+    and to 0 otherwise. The n - k smallest of the sample stand for the body of F, a Pareto tail of index `alpha` from the
+    threshold u = x_(k+1) on for the rest: `E X^p = (1/n) sum_body x^p + (k/n) u^p alpha/(alpha - p)` if alpha > p, infinite if
+    not. A sample alone cannot tell: its own error is always positive.
 
     Args:
         sizes: sizes of the parts (norms of neurons), non-negative, (..., n).

@@ -37,7 +37,7 @@ def magnitude(w, kappa: float) -> np.ndarray:
     """
     w = as_matrices(w)
     flat = w if w.ndim == 1 else w.reshape(*w.shape[:-2], -1)
-    return (flat * _largest(np.abs(flat), _fraction(kappa))).reshape(w.shape)
+    return np.where(_largest(np.abs(flat), _fraction(kappa)), flat, 0.0).reshape(w.shape)
 
 
 def node(w, kappa: float, p: float = 2.0) -> np.ndarray:
@@ -59,7 +59,7 @@ def node(w, kappa: float, p: float = 2.0) -> np.ndarray:
            [0., 0.]])
     """
     w = as_matrices(w, vectors=False)
-    return w * _largest(row_norms(w, exponent(p)), _fraction(kappa))[..., None]
+    return np.where(_largest(row_norms(w, exponent(p)), _fraction(kappa))[..., None], w, 0.0)
 
 
 def singular(w, kappa: float) -> np.ndarray:

@@ -30,10 +30,11 @@ def hill(x, k: int | None = None) -> TailFit:
             matters: too large a k reads the body, not the tail.
 
     Returns:
-        `TailFit`. Its standard error is alpha/sqrt(k). Its interval is `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`: for k fixed and n -> infinity
-        the log-excesses are k independent exponentials, so that 2 k alpha_true / alpha is chi-square with 2k degrees of
-        freedom. It agrees with alpha (1 +- 1.96/sqrt(k)) for large k, is exact for a Pareto law at every k, and like it covers the
-        sampling error of independent values only, not the bias of a tail that is not yet a power law at the threshold.
+        `TailFit`. Its standard error is alpha/sqrt(k). Its interval is `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`: for k fixed
+        and n -> infinity the log-excesses are k independent exponentials, so that 2 k alpha_true / alpha is chi-square with 2k
+        degrees of freedom. It agrees with alpha (1 +- 1.96/sqrt(k)) for large k and is exact for a Pareto law at every k.
+        Like it, it covers the sampling error of independent values only, not the bias of a tail that is not yet a power law
+        at the threshold.
 
     Raises:
         ValueError: NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1 positive values.

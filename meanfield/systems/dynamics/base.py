@@ -30,8 +30,8 @@ class State:
 class AbstractDynamics(abc.ABC):
     """One step of a particle system, written for one run: `simulate` vectorises it over step sizes, seeds and other numbers.
 
-    A final subclass is a frozen dataclass with `@jax.tree_util.register_dataclass`. Fields that are numbers are pytree leaves: they
-    are traced (a new value never recompiles), and a 1-D array in one of them is a sweep. Fields marked static (`batch_size`)
+    A final subclass is a frozen dataclass with `@jax.tree_util.register_dataclass`. Fields that are numbers are pytree leaves:
+    they are traced (a new value never recompiles), and a 1-D array in one of them is a sweep. Fields marked static (`batch_size`)
     decide shapes.
     """
 

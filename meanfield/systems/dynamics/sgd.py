@@ -30,8 +30,8 @@ class SGD(AbstractDynamics):
     Shared mini-batches are common noise: with a step size that does not vanish as N grows, neurons that start independent remain
     independent only given the data path.
 
-    Source: De Bortoli, Durmus, Fontaine, Simsekli (2020), section 2; Mei, Montanari, Nguyen (2018). The time scale of one neuron is
-    theirs after multiplying the 1/N-scaled gradient by N.
+    Source: De Bortoli, Durmus, Fontaine, Simsekli (2020), section 2; Mei, Montanari, Nguyen (2018). The time scale of one
+    neuron is theirs after multiplying the 1/N-scaled gradient by N.
 
     >>> from meanfield.systems.network import TwoLayer
     >>> sgd = SGD(step_size=0.1, batch_size=2)
