@@ -330,7 +330,7 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     mfplot.index_against_ratio(right, ratios, alphas, intervals, [str(w) for w in shown])
     mfplot.plain_numbers(right.xaxis)
     mfplot.plain_numbers(right.yaxis)
-    right.legend(title="width", fontsize="small", title_fontsize="small")
+    right.legend(title="width", fontsize="small", title_fontsize="small", loc="upper right")
     titles = ("error against width", f"tails at width {widest}", "tail index, 95 % intervals")
     for ax, letter, title in zip((left, middle, right), "abc", titles, strict=True):
         ax.set_title(f"({letter}) {title}", loc="left", fontsize="medium")

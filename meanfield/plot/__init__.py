@@ -118,7 +118,10 @@ def index_against_ratio(
             linewidth=1.3,
             **style(i, len(labels), "inferno"),
         )
-    ax.axhline(2, color="black", linewidth=0.8, linestyle=":", label="variance infinite below")
+    ax.axhline(2, color="black", linewidth=0.8, linestyle=":")
+    ax.annotate(
+        "infinite variance below", (0.02, 2), (0, -4), ("axes fraction", "data"), "offset points", va="top", fontsize="small"
+    )
     ax.set(xscale="log", yscale="log", xlabel="step size / batch size", ylabel="tail index of neuron norms")
     return ax
 

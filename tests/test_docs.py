@@ -1,0 +1,42 @@
+"""The programs that the README and the documentation show, run as they stand."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])
+def test_programs_run(page, capsys):
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+    assert programs
+    space: dict = {}
+    for program in programs:
+        exec(compile(program, page, "exec"), space)
+    assert (space["results"].dataset["status"] == 0).all()
+    if page.endswith("extending.md"):
+        assert space["results"].dataset["accuracy"].dims[:4] == ("width", "step_size", "friction", "seed")
+        assert len(re.search(r"class HeavyBall.*?references = \(\)", programs[0], re.S)[0].splitlines()) < 25
+
+
+def test_readme_numbers_are_those_of_the_committed_run():
+    """The tables of the README against the summary committed beside the figure."""
+    import json
+
+    text = (ROOT / "README.md").read_text()
+    summary = json.loads((ROOT / "docs" / "width_scaling.json").read_text())
+    short = lambda v: f"{v:.3f}".replace("0.", ".", 1) if abs(v) < 1 else f"{v:.3f}"  # noqa: E731
+    for cell in summary["cells"]:
+        if cell["width"] in (128, 1024, 8192) and cell["step_size"] != 0.5:
+            low, high = cell["tail_index_interval"]
+            start = f"| {cell['step_size']:g} | {cell['width']} | {short(cell['accuracy'])}"
+            rest = f"{cell['tail_index']:.2f} [{low:.2f}, {high:.2f}] | {cell['tail_index_far']:.2f} |"
+            row = next(line for line in text.splitlines() if line.startswith(start))
+            assert rest in row and row.endswith(f"| {short(cell['error']['node'])} |")
+    for row in summary["slopes"]:
+        node = row["measured"]["node"]
+        low, high = node["interval"]
+        expected = f"| {row['step_size']:g} | {short(node['slope'])} [{short(low)}, {short(high)}] |"
+        assert any(line.startswith(expected) for line in text.splitlines()), expected
