@@ -66,7 +66,8 @@ def run(config: Config) -> mf.Results:
     key = jax.random.key(config.key)
     results = mf.simulate(system, widths=config.widths, steps=config.steps, seeds=config.seeds, key=key)
     results = results.with_variables(**measure(results))
-    results.dataset.attrs |= {"classes": data.classes} | {f"{name}_size": len(y) for name, (_, y) in data.splits.items()}
+    evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in data.splits.items()}
+    results.dataset.attrs |= {"classes": data.classes} | evaluated
     return results
 
 
@@ -165,12 +166,12 @@ def summarise(results: mf.Results, config: Config) -> dict:
                 }
             )
         slopes.append({"step_size": step_size} | _slopes(dataset.sel(step_size=step_size), cells[-1]))
-    classes, count = results.dataset.attrs["classes"], results.dataset.attrs[f"{split}_size"]
+    classes, count = results.dataset.attrs["classes"], results.dataset.attrs[f"{split}_examples"]
     statuses = {s.name.lower(): int((dataset["status"] == s.code).sum()) for s in mf.Status}
     return {
         "about": {
             "chance_accuracy": f"accuracy of a guess among the classes, plus three standard errors of {count} examples",
-            "accuracy": f"share of the {split} set classified right after the last step, mean over seeds",
+            "accuracy": f"share of {count} {split} examples classified right after the last step, mean over seeds",
             "error": f"relative l_2 error at kappa = {KAPPA}, mean over seeds",
             "growth": "d log q / d log step of the 99 % quantile q of the norms at the last two recorded steps; 0 if stationary",
             "prunable_fraction": f"at relative l_2 error {ERROR}, mean over seeds",

@@ -279,3 +279,14 @@ def test_progress_bar_is_silent_when_not_a_terminal(digits, key, capfd):
     assert capfd.readouterr().err == ""
     mf.simulate(system(digits), widths=4, steps=3000, seeds=1, key=key, probes=(), progress=True)
     assert "steps/s" in capfd.readouterr().err
+
+
+def test_evaluation_of_a_part_is_spread_over_the_set(key):
+    """5 of 20 examples, sorted by label: each of the 5 labels once; and the count of a small set is the whole set."""
+    data = mf.data.from_arrays(np.eye(20), np.arange(20) // 4)
+    network, probe = mf.TwoLayer(dim=20, outputs=5), mf.probes.Evaluation(examples=5)
+    particles = network.init(key, 6)
+    found = probe(network, particles, data)
+    index = np.array([0, 4, 8, 12, 16])
+    np.testing.assert_allclose(found["risk"][0], network.risk(particles, data.x[index], data.y[index]), rtol=1e-6)
+    assert (probe.count(3), probe.count(20), mf.probes.Evaluation(examples=None).count(10**6)) == (3, 5, 10**6)
