@@ -57,6 +57,7 @@ def run(config: Config) -> mf.Results:
     _check.integers("step_sizes", tuple(range(len(config.step_sizes))), at_least=0)
     must = "hold different numbers > 0"
     _check.require(len(set(config.step_sizes)) == len(config.step_sizes), "step_sizes", must, config.step_sizes)
+    widths = sorted(_check.integers("widths", config.widths, at_least=1))
     sources = {"digits": mf.data.digits, "mnist_sample": mf.data.mnist_sample}
     data = sources[config.data]() if config.data in sources else mf.data.load(config.data)
     must = "hold classes (integer labels): the job reports accuracy"
@@ -64,7 +65,7 @@ def run(config: Config) -> mf.Results:
     sgd = mf.dynamics.SGD(step_size=config.step_sizes, batch_size=config.batch_size)
     system = mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
     key = jax.random.key(config.key)
-    results = mf.simulate(system, widths=config.widths, steps=config.steps, seeds=config.seeds, key=key)
+    results = mf.simulate(system, widths=widths, steps=config.steps, seeds=config.seeds, key=key)
     results = results.with_variables(**measure(results))
     evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in data.splits.items()}
     results.dataset.attrs |= {"classes": data.classes} | evaluated
@@ -165,7 +166,8 @@ def summarise(results: mf.Results, config: Config) -> dict:
                     "runs": seeds,
                 }
             )
-        slopes.append({"step_size": step_size} | _slopes(dataset.sel(step_size=step_size), cells[-1]))
+        of_step_size = [cell for cell in cells if cell["step_size"] == step_size and cell["runs_complete"]]
+        slopes.append({"step_size": step_size} | _slopes(dataset.sel(step_size=step_size), of_step_size))
     classes, count = results.dataset.attrs["classes"], results.dataset.attrs[f"{split}_examples"]
     statuses = {s.name.lower(): int((dataset["status"] == s.code).sum()) for s in mf.Status}
     return {
@@ -206,8 +208,15 @@ def _growth(one: xr.Dataset) -> float:
     return float(np.diff(np.log(quantile[-2:]))[0] / np.diff(np.log(steps[-2:]))[0])
 
 
-def _slopes(dataset: xr.Dataset, widest: dict) -> dict:
-    """Measured slopes with intervals, and the slope that the tail index of the widest network predicts (independent neurons)."""
+def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
+    """Measured slopes with intervals, and what the tail index of the widest network predicts for independent neurons.
+
+    `complete` holds the cells, from narrow to wide, of which a run completed; seeds count that completed in all of these widths.
+    """
+    if not complete:
+        nothing = {"value": np.nan, "interval": [np.nan, np.nan]}
+        return {"measured": {}, "predicted": {}, "node_error_at_infinite_width": nothing}
+    dataset, widest = dataset.sel(width=[cell["width"] for cell in complete]), complete[-1]
     errors = dataset["error"].sel(kappa=KAPPA, method="nearest").transpose("kind", "seed", "width")
     whole = errors.notnull().all(["kind", "width"])
     errors = errors.sel(seed=whole)
@@ -215,11 +224,8 @@ def _slopes(dataset: xr.Dataset, widest: dict) -> dict:
     if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
         fit = rates.rate(errors["width"].to_numpy(), errors.to_numpy())
         measured = {k: {"slope": fit.slope[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
-    predicted = [
-        0.0 - float(mf.theory.compressibility.decay_exponent(a))
-        for a in (widest["tail_index"], *widest["tail_index_interval"])
-        if a > 0
-    ]
+    alphas = (widest["tail_index"], *widest["tail_index_interval"])
+    predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in alphas if a > 0]
     limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()
     return {
         "measured": measured,
@@ -286,9 +292,12 @@ def _with_interval(value: float, interval, digits: int) -> str:
 
 
 def plot(results: mf.Results, summary: dict) -> Figure:
-    """Error against width with its limit at infinite width; survival functions with fitted tails; tail index against ratio."""
-    dataset = results.dataset
-    widths = dataset["width"].to_numpy()
+    """Error against width with its limit at infinite width; survival functions with fitted tails; tail index against ratio.
+
+    Of the widths of which a run completed; there must be one.
+    """
+    widths = np.array(sorted({cell["width"] for cell in summary["cells"] if cell["runs_complete"]}))
+    dataset = results.dataset.sel(width=widths)
     labels = [f"{s:g}" for s in dataset["step_size"].to_numpy()]
     figure = Figure(figsize=(12.5, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
@@ -347,13 +356,17 @@ def main(config: Config) -> int:
     summary = summarise(results, config)
     results.save(out / "results.nc")
     _run.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
-    plot(results, summary).savefig(out / "figure.png", dpi=160)
+    if any(cell["runs_complete"] for cell in summary["cells"]):
+        plot(results, summary).savefig(out / "figure.png", dpi=160)
+        written = "config.json, results.nc, summary.json, figure.png"
+    else:
+        written = "config.json, results.nc, summary.json (no figure: no run completed)"
     shown = tables(summary)
     wide = Console(width=1000)
     console = Console(width=max(Console().width, *(wide.measure(table).maximum for table in shown)))
     for table in shown:
         console.print(table)
-    console.print(f"{time.perf_counter() - start:.0f} s. Written to {out}: config.json, results.nc, figure.png, summary.json")
+    console.print(f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}")
     interrupted = summary["status"]["interrupted"]
     for status in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
         count = summary["status"][status.name.lower()]

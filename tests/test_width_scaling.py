@@ -2,8 +2,10 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +204,41 @@ def test_the_phenomenon(tmp_path):
     assert index[0] > 7 and 2 < index[1] < 3 and index[2] < 1.5
     accuracy = [c["accuracy"] for c in summary["cells"] if c["width"] == 8192]
     assert accuracy[0] > 0.9 and accuracy[1] > 0.75 and accuracy[2] < 0.2
+
+
+@pytest.mark.parametrize("wait", [0.0, 8.0])
+def test_ctrl_c_writes_what_is_done(tmp_path, wait):
+    """SIGINT in the first width (nothing completed: no figure), and in the second (one width completed)."""
+    width = 8 if wait else 8192
+    command = [sys.executable, "-m", "sims.width_scaling", "--out", str(tmp_path), "--steps", "60000", "--seeds", "2"]
+    command += ["--widths", str(width), "16384", "--step-sizes", "0.1", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "config.json").exists():
+            time.sleep(0.05)
+        time.sleep(8 + wait)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err == "", err
+    assert "runs interrupted. The run was stopped before its last step; what it has is kept." in out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"]["interrupted"] == 4
+    assert summary["status"]["complete"] == (4 if wait else 0)
+    assert (tmp_path / "figure.png").exists() == bool(wait)
+    steps = mf.Results.load(tmp_path / "results.nc").dataset["steps_done"].to_numpy()
+    assert (steps[-1] > 0).all() and (steps[-1] < 60000).all()
+    cut = [c for c in summary["cells"] if not c["runs_complete"]]
+    assert cut and all(c["tail_index"] is None and c["accuracy"] is None for c in cut)
+
+
+def test_a_job_of_which_everything_diverged(tmp_path):
+    done = job("--out", tmp_path, "--widths", 4, 8, "--seeds", 1, "--steps", 40, "--step-sizes", 1e38)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "2 of 2 runs diverged" in done.stdout and not (tmp_path / "figure.png").exists()
+
+
+def test_order_of_widths_does_not_matter(tmp_path):
+    for name, widths in (("a", (32, 8)), ("b", (8, 32))):
+        done = job("--out", tmp_path / name, "--widths", *widths, "--seeds", 2, "--steps", 20, "--step-sizes", 0.5)
+        assert done.returncode == 0, done.stderr
+    a, b = (json.loads((tmp_path / name / "summary.json").read_text()) for name in "ab")
+    assert a["cells"] == b["cells"] and a["slopes"] == b["slopes"]
