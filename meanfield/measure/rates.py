@@ -41,9 +41,10 @@ def rate(n, values) -> Rate:
     Raises:
         ValueError: shapes that do not fit, a value that is not positive and finite, fewer than two sizes.
 
-    >>> fit = rate([10, 100, 1000], [[1.0, 0.1, 0.01], [2.0, 0.2, 0.02]])
-    >>> float(fit.slope.round(12)), fit.interval.round(12).tolist()
-    (-1.0, [-1.0, -1.0])
+    Examples:
+        >>> fit = rate([10, 100, 1000], [[1.0, 0.1, 0.01], [2.0, 0.2, 0.02]])
+        >>> float(fit.slope.round(12)), fit.interval.round(12).tolist()
+        (-1.0, [-1.0, -1.0])
     """
     n = np.asarray(_check.finite("n", n, ndim=(1,)), np.float64)
     _check.require(len(set(n.tolist())) >= 2 and bool(np.all(n > 0)), "n", "hold at least two different positive numbers", n)

@@ -54,11 +54,12 @@ def simulate(
     Raises:
         ValueError: an argument is not what it must be; nothing has been compiled then.
 
-    >>> import meanfield as mf
-    >>> system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=[0.1, 1.0], batch_size=1))
-    >>> results = simulate(system, widths=[16, 32], steps=20, seeds=2, key=jax.random.key(0))
-    >>> dict(results.dataset["status"].sizes), results.particles[32].w.shape
-    ({'width': 2, 'step_size': 2, 'seed': 2}, (2, 2, 32, 64))
+    Examples:
+        >>> import meanfield as mf
+        >>> system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=[0.1, 1.0], batch_size=1))
+        >>> results = simulate(system, widths=[16, 32], steps=20, seeds=2, key=jax.random.key(0))
+        >>> dict(results.dataset["status"].sizes), results.particles[32].w.shape
+        ({'width': 2, 'step_size': 2, 'seed': 2}, (2, 2, 32, 64))
     """
     _check.require(isinstance(system, System), "system", "be a `System`", system)
     widths = _check.integers("widths", widths, at_least=1)

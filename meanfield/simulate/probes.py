@@ -61,8 +61,9 @@ class AbstractProbe(abc.ABC):
 def log_spaced(steps: int, count: int = 12) -> tuple[int, ...]:
     """About `count` steps from 0 to `steps`, equally spaced in the logarithm.
 
-    >>> log_spaced(1000, 5)
-    (0, 1, 10, 100, 1000)
+    Examples:
+        >>> log_spaced(1000, 5)
+        (0, 1, 10, 100, 1000)
     """
     return tuple(int(s) for s in np.unique([0, *np.rint(np.geomspace(1, steps, count - 1)), steps])) if steps else (0,)
 

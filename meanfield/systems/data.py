@@ -135,10 +135,11 @@ def teacher(
     Raises:
         ValueError: a size below 1, a negative `noise_std`, an unknown activation, something that is not a key.
 
-    >>> data = teacher(jax.random.key(0), dim=5, neurons=3)
-    >>> x, y = data.batch(jax.random.key(1), 4)
-    >>> x.shape, y.shape
-    ((4, 5), (4, 1))
+    Examples:
+        >>> data = teacher(jax.random.key(0), dim=5, neurons=3)
+        >>> x, y = data.batch(jax.random.key(1), 4)
+        >>> x.shape, y.shape
+        ((4, 5), (4, 1))
     """
     _check.random_key("key", key)
     for name, value in {"dim": dim, "neurons": neurons, "outputs": outputs, "test_size": test_size}.items():
@@ -164,9 +165,10 @@ def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -
     Raises:
         ValueError: shapes that do not fit together, NaN or infinite numbers, labels outside the classes.
 
-    >>> data = from_arrays(np.eye(3), np.array([0, 1, 1]))
-    >>> data.dim, data.outputs, data.size
-    (3, 2, 3)
+    Examples:
+        >>> data = from_arrays(np.eye(3), np.array([0, 1, 1]))
+        >>> data.dim, data.outputs, data.size
+        (3, 2, 3)
     """
     x = _check.finite("x", x, ndim=(2,))
     y = _targets("y", y, len(x))
@@ -225,9 +227,10 @@ def digits(test_fraction: float = 0.2) -> FiniteData:
 
     Source: UCI Optical Recognition of Handwritten Digits, test part (Alpaydin and Kaynak, 1998).
 
-    >>> data = digits()
-    >>> data.x.shape, data.x_test.shape, data.classes
-    ((1438, 64), (359, 64), 10)
+    Examples:
+        >>> data = digits()
+        >>> data.x.shape, data.x_test.shape, data.classes
+        ((1438, 64), (359, 64), 10)
     """
     from sklearn.datasets import load_digits  # takes a second to import
 

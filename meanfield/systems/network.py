@@ -82,10 +82,11 @@ class TwoLayer:
     Raises:
         ValueError: an activation or loss that does not exist, a size below 1.
 
-    >>> network = TwoLayer("tanh", "squared", dim=3, outputs=1)
-    >>> particles = network.init(jax.random.key(0), 5)
-    >>> particles.w.shape, particles.a.shape, network.predict(particles, jnp.ones((2, 3))).shape
-    ((5, 3), (5, 1), (2, 1))
+    Examples:
+        >>> network = TwoLayer("tanh", "squared", dim=3, outputs=1)
+        >>> particles = network.init(jax.random.key(0), 5)
+        >>> particles.w.shape, particles.a.shape, network.predict(particles, jnp.ones((2, 3))).shape
+        ((5, 3), (5, 1), (2, 1))
     """
 
     activation: str = field(default="relu", metadata={"static": True})

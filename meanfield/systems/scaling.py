@@ -34,11 +34,12 @@ class MeanField:
     Source: De Bortoli, Durmus, Fontaine, Simsekli (2020), section 2 (schedule of the paper's code: `lr0 = gamma N^beta`,
     `gamma_ab = (lr0/N)^(1/(1-decay))`).
 
-    >>> float(MeanField(0.5)(1000, 7))
-    0.5
-    >>> schedule = MeanField(gamma=2.0, beta=0.5, decay=0.0)
-    >>> round(float(schedule(10000, 3)), 6), round(float(schedule.time_step(10000)), 6)
-    (0.02, 0.02)
+    Examples:
+        >>> float(MeanField(0.5)(1000, 7))
+        0.5
+        >>> schedule = MeanField(gamma=2.0, beta=0.5, decay=0.0)
+        >>> round(float(schedule(10000, 3)), 6), round(float(schedule.time_step(10000)), 6)
+        (0.02, 0.02)
     """
 
     gamma: Number

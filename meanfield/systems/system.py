@@ -21,10 +21,11 @@ class System:
     Raises:
         ValueError: parts that do not fit together: cross-entropy without classes, a mini-batch larger than a finite data set.
 
-    >>> import meanfield as mf
-    >>> system = System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=[0.1, 1.0], batch_size=1))
-    >>> system.network.dim, system.network.outputs
-    (64, 10)
+    Examples:
+        >>> import meanfield as mf
+        >>> system = System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=[0.1, 1.0], batch_size=1))
+        >>> system.network.dim, system.network.outputs
+        (64, 10)
     """
 
     network: TwoLayer

@@ -25,8 +25,9 @@ def decay_exponent(alpha, q: float = 2.0):
     grows like N, the sum over all like N^(q/alpha) times a positive stable variable, so the error's q-th power decays like
     N^(1 - q/alpha).
 
-    >>> float(decay_exponent(1.0)), float(decay_exponent(1.5).round(4)), float(decay_exponent(3.0))
-    (0.5, 0.1667, 0.0)
+    Examples:
+        >>> float(decay_exponent(1.0)), float(decay_exponent(1.5).round(4)), float(decay_exponent(3.0))
+        (0.5, 0.1667, 0.0)
     """
     _check.positive("alpha", alpha)
     _check.positive("q", q)

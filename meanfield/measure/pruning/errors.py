@@ -27,8 +27,9 @@ def error_curve(w, kappas, kind: str, p: float = 2.0) -> np.ndarray:
 
     Source: Gribonval, Cevher, Davies (2012), best k-term approximation; Barsbey et al. (2021), the three prunings.
 
-    >>> error_curve([3.0, 4.0], [0.0, 0.5, 1.0], "magnitude")
-    array([1. , 0.6, 0. ])
+    Examples:
+        >>> error_curve([3.0, 4.0], [0.0, 0.5, 1.0], "magnitude")
+        array([1. , 0.6, 0. ])
     """
     parts, p = _parts(w, kind, p), exponent(p)
     _check.numbers("kappas", kappas, "be numbers in [0, 1], fractions kept", lambda v: (v >= 0) & (v <= 1))
@@ -50,8 +51,9 @@ def prunable_fraction(w, error: float, kind: str, p: float = 2.0) -> np.ndarray:
     Raises:
         ValueError: as in `error_curve`; an error outside [0, 1].
 
-    >>> float(prunable_fraction([3.0, 4.0, 0.0, 0.0], 0.6, "magnitude"))
-    0.75
+    Examples:
+        >>> float(prunable_fraction([3.0, 4.0, 0.0, 0.0], 0.6, "magnitude"))
+        0.75
     """
     _check.numbers("error", error, "be a number in [0, 1]", lambda v: (v >= 0) & (v <= 1))
     parts = _parts(w, kind, p)

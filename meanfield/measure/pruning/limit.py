@@ -33,11 +33,12 @@ def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarra
 
     Source: Gribonval, Cevher, Davies (2012), Proposition 1, for the limit; the tail extrapolation is ours.
 
-    >>> x = np.linspace(1, 0, 20_000, endpoint=False) ** (-1 / 3)  # Pareto law of index 3; the limit is sqrt(1 - 0.1^(1/3))
-    >>> round(float(limit_error(x, 0.1, alpha=3.0, k=1000)), 3), round((1 - 0.1 ** (1 / 3)) ** 0.5, 3)
-    (0.732, 0.732)
-    >>> float(limit_error(x, 0.1, alpha=1.9, k=1000))
-    0.0
+    Examples:
+        >>> x = np.linspace(1, 0, 20_000, endpoint=False) ** (-1 / 3)  # Pareto law of index 3; the limit is sqrt(1 - 0.1^(1/3))
+        >>> round(float(limit_error(x, 0.1, alpha=3.0, k=1000)), 3), round((1 - 0.1 ** (1 / 3)) ** 0.5, 3)
+        (0.732, 0.732)
+        >>> float(limit_error(x, 0.1, alpha=1.9, k=1000))
+        0.0
     """
     x = np.sort(np.asarray(_check.finite("sizes", sizes, ndim=tuple(range(1, 9))), np.float64), axis=-1)
     _check.require(bool(np.all(x >= 0)), "sizes", "be non-negative", _check.words("an array with negative entries"))

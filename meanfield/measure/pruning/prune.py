@@ -11,8 +11,9 @@ def kept(kappa, n: int):
     A product within 1e-9 below an integer counts as that integer: 0.29 * 100 is 28.999999999999996 in floating point, and 29 are
     meant.
 
-    >>> kept(0.29, 100), kept(0.1, 128), kept(1.0, 7)
-    (29, 12, 7)
+    Examples:
+        >>> kept(0.29, 100), kept(0.1, 128), kept(1.0, 7)
+        (29, 12, 7)
     """
     count = np.floor(np.asarray(kappa, float) * n + 1e-9).astype(int)
     return int(count) if count.ndim == 0 else count
@@ -31,9 +32,10 @@ def magnitude(w, kappa: float) -> np.ndarray:
     Raises:
         ValueError: NaN or infinite entries, kappa outside [0, 1].
 
-    >>> magnitude([[3.0, -1.0], [0.5, -4.0]], 0.5)
-    array([[ 3.,  0.],
-           [ 0., -4.]])
+    Examples:
+        >>> magnitude([[3.0, -1.0], [0.5, -4.0]], 0.5)
+        array([[ 3.,  0.],
+               [ 0., -4.]])
     """
     w = as_matrices(w)
     flat = w if w.ndim == 1 else w.reshape(*w.shape[:-2], -1)
@@ -54,9 +56,10 @@ def node(w, kappa: float, p: float = 2.0) -> np.ndarray:
     Raises:
         ValueError: NaN or infinite entries, a vector, kappa outside [0, 1], p <= 0.
 
-    >>> node([[3.0, 0.0], [1.0, 1.0]], 0.5)
-    array([[3., 0.],
-           [0., 0.]])
+    Examples:
+        >>> node([[3.0, 0.0], [1.0, 1.0]], 0.5)
+        array([[3., 0.],
+               [0., 0.]])
     """
     w = as_matrices(w, vectors=False)
     return np.where(_largest(row_norms(w, exponent(p)), _fraction(kappa))[..., None], w, 0.0)
@@ -75,9 +78,10 @@ def singular(w, kappa: float) -> np.ndarray:
     Raises:
         ValueError: NaN or infinite entries, a vector, kappa outside [0, 1].
 
-    >>> np.round(singular([[2.0, 0.0], [0.0, 1.0]], 0.5), 12)
-    array([[2., 0.],
-           [0., 0.]])
+    Examples:
+        >>> np.round(singular([[2.0, 0.0], [0.0, 1.0]], 0.5), 12)
+        array([[2., 0.],
+               [0., 0.]])
     """
     w = as_matrices(w, vectors=False)
     u, s, vt = np.linalg.svd(w, full_matrices=False)

@@ -41,10 +41,11 @@ def hill(x, k: int | None = None) -> TailFit:
 
     Source: Hill (1975); de Haan and Ferreira (2006), Theorem 3.2.5.
 
-    >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
-    >>> fit = hill(x, k=2000)
-    >>> bool(fit.interval[0] < 1.5 < fit.interval[1]), round(float(fit.standard_error / fit.alpha), 4)
-    (True, 0.0224)
+    Examples:
+        >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
+        >>> fit = hill(x, k=2000)
+        >>> bool(fit.interval[0] < 1.5 < fit.interval[1]), round(float(fit.standard_error / fit.alpha), 4)
+        (True, 0.0224)
     """
     x = np.asarray(_check.finite("x", x, ndim=tuple(range(1, 9))), np.float64)
     n = x.shape[-1]

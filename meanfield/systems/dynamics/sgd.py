@@ -33,13 +33,14 @@ class SGD(AbstractDynamics):
     Source: De Bortoli, Durmus, Fontaine, Simsekli (2020), section 2; Mei, Montanari, Nguyen (2018). The time scale of one
     neuron is theirs after multiplying the 1/N-scaled gradient by N.
 
-    >>> from meanfield.systems.network import TwoLayer
-    >>> sgd = SGD(step_size=0.1, batch_size=2)
-    >>> state = sgd.init(jax.random.key(0), TwoLayer(dim=3, outputs=2), width=8)
-    >>> batch = jnp.ones((2, 3)), jnp.array([0, 1])
-    >>> state, info = sgd.step(jax.random.key(1), state, batch)
-    >>> int(state.step), sorted(info)
-    (1, ['risk'])
+    Examples:
+        >>> from meanfield.systems.network import TwoLayer
+        >>> sgd = SGD(step_size=0.1, batch_size=2)
+        >>> state = sgd.init(jax.random.key(0), TwoLayer(dim=3, outputs=2), width=8)
+        >>> batch = jnp.ones((2, 3)), jnp.array([0, 1])
+        >>> state, info = sgd.step(jax.random.key(1), state, batch)
+        >>> int(state.step), sorted(info)
+        (1, ['risk'])
     """
 
     step_size: Number | MeanField
