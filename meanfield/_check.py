@@ -27,6 +27,8 @@ def require(ok: bool, name: str, must: str, value: Any) -> None:
 
 def describe(value: Any) -> str:
     """Short text of a value: small things whole, arrays by their shape."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return f"an array of random keys of shape {value.shape}"
     if isinstance(value, np.ndarray | jax.Array) and value.size > 8:
         return f"an array of shape {value.shape}"
     if isinstance(value, np.ndarray | np.generic | jax.Array):

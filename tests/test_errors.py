@@ -104,6 +104,20 @@ CASES = {
         lambda d: run(d, key=0),
         "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 0.",
     ),
+    "key array": (
+        lambda d: run(d, key=jax.random.split(KEY, 2)),
+        "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is an array of random keys of shape (2,).",
+    ),
+    "large seed": (lambda d: run(d, seeds=[2**32]), "Argument `seeds` must be less than 2^32, but is (4294967296,)."),
+    "no probes": (lambda d: run(d, probes=None), "Argument `probes` must be a sequence of probes, but is None."),
+    "probes alike": (
+        lambda d: run(d, probes=[mf.probes.Moments(), mf.probes.Moments(orders=(3.0,))]),
+        "Argument `probes` must have variables of different names, but is ['norm_moment', 'norm_moment'].",
+    ),
+    "inputs of another length": (
+        lambda d: mf.TwoLayer(dim=3, outputs=1).predict(mf.TwoLayer(dim=3, outputs=1).init(KEY, 2), np.ones((4, 5))),
+        "Argument `x` must have shape (examples, 3), but is an array of shape (4, 5).",
+    ),
     "probe": (
         lambda d: run(d, probes=[len]),
         "Argument `probes` must hold probes only, but is <built-in function len>.",

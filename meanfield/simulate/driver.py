@@ -68,9 +68,13 @@ def simulate(
         _check.integer("seeds", seeds, at_least=1)
         seeds = range(int(seeds))
     seeds = _check.integers("seeds", seeds, at_least=0)
+    _check.require(max(seeds) < 2**32, "seeds", "be less than 2^32", seeds)
     _check.random_key("key", key)
+    _check.require(isinstance(probes, Sequence), "probes", "be a sequence of probes", probes)
     for probe in probes:
         _check.require(isinstance(probe, _probes.AbstractProbe), "probes", "hold probes only", probe)
+    names = [name for probe in probes for name in probe.variables]
+    _check.require(len(set(names)) == len(names), "probes", "have variables of different names", names)
 
     grid = ensemble.make_grid(system.dynamics, seeds, key)
     columns = []

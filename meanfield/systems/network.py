@@ -153,6 +153,8 @@ class TwoLayer:
 
     def _forward(self, particles, x):
         w, a, bias = particles.w, particles.a, particles.bias
+        fits = x.ndim == 2 and x.shape[1] == w.shape[1]
+        _check.require(fits, "x", f"have shape (examples, {w.shape[1]})", _check.words(f"an array of shape {x.shape}"))
         z = _matmul(w, x.astype(w.dtype).T)
         if bias is not None:
             z = z + bias[:, None]
