@@ -105,7 +105,7 @@ CASES = {
         "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 0.",
     ),
     "key array": (
-        lambda d: run(d, key=jax.random.split(KEY, 2)),
+        lambda d: run(d, key=jax.random.split(jax.random.key(1), 2)),
         "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is an array of random keys of shape (2,).",
     ),
     "large seed": (lambda d: run(d, seeds=[2**32]), "Argument `seeds` must be less than 2^32, but is (4294967296,)."),
