@@ -1,19 +1,21 @@
 """Wide two-layer networks trained by SGD as interacting particles: mean-field limits, heavy tails, compressibility."""
 
 from meanfield import measure, theory
-from meanfield._check import ArgumentError
+from meanfield._check import ArgumentError, StabilityWarning
 from meanfield.simulate import DivergenceError, Results, Status, probes, simulate
 from meanfield.systems import data, dynamics, scaling
-from meanfield.systems.network import Particles, TwoLayer
+from meanfield.systems.network import Activation, Particles, TwoLayer
 from meanfield.systems.system import System
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
     "ArgumentError",
     "DivergenceError",
     "Particles",
     "Results",
+    "StabilityWarning",
     "Status",
     "System",
     "TwoLayer",

@@ -14,9 +14,15 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+TINY, HUGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
 
 class ArgumentError(ValueError):
     """An argument is not what it must be; the message names it."""
+
+
+class StabilityWarning(UserWarning):
+    """A step size is beyond the stability limit that the message names; divergence may be the experiment."""
 
 
 def require(ok: bool, name: str, must: str, value: Any) -> None:
@@ -63,6 +69,10 @@ def numbers(name: str, value: Any, must: str, inside) -> None:
     try:
         array = np.asarray(value)
         ok = bool(array.dtype.kind in "iuf" and array.size > 0 and np.all(np.isfinite(array)) and np.all(inside(array)))
+        if ok and array.dtype.kind == "f" and not jax.config.read("jax_enable_x64"):
+            must += f", in float32 (0 or {TINY:g} to {HUGE:g} in modulus)"
+            size = np.abs(np.asarray(array, np.float64))
+            ok = bool(np.all((size == 0) | ((size >= TINY) & (size <= HUGE))))
     except (TypeError, ValueError):
         ok = False
     require(ok, name, must, value)
@@ -90,6 +100,13 @@ def nonnegative(name: str, value: Any) -> None:
     numbers(name, value, "be a number >= 0, or an array of them", lambda v: v >= 0)
 
 
+def number(name: str, value: Any, must: str, inside) -> float:
+    """Check for one finite real number for which `inside(number)` holds, and return it."""
+    require(np.ndim(value) == 0, name, must, value)  # type: ignore[arg-type]
+    numbers(name, value, must, inside)
+    return float(value)
+
+
 def integer(name: str, value: Any, at_least: int) -> None:
     """Check for one integer not below `at_least`."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= at_least)
@@ -99,8 +116,8 @@ def integer(name: str, value: Any, at_least: int) -> None:
 def integers(name: str, value: Any, at_least: int) -> tuple[int, ...]:
     """Check for one or several different integers not below `at_least`, and return them as a tuple."""
     items = tuple(value) if isinstance(value, list | tuple | range | np.ndarray) else (value,)
-    ok = len(items) > 0 and len(set(items)) == len(items)
-    ok = ok and all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= at_least for v in items)
+    ok = len(items) > 0 and all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= at_least for v in items)
+    ok = ok and len(set(items)) == len(items)
     require(ok, name, f"be one or several different integers >= {at_least}", value)
     return tuple(int(v) for v in items)
 

@@ -50,26 +50,37 @@ class Config:
     """Seed of the random key of the whole run."""
 
 
-def run(config: Config) -> mf.Results:
-    """Simulate, and measure the final particles. Nothing is written."""
+def prepare(config: Config) -> mf.System:
+    """Check the config and put the system together."""
     _check.integer("seeds", config.seeds, at_least=1)
-    _check.integer("key", config.key, at_least=0)
+    _check.integer("steps", config.steps, at_least=0)
+    in_range = 0 <= config.key < 2**63
+    _check.require(in_range, "key", "be an integer from 0 to 2^63 - 1", config.key)
     _check.integers("step_sizes", tuple(range(len(config.step_sizes))), at_least=0)
     must = "hold different numbers > 0"
     _check.require(len(set(config.step_sizes)) == len(config.step_sizes), "step_sizes", must, config.step_sizes)
-    widths = sorted(_check.integers("widths", config.widths, at_least=1))
+    _check.integers("widths", config.widths, at_least=1)
     sources = {"digits": mf.data.digits, "mnist_sample": mf.data.mnist_sample}
     data = sources[config.data]() if config.data in sources else mf.data.load(config.data)
     must = "hold classes (integer labels): the job reports accuracy"
     _check.require(data.classes > 0, "data", must, _check.words(f"{config.data!r}, with real targets"))
     sgd = mf.dynamics.SGD(step_size=config.step_sizes, batch_size=config.batch_size)
-    system = mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
+    return mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
+
+
+def simulate(config: Config, system: mf.System) -> mf.Results:
+    """Run the grid."""
     key = jax.random.key(config.key)
-    results = mf.simulate(system, widths=widths, steps=config.steps, seeds=config.seeds, key=key)
-    results = results.with_variables(**measure(results))
-    evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in data.splits.items()}
-    results.dataset.attrs |= {"classes": data.classes} | evaluated
+    results = mf.simulate(system, widths=sorted(config.widths), steps=config.steps, seeds=config.seeds, key=key)
+    evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in system.data.splits.items()}
+    results.dataset.attrs |= {"classes": system.data.classes} | evaluated
     return results
+
+
+def run(config: Config) -> mf.Results:
+    """Simulate, and measure the final particles. Nothing is written."""
+    results = simulate(config, prepare(config))
+    return results.with_variables(**measure(results))
 
 
 def measure(results: mf.Results) -> dict[str, xr.DataArray]:
@@ -104,10 +115,13 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
         labels = {name: coords[name] for name in cells} | labels
         return xr.DataArray(values, labels, (*cells, *dims), attrs={"long_name": long_name, "units": "1"})
 
-    bound = {"bound": ["lower", "upper"]}
-    estimate = {"estimate": ["lower", "middle", "upper"]}
-    kind = xr.DataArray(kinds, dims="kind", attrs={"long_name": "what is pruned in the matrix of rows (w_i, a_i)", "units": "1"})
-    kappa = xr.DataArray(KAPPAS, dims="kappa", attrs={"long_name": "fraction kept, 1 - pruning ratio", "units": "1"})
+    def label(name, values, long_name):
+        return {name: xr.DataArray(values, dims=name, attrs={"long_name": long_name, "units": "1"})}
+
+    bound = label("bound", ["lower", "upper"], "end of a 95 % interval")
+    estimate = label("estimate", ["lower", "middle", "upper"], "from the lower end, the middle, the upper end of the tail index")
+    kind = label("kind", kinds, "what is pruned in the matrix of rows (w_i, a_i)")
+    kappa = label("kappa", KAPPAS, "fraction kept, 1 - pruning ratio")
     return {
         "tail_index": array(index, (), {}, "Hill tail index of |(w_i, a_i)|, upper 5 % (at least 10)"),
         "tail_index_far": array(
@@ -122,12 +136,10 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
         "error": array(
             errors,
             ("kind", "kappa"),
-            {"kind": kind, "kappa": kappa},
+            kind | kappa,
             "relative l_2 pruning error of the matrix of rows (w_i, a_i)",
         ),
-        "prunable_fraction": array(
-            fractions, ("kind",), {"kind": kind}, f"largest fraction pruned at relative l_2 error {ERROR}"
-        ),
+        "prunable_fraction": array(fractions, ("kind",), kind, f"largest fraction pruned at relative l_2 error {ERROR}"),
         "node_error_limit": array(
             limit,
             ("estimate",),
@@ -327,7 +339,7 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     curves = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     tail = dict(zip(*reversed(middle.get_legend_handles_labels()), strict=True))["fitted tail"]
     handles = {f"step size {name}": curves[name] for name in labels} | {
-        "predicted (a)": curves["predicted"],
+        r"predicted (a), interval at $\infty$": curves["predicted"],
         "fitted tail (b)": tail,
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
@@ -348,15 +360,21 @@ def plot(results: mf.Results, summary: dict) -> Figure:
 
 
 def main(config: Config) -> int:
-    """Run, write and print everything; 0, or 130 if Ctrl-C cut the run short."""
+    """Run, write and print everything; 0, 130 if Ctrl-C cut the run short, 1 if no run completed."""
     start = time.perf_counter()
     out = _check.writable_directory("out", config.out)
+    system = prepare(config)  # a wrong argument must not touch the files of an earlier run
+    for name in ("results.nc", "summary.json", "figure.png"):
+        (out / name).unlink(missing_ok=True)
     _run.write_json(out / "config.json", _run.manifest(config))
-    results = run(config)
+    results = simulate(config, system)
+    results.save(out / "results.nc")  # before the measurement, which Ctrl-C may cut short
+    results = results.with_variables(**measure(results))
     summary = summarise(results, config)
     results.save(out / "results.nc")
     _run.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
-    if any(cell["runs_complete"] for cell in summary["cells"]):
+    finished = any(cell["runs_complete"] for cell in summary["cells"])
+    if finished:
         plot(results, summary).savefig(out / "figure.png", dpi=160)
         written = "config.json, results.nc, summary.json, figure.png"
     else:
@@ -372,7 +390,7 @@ def main(config: Config) -> int:
         count = summary["status"][status.name.lower()]
         if count:
             console.print(f"{count} of {sum(summary['status'].values())} runs {status.name.lower()}. {status.value}")
-    return 130 if interrupted else 0
+    return 130 if interrupted else int(not finished)
 
 
 if __name__ == "__main__":

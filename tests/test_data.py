@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.systems.data.finite import shuffled
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -47,7 +48,7 @@ def test_digits_are_real_and_scaled(digits):
 
 def test_mini_batches_are_uniform(digits):
     """20 000 draws with replacement: chi-square over the 1437 examples within five standard deviations; a skewed law fails."""
-    x, y = digits.batch(jax.random.key(0), 20_000)
+    x, y = digits.batch(jax.random.key(0), 0, 20_000)
     order = {r.tobytes(): i for i, r in enumerate(np.asarray(digits.x))}
     index = np.array([order[r.tobytes()] for r in np.asarray(x)])
     assert np.array_equal(np.asarray(digits.y)[index], y)
@@ -65,7 +66,7 @@ def test_mini_batches_are_uniform(digits):
 def test_teacher_law():
     """Moments of 50 000 fresh examples within five standard errors, and the label noise: residual variance 0.09."""
     data = mf.data.teacher(jax.random.key(0), dim=4, neurons=10, activation="tanh", noise_std=0.3)
-    x, y = data.batch(jax.random.key(1), 50_000)
+    x, y = data.batch(jax.random.key(1), 0, 50_000)
     x, y = np.asarray(x, float), np.asarray(y, float)
     squares = np.sum(x**2, axis=1)
     assert abs(squares.mean() - 1) < 5 * np.sqrt(2 / 4 / 50_000)
@@ -73,8 +74,8 @@ def test_teacher_law():
     residual = y - np.tanh(x @ w.T) @ a / 10
     z = (residual.var() / 0.09 - 1) / np.sqrt(2 / 50_000)
     assert abs(z) < 5
-    again, _ = data.batch(jax.random.key(1), 3)
-    other, _ = data.batch(jax.random.key(2), 3)
+    again, _ = data.batch(jax.random.key(1), 0, 3)
+    other, _ = data.batch(jax.random.key(2), 0, 3)
     assert not np.array_equal(again, other)
     assert data.x_test.shape == (2000, 4)
 
@@ -212,3 +213,51 @@ def test_bad_arrays():
         mf.data.teacher(jax.random.key(0), dim=2, neurons=2, noise_std=-1)
     with sentence("`key` must be one random key"):
         mf.data.teacher(jnp.zeros(2), dim=2, neurons=2)
+
+
+def test_epochs_visit_every_example_once_in_changing_order(key):
+    """Seven epochs of 10 examples in mini-batches of 4, which do not divide an epoch; orders differ between epochs and keys."""
+    data = mf.data.from_arrays(np.arange(10.0)[:, None], np.zeros(10, int)).in_epochs()
+    visits = np.ravel([data.batch(key, step, 4)[0] for step in range(18)])[:70].reshape(7, 10)
+    assert (np.sort(visits, axis=1) == np.arange(10)).all()
+    assert len({tuple(row) for row in visits}) == 7
+    other = np.ravel([data.batch(jax.random.key(1), step, 4)[0] for step in range(18)])[:70].reshape(7, 10)
+    assert (other != visits).any(axis=1).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 16, 17, 1000])
+def test_shuffled_is_a_permutation(size, key):
+    order = jax.vmap(lambda place: shuffled(key, place, size))(jnp.arange(size))
+    assert sorted(order.tolist()) == list(range(size))
+
+
+def test_shuffled_is_uniform(key):
+    """6 things in 3600 orders: all 720 orders occur about 5 times, every (place, thing) 600 times; chi-square, |z| < 5."""
+    orders = jax.vmap(lambda k: jax.vmap(lambda place: shuffled(k, place, 6))(jnp.arange(6)))(jax.random.split(key, 3600))
+    orders = np.asarray(orders)
+    counts = np.array([[np.sum(orders[:, place] == thing) for thing in range(6)] for place in range(6)])
+    z = (np.sum((counts - 600) ** 2 / 600) - 25) / np.sqrt(50)
+    number = np.unique(orders, axis=0, return_counts=True)[1]
+    full = (np.sum((number - 5) ** 2 / 5) + 5 * (720 - len(number)) - 719) / np.sqrt(2 * 719)
+    assert abs(z) < 5 and abs(full) < 5
+    rotations = (np.arange(6)[None, :] + np.arange(3600)[:, None]) % 6  # places uniform, orders not: the second test must see it
+    seen = np.unique(rotations, axis=0, return_counts=True)[1]
+    assert (np.sum((seen - 5) ** 2 / 5) + 5 * (720 - len(seen)) - 719) / np.sqrt(2 * 719) > 100
+
+
+def test_huge_inputs_keep_their_pictures(tmp_path):
+    """1e200 times an image is the same image after standardisation, not zeros."""
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    for factor in (1.0, 1e200, 1e-200):
+        np.savez(tmp_path / "d.npz", x=x * factor, y=np.arange(40) % 3)
+        loaded = mf.data.load(tmp_path / "d.npz")
+        first = loaded.x if factor == 1.0 else first  # noqa: F821
+        np.testing.assert_allclose(loaded.x, first, rtol=1e-5)
+
+
+@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test"), ("x", "y", "x_train", "y_train")])
+def test_npz_with_a_part_of_a_set_is_refused(names, tmp_path):
+    arrays = {n: np.arange(8.0).reshape(4, 2) if n[0] == "x" else np.arange(4) % 2 for n in names}
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(mf.ArgumentError, match="x_train, y_train"):
+        mf.data.load(tmp_path / "d.npz")

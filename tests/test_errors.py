@@ -1,5 +1,7 @@
 """Wrong arguments: one sentence that names the argument, what it must be and what it is, before anything compiles."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -125,6 +127,56 @@ CASES = {
     "system": (
         lambda d: mf.simulate(None, widths=1, steps=1, seeds=1, key=KEY),
         "Argument `system` must be a `System`, but is None.",
+    ),
+    "step size beyond float32": (
+        lambda d: mf.dynamics.SGD(step_size=1e40, batch_size=1),
+        "Argument `step_size` must be a number > 0, or an array of them, "
+        "in float32 (0 or 1.17549e-38 to 3.40282e+38 in modulus), but is 1e+40.",
+    ),
+    "sweep of equals": (
+        lambda d: mf.simulate(
+            mf.System(mf.TwoLayer(), d, mf.dynamics.SGD([1.0, 1.0], batch_size=1)), widths=1, steps=1, seeds=1, key=KEY
+        ),
+        "Argument `step_size` must hold different numbers in a sweep, but is [1.0, 1.0].",
+    ),
+    "widths in a matrix": (
+        lambda d: run(d, widths=np.array([[8, 16]])),
+        "Argument `widths` must be one or several different integers >= 1, but is [[8, 16]].",
+    ),
+    "a vector of targets": (
+        lambda d: mf.TwoLayer("relu", "squared", dim=3, outputs=1).risk(
+            mf.TwoLayer(dim=3, outputs=1).init(KEY, 2), np.ones((5, 3)), np.ones(5)
+        ),
+        "Argument `y` must hold integer labels, or targets of shape (5, 1) for 5 examples and 1 outputs, "
+        "but is an array of shape (5,) and type float64.",
+    ),
+    "real labels": (
+        lambda d: mf.TwoLayer(dim=3, outputs=2).risk(
+            mf.TwoLayer(dim=3, outputs=2).init(KEY, 2), np.ones((5, 3)), np.ones(5, np.float32)
+        ),
+        "Argument `y` must hold integer labels for cross-entropy, but is an array of shape (5,) and type float32.",
+    ),
+    "width of a law": (
+        lambda d: mf.scaling.MeanField(0.7, 0.4, 0.3)(0, 0),
+        "Argument `width` must be an integer >= 1, but is 0.",
+    ),
+    "label far off": (
+        lambda d: mf.data.from_arrays(np.ones((3, 2)), np.array([0, 1, 10**9])),
+        "Argument `y` must hold labels below its number of examples, 3, or come with `classes`, but is holding 1000000000.",
+    ),
+    "input beyond float32": (
+        lambda d: mf.data.from_arrays(np.full((3, 2), 1e39), np.array([0, 1, 1])),
+        "Argument `x` must be finite, but is an array with 6 NaN or infinite of 6 entries.",
+    ),
+    "test fraction": (
+        lambda d: mf.data.digits(0.9999),
+        "Argument `test_fraction` must leave at least one of 1797 examples for training, but is 0.9999.",
+    ),
+    "NaN in a source": (
+        lambda d: mf.System(
+            mf.TwoLayer(), dataclasses.replace(d, x=d.x.at[5].set(np.nan)), mf.dynamics.SGD(step_size=1, batch_size=1)
+        ),
+        "Argument `data` must be finite, but is a source with NaN or infinite numbers in its train set.",
     ),
     "two axes": (
         lambda d: mf.simulate(

@@ -36,7 +36,7 @@ def test_simulation_equals_a_plain_loop_over_steps(digits, key):
             state = one.init(jax.random.fold_in(seed_key, 0), network, 24)
             stream = jax.random.fold_in(seed_key, 1)
             for n in range(30):
-                state, _ = one.step(key, state, digits.batch(jax.random.fold_in(stream, n), 3))
+                state, _ = one.step(key, state, digits.batch(stream, n, 3))
             np.testing.assert_allclose(results.particles[24].w[i, j], state.particles.w, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(results.particles[24].a[i, j], state.particles.a, rtol=1e-4, atol=1e-5)
 
@@ -156,6 +156,31 @@ def test_divergence_is_a_status_of_its_cell(digits, key):
         results.require_complete()
 
 
+def test_a_run_whose_risk_is_lost_is_no_complete_run(digits):
+    """Weights of 1e20 are finite numbers, the risk they give is not; step sizes that huge used to end `COMPLETE`."""
+    dynamics = mf.dynamics.SGD(step_size=[1.0, 1e18], batch_size=1)
+    results = mf.simulate(mf.System(mf.TwoLayer(), digits, dynamics), widths=32, steps=30, seeds=1, key=jax.random.key(0))
+    assert np.isnan(results.dataset["risk"][0, 1, 0, -1]).any()
+    assert results.dataset["status"].to_numpy().ravel().tolist() == [mf.Status.COMPLETE.code, mf.Status.DIVERGED.code]
+    particles = mf.Particles(jnp.full((4, 3), 1e25), jnp.full((4, 2), 1e25))
+    expected = np.sqrt(5) * 1e25
+    np.testing.assert_allclose(mf.probes.NormQuantiles()(mf.TwoLayer(), particles, digits)["norm_quantile"], expected, rtol=1e-6)
+    np.testing.assert_allclose(mf.probes.Moments()(mf.TwoLayer(), particles, digits)["norm_moment"], expected, rtol=1e-6)
+
+
+def test_labels_outside_the_classes_cost_nan_not_nothing(key):
+    network = mf.TwoLayer(dim=3, outputs=2)
+    particles, x = network.init(key, 8), jnp.ones((3, 3))
+    assert np.isfinite(network.risk(particles, x, jnp.array([0, 1, 1])))
+    for label in (-1, 2, 5):
+        assert np.isnan(network.risk(particles, x, jnp.array([0, 1, label])))
+
+
+def test_vectors_of_numpy_particles_keep_float64():
+    particles = mf.Particles(np.full((1, 2), 1 + 1e-12), np.full((1, 1), 1e300))
+    assert particles.vectors.dtype == np.float64 and particles.vectors[0].tolist() == [1 + 1e-12, 1 + 1e-12, 1e300]
+
+
 def test_first_bad_step_is_the_first(digits, key):
     """Against a loop of single steps that looks at every risk."""
     network, sgd = mf.TwoLayer("quadratic", "squared"), mf.dynamics.SGD(step_size=1e4, batch_size=1)
@@ -163,7 +188,7 @@ def test_first_bad_step_is_the_first(digits, key):
     seed_key = jax.random.fold_in(key, 2)
     state = sgd.init(jax.random.fold_in(seed_key, 0), mf.TwoLayer("quadratic", "squared", dim=64, outputs=10), 16)
     for n in range(60):
-        state, info = sgd.step(key, state, digits.batch(jax.random.fold_in(jax.random.fold_in(seed_key, 1), n), 1))
+        state, info = sgd.step(key, state, digits.batch(jax.random.fold_in(seed_key, 1), n, 1))
         if not np.isfinite(info["risk"]):
             break
     assert results.dataset["first_bad_step"].item() == n + 1

@@ -178,7 +178,7 @@ def test_figure_says_what_it_shows():
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "step size 0.1",
         "step size 2",
-        "predicted (a)",
+        r"predicted (a), interval at $\infty$",
         "fitted tail (b)",
     ]
 
@@ -231,9 +231,23 @@ def test_ctrl_c_writes_what_is_done(tmp_path, wait):
 
 
 def test_a_job_of_which_everything_diverged(tmp_path):
+    """Exit status 1, no figure, and not the figure of an earlier run either."""
+    (tmp_path / "figure.png").write_bytes(b"of an earlier run")
     done = job("--out", tmp_path, "--widths", 4, 8, "--seeds", 1, "--steps", 40, "--step-sizes", 1e38)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert done.returncode == 1 and done.stderr == "", done.stderr
     assert "2 of 2 runs diverged" in done.stdout and not (tmp_path / "figure.png").exists()
+
+
+def test_a_wrong_argument_leaves_the_files_of_an_earlier_run(tmp_path):
+    """The one neuron of width 1 has an error of 0 wherever anything is kept: it has no place in the figure, and no crash."""
+    done = job("--out", tmp_path, "--widths", 1, "--seeds", 1, "--steps", 20, "--step-sizes", 0.5)
+    assert done.returncode == 0, done.stderr
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"config.json", "results.nc", "summary.json", "figure.png"}
+    for wrong in (("--data", "nope"), ("--key", "99999999999999999999"), ("--steps", "-1")):
+        done = job("--out", tmp_path, *wrong)
+        assert done.returncode == 2 and done.stderr.startswith("error: Argument `"), done.stderr
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 def test_order_of_widths_does_not_matter(tmp_path):

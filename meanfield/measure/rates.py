@@ -6,8 +6,7 @@ import numpy as np
 from scipy import stats
 
 from meanfield import _check
-
-LEVEL = 0.95
+from meanfield.measure.level import LEVEL
 
 
 @dataclass(frozen=True)

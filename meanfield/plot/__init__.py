@@ -43,7 +43,11 @@ def error_against_width(
     infinity = widths[-1] * 1.9
     for i, (error, label) in enumerate(zip(errors, labels, strict=True)):
         look = style(i, len(errors))
-        known = np.ma.masked_invalid(error)  # runs that diverged
+        # NaN: runs that diverged; 0: a single neuron, of which nothing was pruned. Neither has a place on a logarithmic axis.
+        known = np.ma.masked_where(~(np.asarray(error) > 0), error)
+        if not known.count():
+            ax.plot([], [], label=label, **look)
+            continue
         mean = known.mean(axis=0).filled(np.nan)
         spread = np.abs(np.stack([known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)]) - mean)
         ax.errorbar(widths, mean, spread, label=label, capsize=2, markersize=4.5, linewidth=1.3, **look)
@@ -128,6 +132,8 @@ def index_against_ratio(
 
 def plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis at 1, 2, 5 times powers of ten, as plain numbers."""
+    if not np.all(np.isfinite(axis.get_data_interval())) or axis.get_view_interval()[1] <= 0:
+        axis.set_view_interval(0.1, 10, ignore=True)  # nothing to show: a logarithmic axis cannot start at matplotlib's 0
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -77,12 +77,13 @@ def simulate(
     _check.require(len(set(names)) == len(names), "probes", "have variables of different names", names)
 
     grid = ensemble.make_grid(system.dynamics, seeds, key)
+    source = system.dynamics.prepare(system.data)
     columns = []
     with progress_bar(sum(widths) * steps, progress) as report, _interrupt_flag() as interrupted:
         before = 0
         for number, width in enumerate(widths, 1):
             say = _Speaker(report, before, width, f"width {width} ({number} of {len(widths)}), {len(grid.keys)} runs")
-            columns.append(_run_width(system, grid, width, steps, tuple(probes), say, interrupted))
+            columns.append(_run_width(system, source, grid, width, steps, tuple(probes), say, interrupted))
             before += width * steps
             if interrupted.is_set():
                 break
@@ -93,7 +94,7 @@ def simulate(
     )
 
 
-def _run_width(system, grid, width, steps, probes, say, interrupted) -> dict[str, Any]:
+def _run_width(system, source, grid, width, steps, probes, say, interrupted) -> dict[str, Any]:
     """All cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
     states = ensemble.init(grid.dynamics, grid.keys, network=system.network, width=width)
     cells = len(grid.keys)
@@ -105,9 +106,7 @@ def _run_width(system, grid, width, steps, probes, say, interrupted) -> dict[str
     for stop in sorted({*due, steps}):
         while done < stop and not interrupted.is_set():
             take, start = min(chunk, stop - done), time.perf_counter()
-            states, first_bad, broken = ensemble.advance(
-                grid.dynamics, system.data, grid.keys, states, first_bad, jnp.asarray(take)
-            )
+            states, first_bad, broken = ensemble.advance(grid.dynamics, source, grid.keys, states, first_bad, jnp.asarray(take))
             broken = np.asarray(broken)
             seconds = time.perf_counter() - start
             # The first chunk includes compilation, so the length grows stepwise instead of being computed at once.
@@ -118,8 +117,11 @@ def _run_width(system, grid, width, steps, probes, say, interrupted) -> dict[str
         if done < stop:
             break
         if due.get(stop):
+            about = {name: variable for probe in due[stop] for name, variable in probe.variables.items()}
             for name, value in ensemble.observe(system.data, states, probes=due[stop]).items():
-                seen.setdefault(name, {})[stop] = np.asarray(value)
+                value = seen.setdefault(name, {})[stop] = np.asarray(value)
+                lost = ~np.isfinite(value).reshape(cells, -1).all(axis=1) & (not about[name].may_be_nan)
+                first_bad = jnp.minimum(first_bad, jnp.where(jnp.asarray(lost), stop, _NEVER))
     first_bad = np.asarray(first_bad)
     bad = first_bad < _NEVER
     status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
@@ -175,6 +177,10 @@ def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
         "width": ("number of neurons N", "neuron"),
         "step_size": ("step size of one neuron", "1"),
         "step": ("steps taken", "step"),
+        "split": ("set of examples", "1"),
+        "level": ("level of the quantile", "1"),
+        "order": ("p of the L_p norm", "1"),
+        "neuron": ("index of the neuron", "1"),
     }
     for name, (long_name, unit) in units.items():
         if name in dataset.coords:

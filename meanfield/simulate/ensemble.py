@@ -50,17 +50,25 @@ def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array
     sweeps, places = {}, {}
     for position, (path, leaf) in enumerate(leaves):
         # A step-size law is swept over its gamma, which is the step size of a neuron when it does not depend on the width.
-        name = "step_size" if path[-1].name == "gamma" else path[-1].name
+        name = _name(path[-1])
+        name = "step_size" if name == "gamma" else name
         _check.require(np.ndim(leaf) <= 1, name, "be a number or a 1-D array of them", leaf)
         if np.ndim(leaf) == 1 or name == "step_size":
             _check.require(name not in sweeps, name, "name one axis of the results", _check.words("the name of two fields"))
-            sweeps[name], places[name] = np.atleast_1d(np.asarray(leaf, float)), position
+            values = np.atleast_1d(np.asarray(leaf, float))
+            _check.require(len(set(values.tolist())) == len(values), name, "hold different numbers in a sweep", leaf)
+            sweeps[name], places[name] = values, position
     combinations = np.array(list(itertools.product(*sweeps.values(), range(len(seeds)))))
     columns = {places[name]: combinations[:, i] for i, name in enumerate(sweeps)}
     cells = len(combinations)
     leaves = [jnp.asarray(columns[i] if i in columns else np.full(cells, leaf), float) for i, (_, leaf) in enumerate(leaves)]
     seed_keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(seeds, jnp.uint32))
     return Grid(sweeps, seeds, jax.tree.unflatten(structure, leaves), seed_keys[combinations[:, -1].astype(int)])
+
+
+def _name(entry) -> str:
+    """Name of a field of a dataclass, or key of a dictionary in one."""
+    return str(getattr(entry, "name", getattr(entry, "key", entry)))
 
 
 @partial(jax.jit, static_argnames=("width", "network"))
@@ -70,14 +78,14 @@ def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: in
 
 
 @partial(jax.jit, donate_argnames=("states", "first_bad"))
-def advance(dynamics: AbstractDynamics, data: Any, keys: jax.Array, states: Any, first_bad: jax.Array, steps: jax.Array) -> Any:
+def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: Any, first_bad: jax.Array, steps: jax.Array) -> Any:
     """Take `steps` steps in all cells.
 
     `steps` is traced, so chunks of any length share one program; so are all numbers of the dynamics.
 
     Args:
         dynamics, keys, states: axis 0 is the cell.
-        data: the data source, one for all cells.
+        source: what the dynamics draws from (`prepare`), one for all cells.
         first_bad: step count after which a cell's info was first seen not finite, (cells,); the largest integer if never.
         steps: number of steps.
 
@@ -87,7 +95,7 @@ def advance(dynamics: AbstractDynamics, data: Any, keys: jax.Array, states: Any,
     data_keys, noise_keys = (jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
 
     def step(one, state, data_key, noise_key, bad):
-        batch = data.batch(jax.random.fold_in(data_key, state.step), one.batch_size)
+        batch = one.draw(source, data_key, state.step, state.particles.w.shape[0])
         state, info = one.step(jax.random.fold_in(noise_key, state.step), state, batch)
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in (*jax.tree.leaves(info), 0.0)]))
         return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))

@@ -19,11 +19,15 @@ _BLOCK = 2**22  # numbers in one block of pre-activations when a whole data set 
 
 
 class Variable(NamedTuple):
-    """Axes (after width, sweeps, seed, step), long name and unit of one array that a probe returns."""
+    """Axes (after width, sweeps, seed, step), long name and unit of one array that a probe returns.
+
+    A run is marked as diverged when a number of it is not finite, unless `may_be_nan`.
+    """
 
     dims: tuple[str, ...]
     long_name: str
     units: str = "1"
+    may_be_nan: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ class Evaluation(AbstractProbe):
         return size if self.examples is None else min(size, self.examples)
 
     def __call__(self, network, particles, data):
-        """Arrays "risk" and "accuracy" of shape (split,)."""
+        """Arrays "risk" and "accuracy" of shape (split,); none for data without fixed sets."""
+        if not data.splits:
+            return {}
         risks, hits = [], []
         for x, y in data.splits.values():
             index = np.arange(self.count(len(y))) * len(y) // self.count(len(y))
@@ -123,7 +129,7 @@ class Evaluation(AbstractProbe):
 
     def coords(self, data):
         """The names of the sets."""
-        return {"split": list(data.splits)}
+        return {"split": list(data.splits)} if data.splits else {}
 
 
 @dataclass(frozen=True)
@@ -198,7 +204,7 @@ class Subsample(AbstractProbe):
     @property
     def variables(self):
         """Vectors."""
-        return {"particle": Variable(("neuron", "component"), "vector (w_i, a_i) of a neuron")}
+        return {"particle": Variable(("neuron", "component"), "vector (w_i, a_i) of a neuron", may_be_nan=True)}
 
     def coords(self, data):
         """The neurons."""
@@ -206,7 +212,10 @@ class Subsample(AbstractProbe):
 
 
 def _norms(particles):
-    return jnp.linalg.norm(particles.vectors, axis=1)
+    """Norms of the neurons. The largest number is divided out first: a square overflows float32 from 2e19 on."""
+    vectors = particles.vectors
+    top = jnp.max(jnp.abs(vectors))
+    return top * jnp.linalg.norm(vectors / jnp.where(top > 0, top, 1), axis=1)
 
 
 DEFAULT = (Evaluation(), NormQuantiles(), Moments(), Subsample())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.stats import norm
 
 from meanfield import _check
@@ -15,30 +16,58 @@ from meanfield import _check
 _matmul = partial(jnp.matmul, precision="highest")
 
 
-class _Activation(NamedTuple):
+class Activation(NamedTuple):
+    """An activation of one's own: `act` and `act'`, functions of an array, number by number.
+
+    Examples:
+        >>> TwoLayer(Activation(jnp.sin, jnp.cos), dim=3, outputs=1).init(jax.random.key(0), 5).w.shape
+        (5, 3)
+    """
+
     value: Callable[[jax.Array], jax.Array]
     derivative: Callable[[jax.Array], jax.Array]
 
 
 # `act` and `act'`. The derivative of relu at 0 is 0.
 ACTIVATIONS = {
-    "relu": _Activation(jax.nn.relu, lambda z: (z > 0).astype(z.dtype)),
-    "tanh": _Activation(jnp.tanh, lambda z: 1 - jnp.tanh(z) ** 2),
-    "gelu": _Activation(lambda z: z * norm.cdf(z), lambda z: norm.cdf(z) + z * norm.pdf(z)),
-    "quadratic": _Activation(jnp.square, lambda z: 2 * z),
-    "identity": _Activation(lambda z: z, jnp.ones_like),
+    "relu": Activation(jax.nn.relu, lambda z: (z > 0).astype(z.dtype)),
+    "tanh": Activation(jnp.tanh, lambda z: 1 - jnp.tanh(z) ** 2),
+    "gelu": Activation(lambda z: z * norm.cdf(z), lambda z: norm.cdf(z) + z * norm.pdf(z)),
+    "quadratic": Activation(jnp.square, lambda z: 2 * z),
+    "identity": Activation(lambda z: z, jnp.ones_like),
 }
 
 
+def _one_hot(y, f):
+    """Labels (b,) as rows; NaN for a label outside the classes, so that it cannot pass for an example without loss."""
+    _check.require(y.shape == f.shape[:1], "y", f"have one label for each of {f.shape[0]} examples", _shape(y))
+    inside = ((y >= 0) & (y < f.shape[1]))[:, None]
+    return jnp.where(inside, jax.nn.one_hot(y, f.shape[1], dtype=f.dtype), jnp.nan)
+
+
+def _shape(y):
+    return _check.words(f"an array of shape {y.shape} and type {y.dtype}")
+
+
 def _cross_entropy(f, y):
-    log_p = jax.nn.log_softmax(f)
-    target = jax.nn.one_hot(y, f.shape[1], dtype=f.dtype)
-    return -jnp.sum(jnp.where(target > 0, log_p, 0), axis=1), jnp.exp(log_p) - target
+    _check.require(jnp.issubdtype(y.dtype, jnp.integer), "y", "hold integer labels for cross-entropy", _shape(y))
+    log_p, target = jax.nn.log_softmax(f), _one_hot(y, f)
+    return -jnp.sum(jnp.where(target == 0, 0, target * log_p), axis=1), jnp.exp(log_p) - target
 
 
 def _squared(f, y):
-    target = jax.nn.one_hot(y, f.shape[1], dtype=f.dtype) if jnp.issubdtype(y.dtype, jnp.integer) else y.astype(f.dtype)
+    if jnp.issubdtype(y.dtype, jnp.integer):
+        target = _one_hot(y, f)
+    else:
+        must = f"hold integer labels, or targets of shape {f.shape} for {f.shape[0]} examples and {f.shape[1]} outputs"
+        _check.require(y.shape == f.shape, "y", must, _shape(y))
+        target = y.astype(f.dtype)
     return 0.5 * jnp.sum((f - target) ** 2, axis=1), f - target
+
+
+# How the output weights a_i start: neuron i and output j -> number. "signs" are +-1 in exact balance over every 2^(j+1)
+# neurons, so that f_N starts near 0 without chance; "ones" are not stored, f_N is the plain mean of the activations.
+OUTPUT_WEIGHTS = ("normal", "signs", "ones")
 
 
 # `l(f, y)` of every example and its derivative with respect to f: arrays (b, k), y -> (b,), (b, k).
@@ -52,19 +81,28 @@ class Particles:
 
     Args:
         w: input weights, (N, dim).
-        a: output weights, (N, outputs).
+        a: output weights, (N, outputs); None in a network whose output weights are all 1.
         bias: one number a neuron, (N,); None in a network without bias.
     """
 
     w: jax.Array
-    a: jax.Array
+    a: jax.Array | None
     bias: jax.Array | None = None
 
     @property
     def vectors(self):
-        """Every neuron as one vector `(w_i, bias_i, a_i)`: array (..., N, dim + [1 +] outputs)."""
-        parts = [self.w, self.a] if self.bias is None else [self.w, self.bias[..., None], self.a]
-        return jnp.concatenate(parts, axis=-1)
+        """Every neuron as one vector `(w_i, [bias_i,] [a_i])`: array (..., N, components)."""
+        parts = [self.w, None if self.bias is None else self.bias[..., None], self.a]
+        parts = [part for part in parts if part is not None]
+        # jax would round a float64 array of numpy to float32.
+        return (np if isinstance(self.w, np.ndarray) else jnp).concatenate(parts, axis=-1)
+
+    def like(self, vectors: jax.Array) -> "Particles":
+        """Particles of this make whose `vectors` are the given array."""
+        dim = self.w.shape[-1]
+        bias = None if self.bias is None else vectors[..., dim]
+        a = None if self.a is None else vectors[..., -self.a.shape[-1] :]
+        return Particles(vectors[..., :dim], a, bias)
 
 
 @jax.tree_util.register_dataclass
@@ -73,10 +111,14 @@ class TwoLayer:
     """Two-layer network in mean-field scaling, `f_N(x) = (1/N) sum_i a_i act(<w_i, x> + bias_i)`.
 
     Args:
-        activation: "relu", "tanh", "gelu" (exact, with the normal distribution function), "quadratic" (z^2) or "identity".
+        activation: "relu", "tanh", "gelu" (exact, with the normal distribution function), "quadratic" (z^2), "identity", or an
+            `mf.Activation`.
         loss: "cross_entropy" (of softmax(f), integer labels) or "squared" (|f - y|^2 / 2; integer labels become one-hot vectors).
         train_output: whether the output weights a_i move; if not, they stay what `init` drew.
         bias: whether every neuron has a bias.
+        output_weights: how the a_i start: "normal" (N(0, 1)), "signs" (+-1 in balance), or "ones": a_i = 1, which needs
+            `train_output=False` and gives one output.
+        init_scale: standard deviation of the numbers of w_i at the start.
         dim, outputs: sizes of x and of f; `mf.System` takes them from the data.
 
     Raises:
@@ -89,24 +131,37 @@ class TwoLayer:
         ((5, 3), (5, 1), (2, 1))
     """
 
-    activation: str = field(default="relu", metadata={"static": True})
+    activation: str | Activation = field(default="relu", metadata={"static": True})
     loss: str = field(default="cross_entropy", metadata={"static": True})
     train_output: bool = field(default=True, metadata={"static": True})
     bias: bool = field(default=False, metadata={"static": True})
+    output_weights: str = field(default="normal", metadata={"static": True})
+    init_scale: float = field(default=1.0, metadata={"static": True})
     dim: int | None = field(default=None, metadata={"static": True})
     outputs: int | None = field(default=None, metadata={"static": True})
 
     def __post_init__(self):
-        _check.choice("activation", self.activation, ACTIVATIONS)
+        if not isinstance(self.activation, Activation):
+            _check.choice("activation", self.activation, ACTIVATIONS)
         _check.choice("loss", self.loss, LOSSES)
         for name in ("train_output", "bias"):
             _check.require(isinstance(getattr(self, name), bool), name, "be True or False", getattr(self, name))
+        _check.choice("output_weights", self.output_weights, OUTPUT_WEIGHTS)
+        _check.nonnegative("init_scale", self.init_scale)
+        if self.output_weights == "ones":
+            _check.require(not self.train_output, "train_output", "be False if the output weights are all 1", self.train_output)
+            _check.require(self.outputs in (None, 1), "outputs", "be 1 if the output weights are all 1", self.outputs)
         for name in ("dim", "outputs"):
             if getattr(self, name) is not None:
                 _check.integer(name, getattr(self, name), at_least=1)
 
+    @property
+    def act(self) -> Activation:
+        """The activation and its derivative."""
+        return self.activation if isinstance(self.activation, Activation) else ACTIVATIONS[self.activation]
+
     def init(self, key: jax.Array, width: int) -> Particles:
-        """Draw `width` independent neurons, every number of them from N(0, 1).
+        """Draw `width` independent neurons: w_i from N(0, init_scale^2 I), bias_i from N(0, 1), a_i as `output_weights` says.
 
         Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths).
         """
@@ -117,7 +172,12 @@ class TwoLayer:
 
         def neuron(index):
             draws = jax.random.normal(jax.random.fold_in(key, index), (dim + outputs + bias,))
-            return Particles(draws[:dim], draws[dim : dim + outputs], draws[-1] if bias else None)
+            a = {
+                "normal": draws[dim : dim + outputs],
+                "signs": (1 - 2 * ((index >> jnp.arange(outputs)) & 1)).astype(draws.dtype),
+                "ones": None,
+            }[self.output_weights]
+            return Particles(self.init_scale * draws[:dim], a, draws[-1] if bias else None)
 
         return jax.vmap(neuron)(jnp.arange(width))
 
@@ -129,20 +189,31 @@ class TwoLayer:
         """Mean loss over the examples (x, y): inputs (b, dim), labels (b,) or targets (b, k)."""
         return jnp.mean(LOSSES[self.loss](self.predict(particles, x), y)[0])
 
-    def gradient(self, particles: Particles, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Particles]:
-        """Mini-batch risk R and the mean-field gradient, N times dR/d(particles), in closed form.
+    def gradient(
+        self, particles: Particles, x: jax.Array, y: jax.Array, weights: jax.Array | None = None
+    ) -> tuple[jax.Array, Particles]:
+        """Risk R on the examples and the mean-field gradient, N times dR/d(particles), in closed form.
 
-        With residuals `r_j = dl/df (f_N(x_j), y_j)`, neuron i has the gradients `mean_j act(z_ij) r_j` in a,
-        `mean_j act'(z_ij) <a_i, r_j> x_j` in w, and the same without x_j in its bias. Given f_N they involve no other neuron:
-        this is what makes neurons interacting particles. Does not look at `train_output`: `move` does.
+        With residuals `r_j = dl/df (f_N(x_j), y_j)`, example j gives neuron i the gradients `act(z_ij) r_j` in a,
+        `act'(z_ij) <a_i, r_j> x_j` in w, and the same without x_j in its bias. Given f_N they involve no other neuron: this is
+        what makes neurons interacting particles. Does not look at `train_output`: `move` does.
+
+        Args:
+            particles: the neurons.
+            x, y: the examples, (b, dim) and (b,) or (b, outputs).
+            weights: weight of example j in the gradient of neuron i, (N, b); None: 1/b for all. They need not sum to 1.
         """
         z, h, f = self._forward(particles, x)
         losses, residuals = LOSSES[self.loss](f, y)
-        residuals = residuals / x.shape[0]
-        slope = _matmul(particles.a, residuals.T) * ACTIVATIONS[self.activation].derivative(z)
+        if weights is None:
+            residuals = residuals / x.shape[0]
+        pull = residuals.T if particles.a is None else _matmul(particles.a, residuals.T)
+        slope = pull * self.act.derivative(z)
+        if weights is not None:
+            slope, h = slope * weights, h * weights
         return jnp.mean(losses), Particles(
             w=_matmul(slope, x.astype(slope.dtype)),
-            a=_matmul(h, residuals),
+            a=None if particles.a is None else _matmul(h, residuals),
             bias=jnp.sum(slope, axis=1) if self.bias else None,
         )
 
@@ -158,5 +229,5 @@ class TwoLayer:
         z = _matmul(w, x.astype(w.dtype).T)
         if bias is not None:
             z = z + bias[:, None]
-        h = ACTIVATIONS[self.activation].value(z)
-        return z, h, _matmul(h.T, a) / w.shape[0]
+        h = self.act.value(z)
+        return z, h, _matmul(h.T, jnp.ones((w.shape[0], 1), h.dtype) if a is None else a) / w.shape[0]

@@ -64,6 +64,7 @@ class MeanField:
 
     def _size(self, width: int):
         """`gamma N^(beta-1)`."""
+        _check.integer("width", width, at_least=1)
         return jnp.asarray(self.gamma, float) * jnp.exp((jnp.asarray(self.beta, float) - 1) * float(np.log(width)))
 
 

@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+
 from meanfield import _check
 from meanfield.systems.dynamics.base import AbstractDynamics
 from meanfield.systems.network import TwoLayer
@@ -36,15 +38,17 @@ class System:
         _check.require(isinstance(self.network, TwoLayer), "network", "be a `TwoLayer`", self.network)
         is_dynamics = isinstance(self.dynamics, AbstractDynamics)
         _check.require(is_dynamics, "dynamics", "be a dynamics, an instance of a subclass of `AbstractDynamics`", self.dynamics)
-        _check.require(hasattr(self.data, "batch"), "data", "be a data source with a method `batch(key, batch_size)`", self.data)
+        parts = ("batch", "dim", "outputs", "classes", "size", "splits")
+        _check.require(all(hasattr(self.data, p) for p in parts), "data", f"be a data source with {', '.join(parts)}", self.data)
         data = self.data
         if self.network.loss == "cross_entropy":
             must = "be 'squared' for data with real targets"
             _check.require(data.classes > 0, "loss", must, self.network.loss)
-        if data.size is not None:
-            must = f"be at most the size of the finite data set, {data.size}"
-            _check.require(self.dynamics.batch_size <= data.size, "batch_size", must, self.dynamics.batch_size)
+        for name, arrays in data.splits.items():
+            finite = all(bool(jnp.all(jnp.isfinite(v))) for v in arrays)
+            _check.require(finite, "data", "be finite", _check.words(f"a source with NaN or infinite numbers in its {name} set"))
         for name in ("dim", "outputs"):
             given, needed = getattr(self.network, name), getattr(data, name)
             _check.require(given in (None, needed), name, f"be that of the data, {needed}", given)
         object.__setattr__(self, "network", dataclasses.replace(self.network, dim=data.dim, outputs=data.outputs))
+        self.dynamics.check(self.network, data)

@@ -55,7 +55,7 @@ def prunable_fraction(w, error: float, kind: str, p: float = 2.0) -> np.ndarray:
         >>> float(prunable_fraction([3.0, 4.0, 0.0, 0.0], 0.6, "magnitude"))
         0.75
     """
-    _check.numbers("error", error, "be a number in [0, 1]", lambda v: (v >= 0) & (v <= 1))
+    error = _check.number("error", error, "be a number in [0, 1]", lambda v: (v >= 0) & (v <= 1))
     parts = _parts(w, kind, p)
     curve = _relative(parts, exponent(p))
     return (np.sum(curve <= error, axis=-1) - 1) / parts.shape[-1]

@@ -42,7 +42,7 @@ def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarra
     """
     x = np.sort(np.asarray(_check.finite("sizes", sizes, ndim=tuple(range(1, 9))), np.float64), axis=-1)
     _check.require(bool(np.all(x >= 0)), "sizes", "be non-negative", _check.words("an array with negative entries"))
-    _check.numbers("kappa", kappa, "be a number in (0, 1], the fraction kept", lambda v: (v > 0) & (v <= 1))
+    kappa = _check.number("kappa", kappa, "be a number in (0, 1], the fraction kept", lambda v: (v > 0) & (v <= 1))
     n, p = x.shape[-1], exponent(p)
     _check.integer("k", k, at_least=1)
     _check.require(k < n, "k", f"be less than the size of a sample, {n}", k)

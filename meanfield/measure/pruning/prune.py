@@ -96,8 +96,7 @@ def as_matrices(w, vectors: bool = True) -> np.ndarray:
 
 def exponent(p) -> float:
     """Check p > 0."""
-    _check.numbers("p", p, "be a number > 0", lambda v: v > 0)
-    return float(p)
+    return _check.number("p", p, "be a number > 0", lambda v: v > 0)
 
 
 def row_norms(w: np.ndarray, p: float) -> np.ndarray:
@@ -108,8 +107,7 @@ def row_norms(w: np.ndarray, p: float) -> np.ndarray:
 
 
 def _fraction(kappa) -> float:
-    _check.numbers("kappa", kappa, "be a number in [0, 1], the fraction kept", lambda v: (v >= 0) & (v <= 1))
-    return float(kappa)
+    return _check.number("kappa", kappa, "be a number in [0, 1], the fraction kept", lambda v: (v >= 0) & (v <= 1))
 
 
 def _largest(size: np.ndarray, kappa: float) -> np.ndarray:

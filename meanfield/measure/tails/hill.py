@@ -4,9 +4,8 @@ import numpy as np
 from scipy import stats
 
 from meanfield import _check
+from meanfield.measure.level import LEVEL
 from meanfield.measure.tails.fit import TailFit, TailStatus
-
-LEVEL = 0.95
 
 
 def default_k(n: int) -> int:

@@ -2,7 +2,8 @@
 
 import abc
 import dataclasses
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,36 +37,80 @@ class AbstractDynamics(abc.ABC):
     """
 
     batch_size: Any  # every dynamics has this static field (the annotation alone adds none)
+    infinite_batch = False  # whether batch_size may be None, an expectation over all examples
 
     def __post_init__(self):
-        _check.integer("batch_size", self.batch_size, at_least=1)
+        if not (self.batch_size is None and self.infinite_batch):
+            _check.integer("batch_size", self.batch_size, at_least=1)
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if not field.metadata.get("static", False):
                 _check.as_array_field(self, field.name)
 
-    def init(self, key: jax.Array, network: TwoLayer, width: int) -> State:
+    def check(self, network: TwoLayer, data: Any) -> None:
+        """Called by `System`: raise `ArgumentError` for parts that do not fit, warn with `StabilityWarning`."""
+        if data.size is not None and self.batch_size is not None:
+            must = f"be at most the size of the finite data set, {data.size}"
+            _check.require(self.batch_size <= data.size, "batch_size", must, self.batch_size)
+
+    def prepare(self, data: Any) -> Any:
+        """What `draw` reads instead of the data: a pytree made once, on the host, before anything runs."""
+        return data
+
+    def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
+        """The data of one step, what `step` gets as its batch: a mini-batch that all neurons share.
+
+        Args:
+            source: what `prepare` returned.
+            key: the data stream of the seed; depends on nothing else, so all widths share their data path.
+            step: number of steps taken.
+            width: number of particles.
+        """
+        return source.batch(key, step, self.batch_size)
+
+    def init(self, key: jax.Array, network: TwoLayer, width: int) -> Any:
         """State at step 0: `width` particles drawn by the network."""
         return State(network.init(key, width), jnp.zeros((), jnp.int32), network)
 
     @abc.abstractmethod
-    def step(self, key: jax.Array, state: Any, batch: tuple[jax.Array, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
+    def step(self, key: jax.Array, state: Any, batch: Any) -> tuple[Any, dict[str, jax.Array]]:
         """One step.
 
         Args:
-            key: a key of this step alone, for noise that the dynamics itself adds.
+            key: a key of this step alone, for noise that the dynamics itself adds; `per_particle` splits it.
             state: what `init` or the step before returned.
-            batch: inputs (batch_size, dim) and labels or targets, the same for all neurons.
+            batch: what `draw` returned; by default inputs (batch_size, dim) and labels or targets, the same for all neurons.
 
         Returns:
             The next state, and scalars to look at ("info"). `simulate` takes the first step whose info is not finite for the
             step at which a run diverged, so the info should hold a number that feels every particle, like the risk.
         """
 
-    def limit(self) -> Self | None:
-        """The dynamics that the particles converge to as the width grows; None where the library has none."""
+    def limit(self) -> "AbstractDynamics | None":
+        """The dynamics that the particles converge to as the width grows; None where the library has none.
+
+        It is simulated like any other, at a width much larger than those it is compared with. Because streams depend on the seed
+        alone, its first particles start like those of a narrow system, see the same data and the same noise: they are coupled.
+        """
         return None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the limit is random: particles are then independent only GIVEN the data path, which all of them see."""
+        return True
 
     @property
     @abc.abstractmethod
     def references(self) -> tuple[str, ...]:
         """BibTeX keys, in docs/references.bib."""
+
+
+def per_particle(key: jax.Array, width: int, sample: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """`sample(key_i)` for every particle, on axis 0. Draws of particle i depend on i alone, not on the width.
+
+    Examples:
+        >>> draw = lambda key: jax.random.normal(key, (3,))
+        >>> few, many = (per_particle(jax.random.key(0), width, draw) for width in (2, 5))
+        >>> bool(jnp.all(few == many[:2]))
+        True
+    """
+    return jax.vmap(lambda index: sample(jax.random.fold_in(key, index)))(jnp.arange(width))

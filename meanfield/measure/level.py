@@ -1,0 +1,3 @@
+"""The level of every confidence interval of `measure`."""
+
+LEVEL = 0.95

