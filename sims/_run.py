@@ -5,12 +5,17 @@ import importlib.metadata
 import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import tyro
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 import meanfield as mf
 
@@ -24,6 +29,41 @@ def command(config_type: type, run: Callable[[Any], int]) -> None:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     sys.exit(code)
+
+
+def publish(config: Any, summary: dict, figure: Figure, tables: list[Table], seconds: float) -> None:
+    """Write config.json, summary.json and figure.png into `config.out`, and print the tables."""
+    out = config.out
+    write_json(out / "config.json", manifest(config))
+    write_json(out / "summary.json", summary | {"seconds": seconds})
+    figure.savefig(out / "figure.png", dpi=160)
+    show(tables, f"{seconds:.0f} s. Written to {out}: config.json, summary.json, figure.png")
+
+
+def show(tables: list[Table], *lines: str) -> None:
+    """Print tables, as wide as they need to be, then lines."""
+    wide = Console(width=1000)
+    console = Console(width=max(Console().width, *(wide.measure(table).maximum for table in tables)))
+    for table in [*tables, *lines]:
+        console.print(table)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table, numbers to the right."""
+    made = Table(title=title, box=box.SIMPLE_HEAD)
+    for name in columns:
+        made.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def with_interval(value: float, interval, digits: int = 3) -> str:
+    """`value [low, high]`; a dash for a value that is not there."""
+    if not np.isfinite(value):
+        return "-"
+    low, high = np.asarray(interval, float)
+    return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low + high) else "")
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -13,8 +13,6 @@ import jax
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from rich import box
-from rich.console import Console
 from rich.table import Table
 
 import meanfield as mf
@@ -248,22 +246,12 @@ def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
 
 def tables(summary: dict) -> list[Table]:
     """The summary as two tables: every width and step size; slopes."""
-    cells = Table(
-        title=f"Errors with {KAPPA:.0%} kept, and fractions prunable at error {ERROR}; means over seeds",
-        box=box.SIMPLE_HEAD,
-    )
     pruned = [f"{what}\n{kind[:4]}." for what in ("error", "prune") for kind in pruning.KINDS]
-    for name in (
-        "step\nsize",
-        "width",
-        "accuracy",
-        "tail index\ntop 5 %",
-        "index\ntop 1 %",
-        "growth",
-        *pruned,
-        "runs\ncomplete",
-    ):
-        cells.add_column(name, justify="right", no_wrap=True)
+    cells = _run.table(
+        f"Errors with {KAPPA:.0%} kept, and fractions prunable at error {ERROR}; means over seeds",
+        ("step\nsize", "width", "accuracy", "tail index\ntop 5 %", "index\ntop 1 %", "growth", *pruned, "runs\ncomplete"),
+        [],
+    )
     for cell in summary["cells"]:
         collapsed = "chance " if cell["accuracy"] <= summary["chance_accuracy"] else ""
         complete = f"{cell['runs_complete']}/{cell['runs']}"
@@ -271,7 +259,7 @@ def tables(summary: dict) -> list[Table]:
             f"{cell['step_size']:g}",
             str(cell["width"]),
             f"{collapsed}{cell['accuracy']:.3f}",
-            _with_interval(cell["tail_index"], cell["tail_index_interval"], 2),
+            _run.with_interval(cell["tail_index"], cell["tail_index_interval"], 2),
             f"{cell['tail_index_far']:.2f}",
             f"{cell['growth']:+.2f}",
             *(f"{cell['error'][kind]:.3f}" for kind in pruning.KINDS),
@@ -279,28 +267,23 @@ def tables(summary: dict) -> list[Table]:
             complete,
             end_section=cell["width"] == summary["cells"][-1]["width"],
         )
-    slopes = Table(title=f"Slope of log error ({KAPPA:.0%} kept) against log width, with 95 % intervals", box=box.SIMPLE_HEAD)
     measured = [f"{kind}\nmeasured" for kind in pruning.KINDS]
-    for name in ("step\nsize", "step/\nbatch", *measured, "predicted by\ntail index", "node error at\ninfinite width"):
-        slopes.add_column(name, justify="right", no_wrap=True)
+    slopes = _run.table(
+        f"Slope of log error ({KAPPA:.0%} kept) against log width, with 95 % intervals",
+        ("step\nsize", "step/\nbatch", *measured, "predicted by\ntail index", "node error at\ninfinite width"),
+        [],
+    )
     for row, ratio in zip(summary["slopes"], summary["step_size_over_batch_size"], strict=True):
         measured = [row["measured"].get(kind, {}) for kind in pruning.KINDS]
         limit = row["node_error_at_infinite_width"]
         slopes.add_row(
             f"{row['step_size']:g}",
             f"{ratio:g}",
-            *(_with_interval(m.get("slope", np.nan), m.get("interval", [np.nan] * 2), 3) for m in measured),
-            _with_interval(row["predicted"].get("slope", np.nan), row["predicted"].get("interval", [np.nan] * 2), 3),
-            _with_interval(limit["value"], limit["interval"], 3),
+            *(_run.with_interval(m.get("slope", np.nan), m.get("interval", [np.nan] * 2), 3) for m in measured),
+            _run.with_interval(row["predicted"].get("slope", np.nan), row["predicted"].get("interval", [np.nan] * 2), 3),
+            _run.with_interval(limit["value"], limit["interval"], 3),
         )
     return [cells, slopes]
-
-
-def _with_interval(value: float, interval, digits: int) -> str:
-    if not np.isfinite(value):
-        return "-"
-    low, high = np.asarray(interval, float)
-    return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low + high) else "")
 
 
 def plot(results: mf.Results, summary: dict) -> Figure:
@@ -379,17 +362,13 @@ def main(config: Config) -> int:
         written = "config.json, results.nc, summary.json, figure.png"
     else:
         written = "config.json, results.nc, summary.json (no figure: no run completed)"
-    shown = tables(summary)
-    wide = Console(width=1000)
-    console = Console(width=max(Console().width, *(wide.measure(table).maximum for table in shown)))
-    for table in shown:
-        console.print(table)
-    console.print(f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}")
+    lines = [f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}"]
     interrupted = summary["status"]["interrupted"]
     for status in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
         count = summary["status"][status.name.lower()]
         if count:
-            console.print(f"{count} of {sum(summary['status'].values())} runs {status.name.lower()}. {status.value}")
+            lines.append(f"{count} of {sum(summary['status'].values())} runs {status.name.lower()}. {status.value}")
+    _run.show(tables(summary), *lines)
     return 130 if interrupted else int(not finished)
 
 

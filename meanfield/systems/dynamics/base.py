@@ -1,4 +1,4 @@
-"""What a dynamics is. A new one is one file: copy sgd.py, change `step`."""
+"""What a dynamics is. A new one is one file: copy docs/dynamics_template.py, change `step`."""
 
 import abc
 import dataclasses

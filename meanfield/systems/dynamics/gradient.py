@@ -1,0 +1,143 @@
+"""What all dynamics share that move along the gradient of the risk: mini-batches, ridge, injected noise, and the limit."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from meanfield import _check
+from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
+from meanfield.systems.dynamics.injected import AbstractInjection
+from meanfield.systems.network import TwoLayer
+from meanfield.systems.scaling import MeanField, Number, per_neuron
+
+NOISES = ("shared", "independent")
+
+
+@dataclass(frozen=True)
+class AbstractGradientDynamics(AbstractDynamics):
+    """theta_i <- theta_i - step_size * (N dR/dtheta_i + weight_decay * theta_i) + injected noise.
+
+    Args:
+        step_size: step of one neuron, independent of the width, or a `mf.scaling.MeanField` law. A 1-D array is a sweep.
+        batch_size: examples a mini-batch.
+        weight_decay: ridge coefficient, >= 0; acts on trained parameters only.
+        noise: "shared": all neurons see the same mini-batch, as in training. "independent": every neuron draws its own
+            mini-batch, with replacement, from a pool: the whole of a finite set, or `pool_size` fresh examples of an online source.
+            The residuals of the pool come from one forward pass, so a step costs what a step with a mini-batch of the size of the
+            pool costs, in time and memory (N x pool numbers), whatever `batch_size`.
+        pool_size: fresh examples a step that stand for an online distribution. They are common to the neurons: of the
+            covariance of the gradient noise a share `batch_size / pool_size` stays common. Finite sets do not use it.
+    """
+
+    step_size: Number | MeanField
+    batch_size: int = field(metadata={"static": True})
+    weight_decay: Number = field(default=0.0, kw_only=True)
+    noise: str = field(default="shared", kw_only=True, metadata={"static": True})
+    pool_size: int = field(default=1024, kw_only=True, metadata={"static": True})
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.step_size, MeanField):
+            _check.positive("step_size", self.step_size)
+        _check.nonnegative("weight_decay", self.weight_decay)
+        _check.choice("noise", self.noise, NOISES)
+        _check.integer("pool_size", self.pool_size, at_least=1)
+
+    @property
+    def injected(self) -> AbstractInjection | None:
+        """Noise that is added to the particles beside that of the mini-batches."""
+        return None
+
+    def check(self, network: TwoLayer, data: Any) -> None:
+        """Refuse what `noise` cannot do; warn when the ridge alone makes the particles diverge."""
+        super().check(network, data)
+        if self.noise == "independent":
+            epochs = bool(getattr(data, "epochs", False))
+            _check.require(not epochs, "noise", "be 'shared' for data sampled in epochs", self.noise)
+        law = self.step_size
+        eta = law.gamma if isinstance(law, MeanField) else law
+        fixed = not isinstance(law, MeanField) or bool(np.all(np.asarray(law.beta) == 1))
+        ridge = np.max(np.asarray(eta, float)) * np.max(np.asarray(self.weight_decay, float))
+        if fixed and ridge >= 2:
+            warn_unstable("step_size * weight_decay", 2.0, float(ridge), "the ridge term alone makes the particles diverge")
+
+    def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
+        """The shared mini-batch, or the pool."""
+        if self.noise == "shared":
+            return source.batch(key, step, self.batch_size)
+        return source.pool(key, step, self.pool_size)
+
+    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+        """Weight of every example in the gradient of every neuron, (width, examples); None: the same for all.
+
+        With `noise="independent"` the counts of `batch_size` draws over `batch_size`: mean 1/n, covariance
+        `(delta_jl / n - 1 / n^2) / batch_size`.
+        """
+        if self.noise == "shared":
+            return None
+
+        def counts(own):
+            index = jax.random.randint(own, (self.batch_size,), 0, examples)
+            return jnp.zeros(examples).at[index].add(1 / self.batch_size)
+
+        return per_particle(key, width, counts)
+
+    def step(self, key: jax.Array, state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, dict[str, jax.Array]]:
+        """One step."""
+        network, particles = state.network, state.particles
+        width, dtype = particles.w.shape[0], particles.w.dtype
+        x, y = batch
+        weights = self.weights(jax.random.fold_in(key, 0), width, x.shape[0])
+        risk, gradient = network.gradient(particles, x, y, None if weights is None else weights.astype(dtype))
+        eta = jnp.asarray(per_neuron(self.step_size, width, state.step), dtype)
+        decay = jnp.asarray(self.weight_decay, dtype)
+        displacement = jax.tree.map(lambda p, g: -eta * (g + decay * p), particles, gradient)
+        if self.injected is not None:
+            added = self.injected.displacement(jax.random.fold_in(key, 1), eta, particles)
+            displacement = jax.tree.map(jnp.add, displacement, added)
+        return State(network.move(particles, displacement), state.step + 1, network), {"risk": risk}
+
+    @property
+    def conditional(self) -> bool:
+        """Shared mini-batches with a step size that does not vanish as N grows."""
+        return self.noise == "shared" and not self._vanishing
+
+    def limit(self) -> "AbstractDynamics":
+        """What the particles converge to as the width grows.
+
+        A `MeanField` law with beta < 1: the McKean-Vlasov ODE (or, with injected noise, the SDE it drives): mini-batch noise
+        vanishes. A step size that does not vanish, independent mini-batches: the McKean-Vlasov SDE, whose noise has exactly the
+        covariance of the mini-batch gradients (it agrees with SGD in the first two moments of a step). Shared mini-batches: the
+        CONDITIONAL limit given the data path, which is this same dynamics at infinite width; the particles are then only
+        conditionally independent.
+
+        Raises:
+            ValueError: a sweep over beta has values below 1 and the value 1, which have different limits.
+        """
+        from meanfield.systems.dynamics.mckean_vlasov import McKeanVlasov
+
+        if self.conditional:
+            return self
+        batch_size = None if self._vanishing else self.batch_size
+        return McKeanVlasov(
+            self.step_size, batch_size, weight_decay=self.weight_decay, injection=self.injected, pool_size=self.pool_size
+        )
+
+    @property
+    def _vanishing(self) -> bool:
+        if not isinstance(self.step_size, MeanField):
+            return False
+        below = np.asarray(self.step_size.beta) < 1
+        must = "be below 1 everywhere or 1 everywhere for a limit: below 1 it is deterministic, at 1 it is not"
+        _check.require(bool(below.all() or not below.any()), "beta", must, self.step_size.beta)
+        return bool(below.all())
+
+
+def warn_unstable(name: str, limit: float, value: float, what: str) -> None:
+    """Say once, when the system is put together, that a step is beyond a stability limit."""
+    text = f"Argument `{name}` is {value:g}, beyond its stability limit {limit:.6g}: {what}."
+    warnings.warn(text, _check.StabilityWarning, stacklevel=5)

@@ -1,0 +1,112 @@
+"""Any optax optimiser, on the particles."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from meanfield import _check
+from meanfield.systems.dynamics.base import AbstractDynamics, State
+from meanfield.systems.network import Particles, TwoLayer
+from meanfield.systems.scaling import MeanField, Number, per_neuron
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class OptaxState(State):
+    """The state of a network and of its optimiser."""
+
+    optimiser: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Optax(AbstractDynamics):
+    """An optax `GradientTransformation` on the mean-field gradients N dR/dtheta_i, with shared mini-batches.
+
+        updates = transformation(N dR/dtheta);   theta_i <- theta_i + step_size * updates_i
+
+    Args:
+        transformation: a `GradientTransformation` that includes its sign, like `optax.sgd(0.1, momentum=0.9)`; or a function that
+            makes one from the numbers in `hyperparameters`, like `optax.adam`.
+        batch_size: examples a step.
+        step_size: factor of the updates, or a `mf.scaling.MeanField` law; 1-D arrays are swept, here and in `hyperparameters`.
+        hyperparameters: named numbers for the function.
+
+    Raises:
+        ValueError: something that is no transformation, hyperparameters without a function, a number that is not finite.
+
+    `limit()` is the conditional limit given the data path, this same dynamics at infinite width, if the transformation treats each
+    neuron by itself (momentum, Adam, RMSProp, clipping by value); this is tried out on a few particles. A transformation that
+    mixes neurons (clipping by the global norm, whose size depends on the width) has no limit here: None.
+
+    Examples:
+        >>> adam = Optax(optax.adam, batch_size=1, hyperparameters={"learning_rate": [0.01, 0.1], "b1": 0.9})
+        >>> adam.limit() is adam
+        True
+        >>> Optax(optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)), batch_size=1).limit() is None
+        True
+    """
+
+    transformation: Any = field(metadata={"static": True})
+    batch_size: int = field(metadata={"static": True})
+    step_size: Number | MeanField = 1.0
+    hyperparameters: Mapping[str, Number] = field(default_factory=dict)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.step_size, MeanField):
+            _check.positive("step_size", self.step_size)
+        given = isinstance(self.transformation, optax.GradientTransformation)
+        must = "be an optax `GradientTransformation` or a function that makes one"
+        _check.require(given or isinstance(self.transformation, Callable), "transformation", must, self.transformation)
+        if isinstance(self.hyperparameters, Mapping):
+            must = "be empty for a transformation that is already made"
+            _check.require(not (given and self.hyperparameters), "hyperparameters", must, self.hyperparameters)
+            values = {name: np.asarray(v, float) if isinstance(v, list | tuple) else v for name, v in self.hyperparameters.items()}
+            for name, value in values.items():
+                _check.numbers(name, value, "be a finite number, or an array of them", lambda v: np.ones(v.shape, bool))
+            object.__setattr__(self, "hyperparameters", values)  # an array is one leaf, a list would be many
+
+    def init(self, key: jax.Array, network: TwoLayer, width: int) -> OptaxState:
+        """State at step 0: particles and the optimiser's start."""
+        start = super().init(key, network, width)
+        return OptaxState(start.particles, start.step, network, self._made(start.particles.w.dtype).init(start.particles))
+
+    def step(self, key: jax.Array, state: OptaxState, batch: tuple[jax.Array, jax.Array]) -> tuple[OptaxState, dict[str, Any]]:
+        """One step; `key` is not used."""
+        network, particles = state.network, state.particles
+        risk, gradient = network.gradient(particles, *batch)
+        dtype = particles.w.dtype
+        with jax.numpy_dtype_promotion("standard"):  # optax takes powers of traced numbers to integer counts
+            updates, optimiser = self._made(dtype).update(gradient, state.optimiser, particles)
+        eta = jnp.asarray(per_neuron(self.step_size, particles.w.shape[0], state.step), dtype)
+        moved = network.move(particles, jax.tree.map(lambda u: eta * u.astype(dtype), updates))
+        return OptaxState(moved, state.step + 1, network, optimiser), {"risk": risk}
+
+    def limit(self) -> "Optax | None":
+        """This dynamics, conditional on the data path, if neurons do not mix; None if they do."""
+        rng = np.random.default_rng(0)
+        many, gradient = (Particles(*(jnp.asarray(rng.normal(size=(4, size)), float) for size in (3, 2))) for _ in range(2))
+        first = lambda tree: jax.tree.map(lambda v: v[:2], tree)  # noqa: E731
+        one = jax.tree.map(lambda v: np.ravel(v)[0], self)
+        made = one._made(many.w.dtype)
+        with jax.numpy_dtype_promotion("standard"):
+            together, _ = made.update(gradient, made.init(many), many)
+            alone, _ = made.update(first(gradient), made.init(first(many)), first(many))
+        same = jax.tree.map(lambda a, b: np.allclose(a, b, rtol=1e-5), first(together), alone)
+        return self if all(jax.tree.leaves(same)) else None
+
+    def _made(self, dtype) -> optax.GradientTransformation:
+        if isinstance(self.transformation, optax.GradientTransformation):
+            return self.transformation
+        return self.transformation(**{name: jnp.asarray(value, dtype) for name, value in self.hyperparameters.items()})
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """BibTeX keys."""
+        return ("Optax2020",)

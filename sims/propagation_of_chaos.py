@@ -1,0 +1,213 @@
+"""Propagation of chaos on real data: distance of SGD to its limits against the width, with and without common noise.
+
+    python -m sims.propagation_of_chaos --out DIR
+
+writes into DIR: config.json, summary.json, figure.png; and prints a table.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from rich.table import Table
+
+import meanfield as mf
+from meanfield import _check
+from meanfield import plot as mfplot
+from meanfield.measure import chaos, rates
+from sims import _run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Coupled errors E|W_i - W*_i|^2 between width N and the limit, tanh networks on handwritten digits, both layers trained."""
+
+    out: Path = Path("out/propagation_of_chaos")
+    """Directory for the results; made if it is not there."""
+    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Numbers of neurons."""
+    reference: int = 8192
+    """Width at which limits are simulated."""
+    examples: int = 200
+    """Examples of the data set: the limits see all of them in every step."""
+    betas: tuple[float, ...] = (0.25, 0.5, 0.75)
+    """Exponents of the step-size law gamma N^beta, below 1."""
+    gamma: float = 1.0
+    """Factor of the step-size law."""
+    time: float = 2.0
+    """Continuous time at which networks are compared."""
+    batch_sizes: tuple[int, ...] = (1, 10)
+    """Mini-batch sizes."""
+    fixed_step: float = 0.1
+    """Step size of one neuron at beta = 1."""
+    seeds: int = 6
+    """Independent runs."""
+    key: int = 0
+    """Seed of the random key of the whole run."""
+    quick: bool = False
+    """A small run, to see that everything works: widths 16 to 64, reference 512, 40 examples, 3 seeds."""
+
+
+class _Lab:
+    """Runs dynamics on the digits up to the same continuous time, each run once."""
+
+    def __init__(self, config: Config):
+        small = dataclasses.replace(config, widths=(16, 32, 64), reference=512, examples=40, seeds=3, betas=(0.5,), time=0.5)
+        self.config = small if config.quick else config
+        digits = mf.data.digits()
+        n = self.config.examples
+        self.data = mf.data.from_arrays(np.asarray(digits.x)[:n], np.asarray(digits.y)[:n], classes=10)
+        self._done: dict = {}
+
+    def vectors(self, dynamics, width: int) -> np.ndarray:
+        """Final particles (seeds, N, D). A `MeanField` law takes as many steps as its width needs."""
+        at = (str(dynamics), width)
+        if at not in self._done:
+            law, time_ = dynamics.step_size, self.config.time
+            per_step = float(law.time_step(width)) if isinstance(law, mf.scaling.MeanField) else law
+            system = mf.System(mf.TwoLayer("tanh"), self.data, dynamics)
+            run = {"widths": width, "steps": round(time_ / per_step), "seeds": self.config.seeds, "probes": ()}
+            results = mf.simulate(system, key=jax.random.key(self.config.key), **run).require_complete()
+            self._done[at] = results.particles[width].vectors[0]
+        return self._done[at]
+
+    def row(self, what: str, dynamics, reference, predicted: float, same_width: bool = False, **about) -> dict:
+        """Coupled error at every width, and its slope."""
+        widths = self.config.widths
+        errors = []
+        for n in widths:
+            other = self.vectors(reference, n if same_width else self.config.reference)
+            errors.append(chaos.coupled_error(self.vectors(dynamics, n), other))
+        errors = np.stack(errors, axis=-1)
+        fit = rates.rate(widths, errors)
+        return {"what": what, "slope_predicted": predicted, "slope": fit.slope, "interval": fit.interval, "errors": errors} | about
+
+
+def run(config: Config) -> dict:
+    """Simulate and measure; the summary with predicted slopes beside measured ones. Takes about three minutes."""
+    lab = _Lab(config)
+    config = lab.config
+    rows = []
+    for beta in config.betas:
+        law = mf.scaling.MeanField(config.gamma, beta=beta)
+        ode = mf.dynamics.SGD(law, 1).limit()
+        rows.append(lab.row("interaction: limit on N particles", ode, ode, -1.0, beta=beta))
+        for size in config.batch_sizes:
+            sgd = mf.dynamics.SGD(law, size)
+            rows.append(lab.row("noise: SGD against limit, both width N", sgd, ode, beta - 1, True, beta=beta, batch_size=size))
+            rows.append(lab.row("SGD against limit", sgd, ode, beta - 1, beta=beta, batch_size=size))
+    size = config.batch_sizes[0]
+    shared = mf.dynamics.SGD(config.fixed_step, size)
+    independent = mf.dynamics.SGD(config.fixed_step, size, noise="independent")
+    ode = dataclasses.replace(independent.limit(), batch_size=None)
+    at = {"beta": 1.0, "batch_size": size}
+    rows.append(lab.row("SGD, shared noise, against the ODE", shared, ode, 0.0, **at))
+    rows.append(lab.row("SGD, shared noise, against its conditional limit", shared, shared.limit(), -1.0, **at))
+    sde = independent.limit()
+    rows.append(lab.row("SDE on N particles against its limit", sde, sde, -1.0, **at))
+    return {
+        "about": {
+            "errors": "mean over neurons of |W_i - W*_i|^2 of coupled systems (same start, data and noise), per seed and width",
+            "slope": "of log error against log N, mean and 95 % t-interval over seeds",
+            "slope_predicted": "of the leading term: -1 of the interaction, -(1 - beta) of the mini-batch noise, 0 where it stays",
+            "noise_ratio": "error of batch size 1 over that of batch size M, divided by M: 1 if the noise is proportional to 1/M",
+        },
+        "widths": config.widths,
+        "reference": config.reference,
+        "rows": rows,
+        "noise_ratio": _noise_ratios(rows, config),
+    }
+
+
+def _noise_ratios(rows: list[dict], config: Config) -> list[dict]:
+    ratios = []
+    for beta in config.betas:
+        one, *others = [r for r in rows if r["what"].startswith("noise") and r["beta"] == beta]
+        for other in others:
+            per_seed = np.mean(np.log(one["errors"] / other["errors"]), axis=1) - np.log(other["batch_size"] / one["batch_size"])
+            half = 2.571 * np.std(per_seed, ddof=1) / np.sqrt(len(per_seed)) if len(per_seed) == 6 else np.nan
+            mean = np.mean(per_seed)
+            interval = np.exp([mean - half, mean + half])
+            ratios.append({"beta": beta, "batch_size": other["batch_size"], "ratio": np.exp(mean), "interval": interval})
+    return ratios
+
+
+def tables(summary: dict) -> list[Table]:
+    """Predicted and measured slopes."""
+    rows = []
+    for r in summary["rows"]:
+        errors = np.mean(r["errors"], axis=0)
+        size = str(r.get("batch_size", "all"))
+        slope = _run.with_interval(float(r["slope"]), r["interval"])
+        rows.append((r["what"], f"{r['beta']:g}", size, f"{errors[0]:.2e}", f"{errors[-1]:.2e}", f"{r['slope_predicted']:g}", slope))
+    first, *_, last = summary["widths"]
+    columns = ("error", "beta", "batch\nsize", f"N = {first}", f"N = {last}", "slope\npredicted", "measured")
+    ratios = [
+        (f"{r['beta']:g}", str(r["batch_size"]), "1", _run.with_interval(float(r["ratio"]), r["interval"]))
+        for r in summary["noise_ratio"]
+    ]
+    return [
+        _run.table("Squared coupled errors and their slopes in N, with 95 % intervals", columns, rows),
+        _run.table("Noise part: batch size times squared error, relative to batch size 1", ("beta", "M", "predicted", "measured"), ratios),
+    ]
+
+
+def plot(summary: dict) -> Figure:
+    """Errors against width: the two parts for beta < 1; SGD against its limit; beta = 1."""
+    figure = Figure(figsize=(12.5, 4.4), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    widths = np.asarray(summary["widths"])
+    rows = summary["rows"]
+    betas = sorted({r["beta"] for r in rows if r["beta"] < 1})
+    first = min(r["batch_size"] for r in rows if "batch_size" in r)
+
+    def curve(ax, row, label, look):
+        errors = np.asarray(row["errors"])
+        mean = errors.mean(axis=0)
+        spread = np.abs(np.stack([errors.min(axis=0), errors.max(axis=0)]) - mean)
+        ax.errorbar(widths, mean, spread, capsize=2, markersize=4.5, linewidth=1.3, label=label, **look)
+        line = mean[-1] * (widths / widths[-1]) ** row["slope_predicted"]
+        ax.plot(widths, line, ":", color=look["color"], linewidth=1.4)
+
+    def chosen(start, beta):
+        return next(r for r in rows if r["what"].startswith(start) and r["beta"] == beta and r.get("batch_size", first) == first)
+
+    for i, beta in enumerate(betas):
+        curve(axes[0], chosen("noise", beta), f"noise, $\\beta = {beta:g}$", mfplot.style(i, len(betas) + 1))
+        curve(axes[1], chosen("SGD against limit", beta), f"$\\beta = {beta:g}$", mfplot.style(i, len(betas) + 1))
+    curve(axes[0], chosen("interaction", betas[-1]), "interaction", mfplot.style(3, 4))
+    for i, (start, label) in enumerate(
+        (
+            ("SGD, shared noise, against the ODE", "shared noise, to the ODE"),
+            ("SGD, shared noise, against its", "shared noise, to its conditional limit"),
+            ("SDE", "independent noise, to its limit"),
+        )
+    ):
+        curve(axes[2], chosen(start, 1.0), label, mfplot.style(i, 3))
+    titles = ("(a) two parts, $\\beta < 1$", "(b) SGD to the ODE, $\\beta < 1$", "(c) $\\beta = 1$")
+    for ax, title in zip(axes, titles, strict=True):
+        ax.plot([], [], ":", color="black", label="predicted slope")
+        ax.set(xscale="log", yscale="log", xlabel="width $N$ (neurons)")
+        ax.set_xticks(widths, [str(n) for n in widths])
+        ax.minorticks_off()
+        ax.set_title(title, loc="left", fontsize="medium")
+        ax.legend(fontsize="small")
+    axes[0].set_ylabel("squared coupled error per neuron")
+    return figure
+
+
+def main(config: Config) -> int:
+    """Run, write and print everything."""
+    start = time.perf_counter()
+    _check.writable_directory("out", config.out)
+    summary = run(config)
+    _run.publish(config, summary, plot(summary), tables(summary), time.perf_counter() - start)
+    return 0
+
+
+if __name__ == "__main__":
+    _run.command(Config, main)

@@ -1,0 +1,152 @@
+"""Shared against independent mini-batches in the linear toy: what common noise does to neurons.
+
+    python -m sims.shared_noise --out DIR
+
+writes into DIR: config.json, summary.json, figure.png; and prints a table.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from rich.table import Table
+
+import meanfield as mf
+from meanfield import _check
+from meanfield import plot as mfplot
+from meanfield.measure import chaos
+from meanfield.theory.meanfield import linear_toy
+from sims import _run
+
+NOISES = ("shared", "independent")
+
+
+@dataclass(frozen=True)
+class Config:
+    """N numbers w_i with predictor mean(w), squared loss and a ridge, labels that are pure noise: stationary laws beside theory."""
+
+    out: Path = Path("out/shared_noise")
+    """Directory for the results; made if it is not there."""
+    widths: tuple[int, ...] = (16, 64, 256, 1024)
+    """Numbers of neurons."""
+    step_size: float = 0.1
+    """Step size gamma of one neuron."""
+    weight_decay: float = 1.0
+    """Ridge lambda."""
+    runs: int = 400
+    """Independent runs a width."""
+    steps: int = 150
+    """Steps; starts are forgotten like (1 - gamma lambda)^steps."""
+    key: int = 0
+    """Seed of the random key of the whole run."""
+    quick: bool = False
+    """A small run, to see that everything works: 60 runs at widths 8 and 32."""
+
+
+def run(config: Config) -> dict:
+    """Simulate and measure; the summary with predictions beside measurements."""
+    widths, runs = ((8, 32), 60) if config.quick else (config.widths, config.runs)
+    data = mf.data.from_arrays(np.ones((2, 1)), np.array([-1.0, 1.0]))  # x = 1, y = +-1: Var(y) = 1
+    at = tuple(range(0, config.steps + 1, 2))
+    probe = mf.probes.Subsample(count=8, at=at)
+    rows, paths = [], {}
+    for noise in NOISES:
+        sgd = mf.dynamics.SGD(config.step_size, 1, weight_decay=config.weight_decay, noise=noise)
+        system = mf.System(mf.dynamics.chains(), data, sgd)
+        key = jax.random.key(config.key)
+        results = mf.simulate(system, widths=widths, steps=config.steps, seeds=runs, key=key, probes=[probe]).require_complete()
+        one = results.dataset["particle"].isel(step_size=0, seed=0, component=0, width=-1)
+        paths[noise] = one.transpose("neuron", "step").to_numpy()
+        for width in widths:
+            w = np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
+            theory = linear_toy(config.step_size, config.weight_decay, 1.0, width=width, noise=noise)
+            limit = linear_toy(config.step_size, config.weight_decay, 1.0, noise=noise)
+            rows.append({"noise": noise, "width": width} | _measured(w) | _predicted(theory, "") | _predicted(limit, "_limit"))
+    small = config.step_size / (2 * config.weight_decay)
+    return {
+        "about": {
+            "variance": "of one neuron over runs, with 95 % interval from runs",
+            "correlation": "between two neurons over runs, jackknife interval",
+            "mean_variance": "of the mean of the neurons over runs",
+            "small_step_variance": "gamma Var(y) / (2 lambda), the variance of independent neurons for small steps",
+        },
+        "small_step_variance": small,
+        "rows": rows,
+        "steps": at,
+        "paths": paths,
+    }
+
+
+def _predicted(toy, suffix: str) -> dict:
+    names = ("variance", "correlation", "mean_variance")
+    return {f"{name}_predicted{suffix}": float(getattr(toy, name)) for name in names}
+
+
+def _measured(w: np.ndarray) -> dict:
+    """From final particles (runs, N), centred at their known mean 0."""
+    squares, means = np.mean(w**2, axis=1), np.mean(w, axis=1) ** 2
+    found = chaos.correlation(w)
+    spread = lambda v: 1.96 * np.std(v, ddof=1) / np.sqrt(len(v))  # noqa: E731
+    return {
+        "variance": np.mean(squares),
+        "variance_interval": [np.mean(squares) - spread(squares), np.mean(squares) + spread(squares)],
+        "correlation": found.value,
+        "correlation_interval": found.interval,
+        "mean_variance": np.mean(means),
+        "mean_variance_interval": [np.mean(means) - spread(means), np.mean(means) + spread(means)],
+    }
+
+
+def tables(summary: dict) -> list[Table]:
+    """Predictions and measurements."""
+    names = ("variance", "correlation", "mean_variance")
+    columns = ["noise", "width"]
+    for name in ("variance", "correlation", "variance\nof the mean"):
+        columns += [f"{name}\npredicted", "measured"]
+    rows = []
+    for row in summary["rows"]:
+        cells = [row["noise"], str(row["width"])]
+        for name in names:
+            cells += [f"{row[f'{name}_predicted']:.5f}", _run.with_interval(row[name], row[f"{name}_interval"], 5)]
+        rows.append(cells)
+    return [_run.table("Stationary law of the linear toy at every width, with 95 % intervals", columns, rows)]
+
+
+def plot(summary: dict) -> Figure:
+    """Paths of eight neurons under both noises; correlation against width."""
+    figure = Figure(figsize=(12.5, 4), layout="constrained")
+    axes = figure.subplots(1, 3)
+    for ax, noise, letter in zip(axes, NOISES, "ab", strict=False):
+        for i, path in enumerate(summary["paths"][noise]):
+            ax.plot(summary["steps"], path, linewidth=0.9, color=mfplot.style(i, 8)["color"])
+        ax.set(xlabel="step", ylabel="weight of a neuron")
+        ax.set_title(f"({letter}) eight neurons of one run, {noise} mini-batches", loc="left", fontsize="medium")
+    for i, noise in enumerate(NOISES):
+        rows = [r for r in summary["rows"] if r["noise"] == noise]
+        widths, value = [r["width"] for r in rows], np.array([r["correlation"] for r in rows])
+        spread = np.abs(np.array([r["correlation_interval"] for r in rows]).T - value)
+        look = mfplot.style(i, 3) | {"linestyle": "none"}
+        axes[2].errorbar(widths, value, spread, capsize=3, markersize=5, label=f"{noise}: measured", **look)
+        axes[2].plot(widths, [r["correlation_predicted"] for r in rows], ":", color=look["color"], label=f"{noise}: predicted")
+    axes[2].set(xscale="log", xlabel="width $N$ (neurons)", ylabel="correlation of two neurons over runs", ylim=(-0.2, 1.1))
+    mfplot.plain_numbers(axes[2].xaxis)
+    axes[2].set_xticks(widths, [str(n) for n in widths])
+    axes[2].legend(fontsize="small", loc="center right")
+    axes[2].set_title("(c) dependence", loc="left", fontsize="medium")
+    return figure
+
+
+def main(config: Config) -> int:
+    """Run, write and print everything."""
+    start = time.perf_counter()
+    _check.writable_directory("out", config.out)
+    summary = run(config)
+    _run.publish(config, summary, plot(summary), tables(summary), time.perf_counter() - start)
+    return 0
+
+
+if __name__ == "__main__":
+    _run.command(Config, main)
