@@ -179,13 +179,15 @@ def mmd(x, y, bandwidth: float | None = None) -> Distance:
 
     Its variance is, exactly (Hoeffding's decomposition, all of whose terms are uncorrelated),
 
-        4 Var f(x) / n + 4 Var f(y) / m + 2 V_xx / (n(n-1)) + 2 V_yy / (m(m-1)) + 4 V_xy / (n m),
+        4 Var f(x) / n + 4 Var f(y) / m + b,  b = 2 V_xx / (n(n-1)) + 2 V_yy / (m(m-1)) + 4 V_xy / (n m),
 
     where f(z) = E k(z, x') - E k(z, y') and V is the second moment of the kernel centred in both arguments. The first two terms
-    rule for different laws and vanish for equal ones, where the others remain. Each is estimated without bias (the V from
-    U-centred kernel matrices, the Var f by the variance of the row means less the part due to V), and the interval is
-    `value +- 1.96 standard_error`. For equal laws the estimate is not normal but a sum of centred chi-squares, which leave an
-    interval of this length with a probability near 5 % too, all of it on one side.
+    rule for different laws and vanish for equal ones, where b remains. f has the squared norm MMD^2, so the first two are
+    a MMD^2 with a number `a` between 0 and 4/n + 4/m. The V are estimated without bias (U-centring), `a` by the ratio of the
+    plug-in estimates, and the interval holds the numbers t >= 0 that a normal test accepts: `(value - t)^2 <= 1.96^2 (a t + b)`.
+    (With a variance estimated at the value, not at t, the interval would be too short after every value that is too small.)
+    For equal laws the estimate is not normal but a sum of centred chi-squares, which are beyond 1.96 standard deviations with
+    a probability near 5 % too, all of it above. So the interval excludes 0 for about 5 % of equal laws.
 
     Args:
         x: sample of independent points, (n, d), n >= 4.
@@ -193,14 +195,14 @@ def mmd(x, y, bandwidth: float | None = None) -> Distance:
         bandwidth: standard deviation of the kernel, > 0; by default `median_bandwidth(x, y)`.
 
     Returns:
-        `Distance` holding the squared MMD. The interval is for the MMD^2 of the kernel used, and for independent points: neurons that
-        share mini-batches are dependent. Time is O((n + m)^2 d), memory is not: 10 s for n = m = 20 000 in few dimensions.
+        `Distance` holding the squared MMD. Its standard error is `sqrt(a max(value, 0) + b)`, for equal laws up to a third too
+        large. The interval is for the MMD^2 of the kernel used, and for independent points: neurons that share mini-batches
+        are dependent. It covers 93 to 96 % from n = m = 60 on, 91 to 94 % at 20. Time is O((n + m)^2 d), memory is O(n + m).
 
     Raises:
         ValueError: NaN or infinite entries, different dimensions, fewer than four points, a bandwidth that is not positive.
 
-    Source: Gretton et al. (2012), Lemma 6, for the estimate; Szekely and Rizzo (2014) for U-centring. The variance with its
-    second-order terms is derived here.
+    Source: Gretton et al. (2012), Lemma 6, for the estimate; Szekely and Rizzo (2014) for U-centring. The interval is ours.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -219,13 +221,16 @@ def mmd(x, y, bandwidth: float | None = None) -> Distance:
     rows_y, v_yy = _within(y, bandwidth)
     across_x, across_y, v_xy = _between(x, y, bandwidth)
     value = rows_x.sum() / (n * (n - 1)) + rows_y.sum() / (m * (m - 1)) - 2 * across_x.sum() / (n * m)
-    # r_i / (n-2), not r_i / (n-1): the sum leaves out k(x_i, x_i), whose projection r_i lacks beside the average over i.
-    f_x = np.var(rows_x / (n - 2) - across_x / m, ddof=1) - v_xx / (n - 2) - v_xy / m
-    f_y = np.var(rows_y / (m - 2) - across_y / n, ddof=1) - v_yy / (m - 2) - v_xy / n
-    first = max(4 * f_x / n + 4 * f_y / m, 0.0)
-    second = 2 * v_xx / (n * (n - 1)) + 2 * v_yy / (m * (m - 1)) + 4 * v_xy / (n * m)
-    error = np.sqrt(first + second)
-    return Distance(np.asarray(value), np.asarray(error), _interval.student(value, error))
+    # Plug-in, diagonal included: the squared norm of the estimated f, and the variance of f at the points.
+    norm = rows_x.sum() / n**2 + rows_y.sum() / m**2 - 2 * across_x.sum() / (n * m)
+    spread = 4 * np.var(rows_x / n - across_x / m) / n + 4 * np.var(rows_y / m - across_y / n) / m
+    a = min(spread / norm, 4 / n + 4 / m) if norm > 0 else 0.0
+    b = 2 * v_xx / (n * (n - 1)) + 2 * v_yy / (m * (m - 1)) + 4 * v_xy / (n * m)
+    z = _interval.student(0.0, 1.0)[1]
+    middle = value + z**2 * a / 2
+    half = z * np.sqrt(max(a * value + b + z**2 * a**2 / 4, 0.0))
+    interval = np.maximum([middle - half if value > 0 else 0.0, middle + half], 0)
+    return Distance(np.asarray(value), np.sqrt(a * max(value, 0.0) + b), interval)
 
 
 def _kernel(x, y, bandwidth: float) -> np.ndarray:
