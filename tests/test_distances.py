@@ -230,6 +230,7 @@ def test_mmd_with_the_default_bandwidth():
     pairs = [np.linalg.norm(a - b) for a, b in itertools.combinations(np.concatenate([x[:20], y[:30]]), 2)]
     np.testing.assert_allclose(median_bandwidth(x[:20], y[:30]), np.median(pairs), rtol=1e-12)
     assert float(mmd(x, y)) == float(mmd(x, y, median_bandwidth(x, y)))
+    assert median_bandwidth(1e200 * x, 1e200 * y) == pytest.approx(1e200 * median_bandwidth(x, y))
     assert mmd(x, y).interval[0] > 0 > mmd(x, np.array(x)).value
     large = rng.standard_normal((5001, 2))
     assert median_bandwidth(large, x) == median_bandwidth(x, large) == pytest.approx(1.665, rel=0.1)

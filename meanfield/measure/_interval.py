@@ -1,14 +1,15 @@
 """Confidence intervals that several measurements share."""
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 
 
 def student(value, standard_error, dof: float = np.inf) -> np.ndarray:
     """95 % interval `value +- t_dof standard_error`, (..., 2); the normal one for infinite `dof`."""
-    half = stats.t(dof).ppf((1 + LEVEL) / 2) * np.asarray(standard_error)
+    p = (1 + LEVEL) / 2
+    half = (special.ndtri(p) if np.isinf(dof) else special.stdtrit(dof, p)) * np.asarray(standard_error)
     return np.stack([value - half, value + half], axis=-1)
 
 

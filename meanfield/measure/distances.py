@@ -162,9 +162,11 @@ def median_bandwidth(x, y) -> float:
     x, y = _two_clouds(x, y, at_least=1)
     share = min(1.0, MEDIAN_OF / (len(x) + len(y)))
     some = [z[np.linspace(0, len(z) - 1, math.ceil(share * len(z))).astype(int)] for z in (x, y)]
-    distances = pdist(np.concatenate(some))
+    points = np.concatenate(some)
+    unit = float(np.max(np.abs(points))) or 1.0  # squares of numbers up to 1 cannot overflow
+    distances = pdist(points / unit)
     distances = distances[distances > 0]
-    return float(np.median(distances)) if distances.size else 1.0
+    return unit * float(np.median(distances)) if distances.size else 1.0
 
 
 def mmd(x, y, bandwidth: float | None = None) -> Distance:
@@ -197,7 +199,8 @@ def mmd(x, y, bandwidth: float | None = None) -> Distance:
     Returns:
         `Distance` holding the squared MMD. Its standard error is `sqrt(a max(value, 0) + b)`, for equal laws up to a third too
         large. The interval is for the MMD^2 of the kernel used, and for independent points: neurons that share mini-batches
-        are dependent. It covers 93 to 96 % from n = m = 60 on, 91 to 94 % at 20. Time is O((n + m)^2 d), memory is O(n + m).
+        are dependent. Measured coverage: 93 to 96 % from n = m = 60 on, 92 to 95 % at 20. Time is O((n + m)^2 d): seconds
+        for n = m = 20 000 in few dimensions; memory is O(n + m).
 
     Raises:
         ValueError: NaN or infinite entries, different dimensions, fewer than four points, a bandwidth that is not positive.
