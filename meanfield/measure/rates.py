@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from meanfield import _check
-from meanfield.measure.level import LEVEL
+from meanfield.measure import _interval
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,5 @@ def rate(n, values) -> Rate:
     slopes = np.log(values) @ x / np.sum(x**2)
     replicas = slopes.shape[-1]
     mean = np.mean(slopes, axis=-1)
-    if replicas == 1:
-        half = np.full_like(mean, np.nan)
-    else:
-        half = stats.t(replicas - 1).ppf((1 + LEVEL) / 2) * np.std(slopes, axis=-1, ddof=1) / np.sqrt(replicas)
-    return Rate(mean, np.stack([mean - half, mean + half], axis=-1), replicas)
+    error = np.std(slopes, axis=-1, ddof=1) / np.sqrt(replicas) if replicas > 1 else np.full_like(mean, np.nan)
+    return Rate(mean, _interval.student(mean, error, max(replicas - 1, 1)), replicas)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 
 from meanfield import _check
-from meanfield.measure.level import LEVEL
+from meanfield.measure._interval import LEVEL
 from meanfield.measure.tails.fit import TailFit, TailStatus
 
 

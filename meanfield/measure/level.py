@@ -1,3 +1,0 @@
-"""The level of every confidence interval of `measure`."""
-
-LEVEL = 0.95
