@@ -4,18 +4,18 @@ All three laws are products of powers of sines and of an exponential variable W,
 Stuck 1976; Kanter 1975), and heavy tails are born where a sine or W is near 0. Three measures keep them right in float32.
 
 *Uniforms that are fine at both ends.* `jax.random.uniform` lies on a grid of step 2^-23, is 0 sometimes, and knows no quantile
-beyond 1e-7. Here a uniform is a pair (p, q), p + q = 1, both accurate to the last digit however small: p is 31 bits of one random
-word and, below them, 16 bits of the other word; q is the same of the complement. The 16 bits are rounded away unless p < 2^-7, and
-the other word, unless it is as small itself (probability 2^-14, and then at relative errors of 2^-16), does not notice that
-they are taken. Neither p nor q is ever below 2^-48 = 3.6e-15 (2^-80 in float64, of two words of 64 bits).
+beyond 1e-7. Here a uniform is a pair (p, q), p + q = 1, both accurate to the last digit however small: p is 31 bits of a
+random word and, below them, the last 16 bits of the other word; q is the same of the complement. The 16 bits are rounded away
+unless p < 2^-7, and they are a relative 2^-15 of the other number, unless that is small at the same time: no dependence to be
+seen. Neither p nor q is ever below 2^-48 = 3.6e-15 (in float64, of words of 64 bits, 2^-80).
 
 *Sines of sums, never of differences.* Every sine is sin(pi t / 2) with t in (0, 1], and near each of its zeros t is a sum of
-positive terms: sin(alpha V) with V = p pi / 2 is that of t = min(alpha p, (2 - alpha) + alpha q), which do not cancel.
+positive terms: sin(alpha V) with V = p pi / 2 is that of t = min(alpha p, (2 - alpha) + alpha q).
 
-*Logarithms.* A draw is exp(L), and L is finite, because the sines are at least 2^-48, and W = -log(p) lies in [2^-48, 33.3].
-For 1 <= alpha <= 2 this makes |X| < 2^60 (float32). For alpha < 1, L <= 48 (2 - alpha) / alpha log(2), which is below the
-largest float32, 2^128, for alpha > 0.55; under it L is clipped at the logarithm of 0.99 times the largest number. The clip
-changes a draw whose true value is not a float32: of probability C_alpha 2^(-128 alpha), 1e-10 at alpha = 0.25, 3e-12 at 0.3.
+*Logarithms.* A draw is exp(L), and L is finite, because the sines are at least 2^-48, and W = -log(q) lies in [2^-48, 33.3].
+For 1 <= alpha <= 2 this makes |X| < 2^51 (float32). For alpha < 1, L <= 48 (2 - alpha) / alpha log(2), below the largest
+float32, 2^128, for alpha > 0.55; under it L is clipped at the logarithm of 0.99 times the largest number. The clip changes
+draws whose true value is no float32: their probability is C_alpha 2^(-128 alpha), 2e-12 at alpha = 0.3, 2e-10 at 0.25.
 """
 
 import math
@@ -184,14 +184,13 @@ def _log_positive(key, alpha, shape):
 
 
 def _log_stable(alpha, first, second, third, w):
-    """Logarithm of `first / third^(1/alpha) (second / w)^((1-alpha)/alpha)`."""
-    tiny = float(jnp.finfo(alpha.dtype).tiny)
-    log = lambda v: jnp.log(jnp.maximum(v, tiny))  # noqa: E731
-    return log(first) + ((1 - alpha) * log(second / w) - log(third)) / alpha
+    """Logarithm of `first / third^(1/alpha) (second / w)^((1-alpha)/alpha)`; first and second can be 0 by underflow."""
+    first, second = (jnp.log(jnp.maximum(v, float(jnp.finfo(alpha.dtype).tiny))) for v in (first, second / w))
+    return first + ((1 - alpha) * second - jnp.log(third)) / alpha
 
 
 def _safe(alpha, top):
-    """alpha with a finite inverse; NaN where a tracer brought what the checks refuse."""
+    """The index with a finite inverse; NaN where a tracer brought what the checks refuse."""
     return jnp.where((alpha >= 0) & (alpha <= top), jnp.maximum(alpha, float(jnp.finfo(alpha.dtype).tiny)), jnp.nan)
 
 
