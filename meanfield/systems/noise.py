@@ -56,8 +56,7 @@ def symmetric_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...] = (),
         >>> x.shape, bool(jnp.max(jnp.abs(x)) > 10)
         ((1000,), True)
     """
-    alpha, shape, dtype = _arguments(key, alpha, shape, dtype, top=2)
-    return _symmetric(key, alpha, shape, dtype)
+    return _symmetric(key, *_arguments(key, alpha, shape, dtype, top=2))
 
 
 def positive_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...] = (), dtype=None) -> jax.Array:
@@ -85,8 +84,7 @@ def positive_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...] = (), 
         >>> bool(jnp.min(a) > 0.01), positive_stable(jax.random.key(0), 1.0, (2,)).tolist()
         (True, [1.0, 1.0])
     """
-    alpha, shape, dtype = _arguments(key, alpha, shape, dtype, top=1)
-    return _positive(key, alpha, shape, dtype)
+    return _positive(key, *_arguments(key, alpha, shape, dtype, top=1))
 
 
 def isotropic_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...], dtype=None) -> jax.Array:
@@ -135,13 +133,12 @@ def _arguments(key, alpha, shape, dtype, top, vector=False):
     except TypeError:
         ok = False
     _check.require(ok, "dtype", "be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`", dtype)
-    alpha = jnp.asarray(alpha, jnp.promote_types(dtype, jnp.float32))
+    alpha = jnp.asarray(alpha, dtype if dtype.itemsize > 2 else jnp.float32)
     sample = sizes[: len(sizes) - vector]
     fits = alpha.ndim <= len(sample) and all(m in (1, n) for m, n in zip(alpha.shape[::-1], sample[::-1], strict=False))
     _check.require(fits, "alpha", f"broadcast to {sample}", _check.words(f"an array of shape {alpha.shape}"))
-    if alpha.ndim:
-        alpha = alpha.reshape((1,) * (len(sample) - alpha.ndim) + alpha.shape)
-    return alpha, tuple(int(n) for n in sizes), dtype
+    axes = len(sample) if alpha.ndim else 0
+    return alpha.reshape((1,) * (axes - alpha.ndim) + alpha.shape), tuple(int(n) for n in sizes), dtype
 
 
 @partial(jax.jit, static_argnums=(2, 3))
