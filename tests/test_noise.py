@@ -95,21 +95,21 @@ def test_positive_at_one_and_near(key):
 
 
 def test_known_laws(key):
-    """Cauchy and normal as a whole: Kolmogorov's distance of 2e6 draws, 5e-3 level; each refuses the other's neighbour."""
-    n, ks = 2_000_000, stats.kstwobign.isf(5e-3)
+    """Cauchy and normal as a whole: Kolmogorov's distance of 1e6 draws, 5e-3 level; each refuses the other's neighbour."""
+    n, ks = 1_000_000, stats.kstwobign.isf(5e-3)
     draw = lambda alpha: np.asarray(noise.symmetric_stable(jax.random.clone(key), alpha, (n,)), float)  # noqa: E731
     normal = stats.norm(0, np.sqrt(2))
     assert np.sqrt(n) * stats.kstest(draw(1.0), stats.cauchy.cdf).statistic < ks
     assert np.sqrt(n) * stats.kstest(draw(2.0), normal.cdf).statistic < ks
     assert np.sqrt(n) * stats.kstest(draw(0.99), stats.cauchy.cdf).statistic > ks
-    assert np.sqrt(n) * stats.kstest(draw(1.98), normal.cdf).statistic > ks
+    assert np.sqrt(n) * stats.kstest(draw(1.95), normal.cdf).statistic > ks
     assert abs(np.var(draw(2.0)) - 2) < 5 * np.sqrt(8 / n)
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 1.5, 2 - 1e-3, 2.0])
 def test_log_moments(alpha, key):
-    """E log|X| = gamma (1/alpha - 1), Var log|X| = pi^2/6 (1/alpha^2 + 1/2): 2e6 draws, five standard errors."""
-    n = 2_000_000
+    """E log|X| = gamma (1/alpha - 1), Var log|X| = pi^2/6 (1/alpha^2 + 1/2): 1e6 draws, five standard errors."""
+    n = 1_000_000
     y = np.log(np.abs(np.asarray(noise.symmetric_stable(key, alpha, (n,)), float)))
     mean, variance = np.euler_gamma * (1 / alpha - 1), np.pi**2 / 6 * (1 / alpha**2 + 0.5)
     spread = ((y - mean) ** 2).std() / np.sqrt(n)
@@ -133,11 +133,11 @@ def tail_counts(draw, alpha, levels, chunks, key, positive=False, size=5_000_000
     return np.sum(counts, axis=0)
 
 
-@pytest.mark.parametrize("alpha", [0.5, 1.5, 1.99, 2.0])
+@pytest.mark.parametrize("alpha", [0.5, 1.5, 2.0])
 def test_tails(alpha, key):
-    """Frequencies beyond the quantiles 1e-5, 1e-6, 1e-7 in 3e7 draws; the quantiles of alpha - 0.05 are refused."""
-    n, levels = 30_000_000, np.array([1e-5, 1e-6, 1e-7])
-    counts = tail_counts(noise.symmetric_stable, alpha, levels, 6, key)
+    """Frequencies beyond the quantiles 1e-5, 1e-6, 1e-7 in 2e7 draws; the quantiles of alpha - 0.05 are refused."""
+    n, levels = 20_000_000, np.array([1e-5, 1e-6, 1e-7])
+    counts = tail_counts(noise.symmetric_stable, alpha, levels, 4, key)
     assert np.abs(z_scores(counts, n, levels)).max() < 5
     moved = [far_quantile(alpha, p) for p in levels]
     wrong = np.array([tail(alpha - 0.05, x) for x in moved])
@@ -160,20 +160,19 @@ def replace_bits(monkeypatch, change):
 
 @pytest.mark.parametrize("alpha", [1.0, 1.5, 1.9])
 def test_far_tail(alpha, key, monkeypatch):
-    """The quantile 1e-12 in float32, by draws conditional on q < 2^-34: 1e6 of them, |z| < 5; and 3 % off is refused."""
-    n = 1_000_000
+    """The quantile 1e-12 in float32, by draws conditional on q < 2^-34: 3e5 of them, |z| < 5; 1.1e-12 is refused."""
+    n = 300_000
 
     def near_the_end(words):
-        first, second = words[0] | jnp.uint32(0xFFFFFFFE), words[1] | jnp.uint32(0x1C000)
-        return jnp.stack([first & jnp.uint32(0xFFFFFFFF), second])
+        return jnp.stack([words[0] | jnp.uint32(0xFFFFFFFE), words[1] | jnp.uint32(0x1C000)])
 
     replace_bits(monkeypatch, near_the_end)
-    _, _, q = noise._uniforms(jax.random.clone(key), (n,), jnp.float32)[0]
+    _, _, q = noise._uniforms(jax.random.clone(key), (n,), jnp.dtype("float32"))[0]
     assert q.max() <= 2.0**-34
     x = jnp.abs(noise._symmetric.__wrapped__(key, jnp.float32(alpha), (n,), jnp.float32))
     count = int(jnp.sum(x > float(far_quantile(alpha, 1e-12))))
     assert abs(z_scores(count, n, 1e-12 * 2**34)) < 5
-    assert abs(z_scores(count, n, 1.06e-12 * 2**34)) > 5
+    assert abs(z_scores(count, n, 1.1e-12 * 2**34)) > 5
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -188,10 +187,10 @@ def test_finite_at_every_corner(law, dtype, key, monkeypatch):
         n, calc, dtype = pairs.shape[2], jnp.dtype("float64" if size == 64 else "float32"), jnp.dtype(dtype)
         alphas = [0.0, float(jnp.finfo(calc).tiny), 1e-30, 1e-3, 0.1, *ALPHAS]
         alphas = jnp.array([[v] for v in alphas if v <= (1 if law == "positive" else 2)], calc)
-        if law == "isotropic":  # two vectors a pair of words, and the largest radius
+        if law == "isotropic":  # two coordinates a pair of words, and the largest scale
             monkeypatch.setattr(jax.random, "bits", lambda *a: jnp.asarray(pairs[:, 0]))
             monkeypatch.setattr(noise, "_log_positive", lambda k, a, s: jnp.full(s, 1e30, a.dtype))
-            x = noise._isotropic.__wrapped__(key, alphas[-1, 0], (2, n), dtype)
+            x = noise._isotropic.__wrapped__(key, alphas[-1, 0], (2 * n,), dtype)
         else:
             monkeypatch.setattr(jax.random, "bits", lambda *a: jnp.asarray(pairs))
             inner = noise._symmetric if law == "symmetric" else noise._positive
@@ -211,7 +210,8 @@ def test_single_draws_in_float32(alpha, key):
     """Each draw against the formula in float64 from the same uniforms: 1e5 draws, relative errors below 2e-5 / alpha."""
     single = np.float64(np.float32(alpha))
     (sign, p, q), (_, p2, q2) = (
-        [np.asarray(v, float) for v in triple] for triple in noise._uniforms(jax.random.clone(key), (100_000,), jnp.float32)
+        [np.asarray(v, float) for v in triple]
+        for triple in noise._uniforms(jax.random.clone(key), (100_000,), jnp.dtype("float32"))
     )
     np.testing.assert_allclose(p + q, 1, rtol=1e-7)
     p = np.where(p < 0.5, p, 1 - q)
@@ -237,10 +237,10 @@ def test_continuity(key):
     np.testing.assert_allclose(np.sort(draw(2 - 1e-6)), np.sort(draw(2.0)), atol=1e-3)
 
 
-@pytest.mark.parametrize(("alpha", "dim"), [(0.7, 3), (1.0, 2), (1.5, 5), (1.75, 1), (2.0, 3)])
+@pytest.mark.parametrize(("alpha", "dim"), [(0.7, 3), (1.5, 5), (1.75, 1), (2.0, 3)])
 def test_isotropic_characteristic_function(alpha, dim, key):
-    """E cos <u, X> = exp(-|u|^alpha) in six directions, four radii; 1e6 vectors, |z| < 5; a wrong index or shape is refused."""
-    n = 1_000_000
+    """E cos <u, X> = exp(-|u|^alpha) in six directions, four radii; 5e5 vectors, |z| < 5; a wrong index or shape is refused."""
+    n = 500_000
     x = np.asarray(noise.isotropic_stable(key, alpha, (n, dim)), float)
     directions = np.concatenate([np.eye(dim)[:3], np.random.default_rng(0).standard_normal((3, dim))])
     radii = np.array([0.1, 0.5, 1.0, 2.0])
@@ -253,15 +253,18 @@ def test_isotropic_characteristic_function(alpha, dim, key):
         assert np.abs((found - phi(radii / np.sqrt(2), alpha)) / error).max() > 5  # the scale of Wan et al.
 
 
-def test_isotropic_vectors_are_independent(key):
-    """Halves of a sample share random words in pairs: signs and sizes of partners are uncorrelated, 5e5 pairs, |z| < 5."""
-    x = np.asarray(noise.isotropic_stable(key, 1.5, (1_000_000, 2)), float)
-    log = np.log(np.abs(x)) - np.log(np.abs(x)).mean(axis=0)
-    halves = lambda v: (v[:500_000], v[500_000:])  # noqa: E731
-    for a, b in [halves(np.sign(x)), halves(log), halves(log**2), (np.sign(x[:, 0]), np.sign(x[:, 1]))]:
-        assert np.abs(np.sqrt(len(a)) * np.mean((a - a.mean(0)) * (b - b.mean(0)), axis=0) / (a.std(0) * b.std(0))).max() < 5
-    common = np.corrcoef(log.T)[0, 1]
-    assert common * np.sqrt(1e6) > 5  # the common A within a vector
+def test_coordinates_of_isotropic_vectors(key):
+    """Coordinates 0 and 2 of four share random words: at alpha = 2 independent (5e5, |z| < 5), below they share A."""
+    n = 500_000
+
+    def z(alpha, f):
+        a, _, b, _ = f(np.asarray(noise.isotropic_stable(jax.random.clone(key), alpha, (n, 4)), float).T)
+        return np.sqrt(n) * np.corrcoef(a, b)[0, 1]
+
+    log = lambda v: np.log(np.abs(v))  # noqa: E731
+    assert abs(z(2.0, np.sign)) < 5 and abs(z(1.5, np.sign)) < 5
+    assert abs(z(2.0, log)) < 5 and abs(z(2.0, np.square)) < 5
+    assert z(1.5, log) > 5
 
 
 def test_consecutive_draws_are_independent(key):
@@ -297,7 +300,7 @@ def test_the_compile_log_works(key, caplog):
 
 @pytest.mark.parametrize("law", LAWS)
 def test_arrays_of_alpha(law, key):
-    """An array of indices, a vmapped index and single ones: the same numbers; vmapped keys: other numbers."""
+    """An array of indices, a vmapped index and single ones: the same numbers."""
     draw, alphas = LAWS[law], np.array([0.4, 0.5, 0.6, 0.7, 1.0])
     clone = lambda: jax.random.clone(key)  # noqa: E731
     mapped = jax.vmap(lambda a: draw(clone(), a, (5, 3)))(jnp.asarray(alphas))
@@ -305,24 +308,23 @@ def test_arrays_of_alpha(law, key):
     for i, alpha in enumerate(alphas):
         np.testing.assert_allclose(mapped[i], draw(clone(), alpha, (5, 3)), rtol=1e-5)
         np.testing.assert_allclose(rows[i], mapped[i, i], rtol=1e-5)
-    keyed = jax.vmap(lambda k: draw(k, 0.7, (5, 3)))(jax.random.split(key, 2))
-    assert not (keyed[0] == keyed[1]).any()
 
 
-def test_traced_index_outside_is_nan(key):
-    for law, draw in LAWS.items():
-        for bad in (2.1, -0.5, jnp.nan):
-            assert jnp.isnan(jax.jit(draw, static_argnums=2)(jax.random.clone(key), bad, (4, 3))).all(), law
+@pytest.mark.parametrize("law", LAWS)
+def test_vmapped_keys_and_traced_index_outside(law, key):
+    """Other keys, other numbers; an index that is only known to be wrong at run time gives NaN."""
+    keys, alphas = jax.random.split(key, 5), jnp.array([0.7, 0.7, 2.1, -0.5, jnp.nan])
+    found = jax.vmap(lambda k, a: LAWS[law](k, a, (4, 3)))(keys, alphas)
+    assert jnp.isfinite(found[:2]).all() and not (found[0] == found[1]).any()
+    assert jnp.isnan(found[2:]).all()
 
 
 @pytest.mark.parametrize("law", LAWS)
 def test_types_and_shapes(law, key):
     draw = LAWS[law]
     clone = lambda: jax.random.clone(key)  # noqa: E731
-    assert draw(clone(), 0.9, (4, 3)).dtype == jnp.float32
-    for dtype in ("float16", jnp.bfloat16):
-        x = draw(clone(), 0.9, (4, 3), dtype)
-        assert x.dtype == dtype and jnp.isfinite(x).all()
+    x = draw(clone(), 0.9, (4, 3), "float16")
+    assert x.dtype == jnp.float16 and jnp.isfinite(x).all()
     for shape in [(0,), (3,), (0, 2), (2, 0), (1, 1), (5, 4, 3), *([()] if law != "isotropic" else [])]:
         assert jax.eval_shape(lambda s=shape: draw(clone(), 0.9, s)).shape == shape
     assert draw(clone(), 0.9, (0, 2)).size == 0
@@ -330,8 +332,9 @@ def test_types_and_shapes(law, key):
         x = draw(clone(), 0.9, (100_000, 2))
         assert x.dtype == jnp.float64 and jnp.isfinite(x).all()
         median = float(jnp.median(jnp.abs(x)))
-    half = np.median(np.abs(np.asarray(draw(clone(), 0.9, (100_000, 2)))))
-    assert abs(median / half - 1) < 0.03  # other words, the same law
+    single = draw(clone(), 0.9, (100_000, 2))
+    assert single.dtype == jnp.float32
+    assert abs(median / float(jnp.median(jnp.abs(single))) - 1) < 0.03  # other words, the same law
 
 
 KEY = jax.random.key(0)
@@ -369,11 +372,11 @@ TOP2, TOP1 = "Argument `alpha` must lie in (0, 2], but is ", "Argument `alpha` m
         ),
         (
             lambda: noise.symmetric_stable(KEY, 1.5, (), "float64"),
-            "Argument `dtype` must be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`, but is dtype('float64').",
+            "Argument `dtype` must be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`, but is 'float64'.",
         ),
         (
             lambda: noise.symmetric_stable(KEY, 1.5, (), int),
-            "Argument `dtype` must be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`, but is dtype('int64').",
+            "Argument `dtype` must be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`, but is <class 'int'>.",
         ),
     ],
 )

@@ -3,11 +3,11 @@
 All three laws are products of powers of sines and of an exponential variable W, with a uniform angle (Chambers, Mallows,
 Stuck 1976; Kanter 1975), and heavy tails are born where a sine or W is near 0. Three measures keep them right in float32.
 
-*Uniforms that are fine at both ends.* `jax.random.uniform` lies on a grid of step 2^-23, is 0 sometimes, and knows no quantile
-beyond 1e-7. Here a uniform is a pair (p, q), p + q = 1, both accurate to the last digit however small: p is 31 bits of a
-random word and, below them, the last 16 bits of the other word; q is the same of the complement. The 16 bits are rounded away
-unless p < 2^-7, and they are a relative 2^-15 of the other number, unless that is small at the same time: no dependence to be
-seen. Neither p nor q is ever below 2^-48 = 3.6e-15 (in float64, of words of 64 bits, 2^-80).
+*Uniforms that are fine at both ends.* `jax.random.uniform` lies on a grid of step 2^-23 and is 0 sometimes. Here a uniform is a
+pair (p, q), p + q = 1, both accurate to the last digit however small: p is 31 bits of a random word and, below them, the last
+16 bits of the other word; q is the same of the complement. The 16 bits are rounded away unless p < 2^-7, and they are a
+relative 2^-15 of the other number, unless that is small at the same time: no dependence to be seen. Neither p nor q is ever
+below 2^-48 = 3.6e-15 (in float64, of words of 64 bits, 2^-80).
 
 *Sines of sums, never of differences.* Every sine is sin(pi t / 2) with t in (0, 1], and near each of its zeros t is a sum of
 positive terms: sin(alpha V) with V = p pi / 2 is that of t = min(alpha p, (2 - alpha) + alpha q).
@@ -121,24 +121,25 @@ def isotropic_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...], dtyp
 
 
 def _arguments(key, alpha, shape, dtype, top, vector=False):
-    """Check everything a user can have typed; alpha as an array of `dtype` with as many axes as the sample, or none."""
+    """Check everything a user can have typed; return alpha as an array with as many axes as the sample, or none."""
     _check.random_key("key", key)
     _check.numbers("alpha", alpha, f"lie in (0, {top}]", lambda v: (v > 0) & (v <= top))
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (-1,)
     ok = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in sizes) and len(sizes) >= vector
     _check.require(ok, "shape", "be a tuple of " + "one or more " * vector + "integers >= 0", shape)
+    default = jnp.zeros((), float).dtype
     try:
-        dtype = jnp.zeros((), float).dtype if dtype is None else jnp.dtype(dtype)
-        ok = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize >= 2 and (dtype.itemsize < 8 or jax.config.jax_enable_x64)
+        kind = default if dtype is None else jnp.dtype(dtype)
     except TypeError:
-        ok = False
+        kind = jnp.dtype(int)
+    ok = jnp.issubdtype(kind, jnp.floating) and 2 <= kind.itemsize <= default.itemsize
     _check.require(ok, "dtype", "be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`", dtype)
-    alpha = jnp.asarray(alpha, dtype if dtype.itemsize > 2 else jnp.float32)
+    alpha = jnp.asarray(alpha, kind if kind.itemsize > 2 else jnp.float32)
     sample = sizes[: len(sizes) - vector]
     fits = alpha.ndim <= len(sample) and all(m in (1, n) for m, n in zip(alpha.shape[::-1], sample[::-1], strict=False))
     _check.require(fits, "alpha", f"broadcast to {sample}", _check.words(f"an array of shape {alpha.shape}"))
-    axes = len(sample) if alpha.ndim else 0
-    return alpha.reshape((1,) * (axes - alpha.ndim) + alpha.shape), tuple(int(n) for n in sizes), dtype
+    ones = (1,) * (len(sample) - alpha.ndim) if alpha.ndim else ()
+    return alpha.reshape(ones + alpha.shape), tuple(int(n) for n in sizes), kind
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -159,16 +160,13 @@ def _positive(key, alpha, shape, dtype):
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _isotropic(key, alpha, shape, dtype):
-    """Two normal numbers from each pair of uniforms (Box, Muller 1958), with right tails: one for a vector of each half."""
+    """The normal numbers come in twos from pairs of uniforms (Box, Muller 1958), with tails as far as the uniforms'."""
     one, two = jax.random.split(key)
-    log_a = _log_positive(one, _safe(alpha, 2) / 2, shape[:-1]).reshape(-1, 1)
-    scale = _exp((log_a + math.log(2)) / 2, dtype, room=16)
-    rows, dim = log_a.size, shape[-1]
-    half = (rows + 1) // 2
-    (sign, p, q), (other_sign, *other) = _uniforms(two, (half * dim,), alpha.dtype)
-    radius = jnp.sqrt(2 * _exponential(*other))
-    upper, lower = ((v * radius).reshape(half, dim) for v in (sign * _sine(p), other_sign * _sine(q)))
-    return jnp.concatenate([scale[:half] * upper, scale[half:] * lower[: rows - half]]).reshape(shape).astype(dtype)
+    scale = _exp((_log_positive(one, _safe(alpha / 2, 1), shape[:-1]) + math.log(2)) / 2, dtype, room=16)[..., None]
+    (sign, p, q), (other_sign, *other) = _uniforms(two, (*shape[:-1], (shape[-1] + 1) // 2), alpha.dtype)
+    scale = scale * jnp.sqrt(2 * _exponential(*other))
+    both = jnp.concatenate([sign * scale * _sine(p), other_sign * scale * _sine(q)], axis=-1)
+    return both[..., : shape[-1]].astype(dtype)
 
 
 def _log_positive(key, alpha, shape):
@@ -193,7 +191,7 @@ def _safe(alpha, top):
 
 def _uniforms(key, shape, dtype):
     """Two independent triples (sign, p, q): a random sign and p = 1 - q uniform on (0, 1), fine at both ends."""
-    size = jnp.finfo(dtype).bits
+    size = 8 * dtype.itemsize
     words = jax.random.bits(key, (2, *shape), f"uint{size}")
     signed = (words >> 1).astype(f"int{size}")
 
