@@ -63,7 +63,7 @@ def positive_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...] = (), 
     """Independent positive alpha-stable numbers A: `E exp(-l A) = exp(-l^alpha)` for l >= 0.
 
     S1 parameters: (alpha, beta = 1, scale cos(pi alpha / 2)^(1/alpha), location 0). alpha = 1/2 is the Levy law of scale 1/2,
-    alpha = 1 the constant 1. For alpha < 1, `P(A > x) ~ x^-alpha / Gamma(1 - alpha)`.
+    alpha = 1 the constant 1. `P(A > x) ~ x^-alpha / Gamma(1 - alpha)`.
 
     Args:
         key: one random key.
@@ -90,13 +90,12 @@ def positive_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...] = (), 
 def isotropic_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...], dtype=None) -> jax.Array:
     """Independent rotation-invariant alpha-stable vectors X: `E exp(i <u, X>) = exp(-|u|^alpha)` with Euclidean |u|.
 
-    `X = sqrt(2 A) G`, A positive alpha/2-stable (`positive_stable`), G standard normal. Every projection on a unit vector is
-    `symmetric_stable`; the coordinates have a common A and depend on each other, except at alpha = 2, where X is N(0, 2 I).
+    `X = sqrt(2 A) G`, A positive alpha/2-stable (`positive_stable`), G standard normal. Projections on unit vectors are
+    `symmetric_stable`; coordinates share A and so depend on each other, except at alpha = 2, where X is N(0, 2 I).
 
     Args:
         key: one random key.
-        alpha: number in (0, 2], or an array of them, one a vector, that broadcasts to `shape[:-1]`. May be traced; changing it
-            never recompiles.
+        alpha: number in (0, 2], or an array of them, one a vector, that broadcasts to `shape[:-1]`. May be traced.
         shape: of the sample; the last axis is the vector.
         dtype: floating type of the sample; jax's default if None.
 
@@ -115,9 +114,8 @@ def isotropic_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...], dtyp
         ((1000, 3), True)
     """
     alpha, shape, dtype = _arguments(key, alpha, shape, dtype, top=2, vector=True)
-    if shape[-1] == 1:  # the same law, in less time
-        return _symmetric(key, alpha, shape[:-1], dtype)[..., None]
-    return _isotropic(key, alpha, shape, dtype)
+    one = shape[-1] == 1  # the same law, in less time
+    return _symmetric(key, alpha, shape[:-1], dtype)[..., None] if one else _isotropic(key, alpha, shape, dtype)
 
 
 def _arguments(key, alpha, shape, dtype, top, vector=False):
@@ -147,9 +145,8 @@ def _symmetric(key, alpha, shape, dtype):
     """`sin(alpha V) / cos(V)^(1/alpha) (cos((1-alpha) V) / W)^((1-alpha)/alpha)`, V = p pi / 2 with a sign."""
     alpha = _safe(alpha, 2)
     (sign, p, q), (_, *other) = _uniforms(key, shape, alpha.dtype)
-    off = jnp.abs(1 - alpha)
     first = _sine(jnp.minimum(alpha * p, (2 - alpha) + alpha * q))
-    second = _sine(jnp.minimum(alpha, 2 - alpha) + off * q)
+    second = _sine(jnp.minimum(alpha, 2 - alpha) + jnp.abs(1 - alpha) * q)
     return (sign * _exp(_log_stable(alpha, first, second, _sine(q), _exponential(*other)), dtype)).astype(dtype)
 
 
