@@ -3,7 +3,7 @@
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
 from meanfield.simulate import DivergenceError, Results, Status, probes, simulate
-from meanfield.systems import data, dynamics, scaling
+from meanfield.systems import data, dynamics, noise, scaling
 from meanfield.systems.network import Activation, Particles, TwoLayer
 from meanfield.systems.system import System
 
@@ -22,6 +22,7 @@ __all__ = [
     "data",
     "dynamics",
     "measure",
+    "noise",
     "probes",
     "scaling",
     "simulate",
