@@ -1,0 +1,259 @@
+"""Stationary law of SGD on least squares with isotropic Gaussian inputs: when it exists, and how heavy its tail is.
+
+The recursion is `x <- ((1 - eta lam) I - (eta / b) H) x + q`, `H = sum_{i <= b} a_i a_i^T`, `a_i ~ N(0, sigma^2 I_d)` fresh in every
+step. By rotation invariance a step multiplies the length of any vector by the square root of
+
+    Q = (m - A X)^2 + A^2 X Y = m^2 (1 - B) + B (m - A T)^2,    m = 1 - eta lam,  A = eta sigma^2 / b,
+
+where X ~ chi2_b and Y ~ chi2_{d-1} are independent, hence so are T = X + Y ~ chi2_{b+d-1} and B = X / T ~ Beta(b/2, (d-1)/2). The tail
+index alpha solves `h(alpha) = E Q^(alpha/2) = 1`; it exists if and only if `rho = E log Q / 2 < 0`.
+
+Source for all: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2 (Kesten's theorem for SGD) and its section on Gaussian inputs. The weight
+decay `lam` and the form of Q with (B, T), which makes the integrals easy, are ours.
+"""
+
+import functools
+import math
+
+import numpy as np
+from scipy import optimize
+
+from meanfield import _check
+from meanfield.theory import _growth, _scalar
+
+
+def moment(
+    s: float, step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0
+) -> float:
+    """Moment h(s) = E Q^(s/2) of the growth in one step: `E |x_k - x'_k|^s = h(s)^k E |x_0 - x'_0|^s` for chains with equal data.
+
+    Args:
+        s: order, >= 0.
+        step_size: eta > 0.
+        batch_size: b >= 1, samples a step.
+        dim: d >= 1, dimension of the inputs.
+        sigma: standard deviation of an input's coordinate, > 0.
+        weight_decay: lam >= 0.
+
+    Returns:
+        h(s), to about 1e-12 relative; inf beyond the range of float64.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), h(s) for Gaussian inputs; the equality for every s holds because Q is independent of x.
+
+    Examples:
+        >>> round(moment(2.0, 0.5, batch_size=1, dim=1), 12)  # 1 - 2 eta + eta^2 (d + b + 1) / b
+        0.75
+    """
+    _scalar.nonnegative("s", s)
+    arguments = _checked(step_size, batch_size, dim, sigma, weight_decay)
+    with np.errstate(over="ignore"):
+        return float(np.exp(_growth.log_moment(float(s), _growth.nodes(*arguments, float(s)))))
+
+
+def lyapunov(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
+    """Top Lyapunov exponent rho = E log Q / 2: log |x_k| / k tends to it if it is > 0; if it is < 0 there is a stationary law.
+
+    Args:
+        step_size: eta > 0.
+        batch_size: b >= 1.
+        dim: d >= 1.
+        sigma: standard deviation of an input's coordinate, > 0.
+        weight_decay: lam >= 0.
+
+    Returns:
+        rho, to about 1e-13 absolute.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), rho for Gaussian inputs.
+
+    Examples:
+        >>> round(lyapunov(1.0, batch_size=1, dim=1, weight_decay=1.0), 6)  # - (Euler's gamma + log 2)
+        -1.270363
+    """
+    return _growth.slope(0.0, _growth.nodes(*_checked(step_size, batch_size, dim, sigma, weight_decay), 0.0))
+
+
+def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
+    """Tail index of the stationary law: `P(|x| > t) ~ c t^(-alpha)`, the root alpha > 0 of h(alpha) = 1.
+
+    Args:
+        step_size: eta > 0.
+        batch_size: b >= 1.
+        dim: d >= 1.
+        sigma: standard deviation of an input's coordinate, > 0.
+        weight_decay: lam >= 0.
+
+    Returns:
+        alpha.
+
+    Raises:
+        ArgumentError: an argument out of its range; a step size at which there is no stationary law.
+
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2.
+
+    Examples:
+        >>> round(tail_index(2 / 3, batch_size=1, dim=1), 9), round(tail_index(0.8, batch_size=1, dim=1), 4)
+        (2.0, 1.5464)
+    """
+    arguments = _checked(step_size, batch_size, dim, sigma, weight_decay)
+    if _growth.slope(0.0, _growth.nodes(*arguments, 0.0)) >= 0:
+        maximal = maximal_step_size(batch_size, dim, sigma, weight_decay)
+        must = f"be below {maximal:.5g} (Lyapunov exponent 0: beyond there is no stationary law)"
+        _check.require(False, "step_size", must, step_size)
+    upper = max(2.0, 1.8 / arguments[1])  # alpha tends to 1.79556 b / (eta sigma^2) for small step sizes
+    while True:
+        nodes = _growth.nodes(*arguments, upper)
+        excess = _growth.log_moment(upper, nodes)
+        if excess < 0:
+            upper *= 2
+            continue
+        alpha = float(optimize.brentq(_growth.slope, 0.0, upper, args=(nodes,), xtol=1e-300, rtol=1e-14))
+        if excess < 5:  # else the nodes, chosen for the moment of order `upper`, may miss what matters at alpha
+            return alpha
+        upper = alpha * (1 + 1e-6)
+
+
+def critical_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
+    """Step size at which the second moment becomes infinite, alpha = 2: `2 b / (sigma^2 (d + b + 1))` without weight decay.
+
+    With weight decay `2 (lam + sigma^2) / (lam^2 + 2 lam sigma^2 + sigma^4 (d + b + 1) / b)`, the root of h(2) = 1.
+
+    Args:
+        batch_size: b >= 1.
+        dim: d >= 1.
+        sigma: standard deviation of an input's coordinate, > 0.
+        weight_decay: lam >= 0.
+
+    Returns:
+        The step size.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), threshold alpha = 2 for Gaussian inputs; with weight decay ours.
+
+    Examples:
+        >>> critical_step_size(batch_size=10, dim=9)
+        1.0
+    """
+    _checked(1.0, batch_size, dim, sigma, weight_decay)
+    second = weight_decay**2 + 2 * weight_decay * sigma**2 + sigma**4 * (dim + batch_size + 1) / batch_size
+    return float(2 * (weight_decay + sigma**2) / second)
+
+
+def maximal_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
+    """Step size at which the Lyapunov exponent is 0: above it there is no stationary law, just below it alpha tends to 0.
+
+    Args:
+        batch_size: b >= 1.
+        dim: d >= 1.
+        sigma: standard deviation of an input's coordinate, > 0.
+        weight_decay: lam >= 0. The step size multiplies it too.
+
+    Returns:
+        The step size, the first root of rho above the critical one, where rho < 0 by Jensen's inequality.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), condition rho < 0 of Theorem 2.
+
+    Examples:
+        >>> round(maximal_step_size(batch_size=1, dim=1), 6), round(maximal_step_size(batch_size=1, dim=100), 6)
+        (2.42125, 0.019631)
+    """
+    exponent = functools.partial(lyapunov, batch_size=batch_size, dim=dim, sigma=sigma, weight_decay=weight_decay)
+    lower = critical_step_size(batch_size, dim, sigma, weight_decay)
+    upper = 1.1 * lower
+    while exponent(upper) < 0:
+        lower, upper = upper, 1.5 * upper
+    return float(optimize.brentq(exponent, lower, upper, xtol=1e-300, rtol=1e-14))
+
+
+def step_size_for(
+    alpha: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0
+) -> float:
+    """Step size at which the stationary law has tail index alpha: the inverse of `tail_index`.
+
+    The window of step sizes with alpha in (0, 2) closes like 4 (b + 2) / d^2 (relative) as d grows, so choose alpha, not the step size.
+
+    Args:
+        alpha: tail index, > 0.
+        batch_size: b >= 1.
+        dim: d >= 1.
+        sigma: standard deviation of an input's coordinate, > 0.
+        weight_decay: lam >= 0.
+
+    Returns:
+        The step size.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2, solved for eta. The root is bracketed by Jensen's inequality: it lies below
+    the critical step size for alpha > 2, between this and the maximal one for alpha < 2. For alpha >= 1 it is the only one, since h(alpha) is
+    then convex in eta.
+
+    Examples:
+        >>> round(step_size_for(2.0, batch_size=1, dim=2), 12), round(step_size_for(4.0, batch_size=1, dim=2), 12)
+        (0.5, 0.333333333333)
+    """
+    _scalar.positive("alpha", alpha)
+    alpha = float(alpha)
+
+    def growth(step_size):
+        return _growth.log_moment(alpha, _growth.nodes(*_checked(step_size, batch_size, dim, sigma, weight_decay), alpha))
+
+    critical = critical_step_size(batch_size, dim, sigma, weight_decay)
+    if alpha == 2:
+        return critical
+    if alpha > 2:
+        lower, upper = critical / 2, critical
+        while growth(lower) >= 0:
+            lower, upper = lower / 2, lower
+    else:
+        lower, upper = critical, maximal_step_size(batch_size, dim, sigma, weight_decay)
+    return float(optimize.brentq(growth, lower, upper, xtol=1e-300, rtol=1e-14))
+
+
+def second_moment(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, noise_std: float = 1.0) -> float:
+    """Stationary `E |x - x*|^2 = eta d s^2 / (2 b - eta sigma^2 (d + b + 1))` with labels `<a, x*> + s g`; no weight decay.
+
+    Args:
+        step_size: eta > 0.
+        batch_size: b >= 1.
+        dim: d >= 1.
+        sigma: standard deviation of an input's coordinate, > 0.
+        noise_std: s >= 0, standard deviation of the label noise, which is independent of the inputs.
+
+    Returns:
+        The second moment; inf at the critical step size and beyond.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Source: `E |q|^2 / (1 - h(2))`, q = (eta / b) sum_i a_i s g_i, with h(2) of Gurbuzbalaban, Simsekli, Zhu (2021).
+
+    Examples:
+        >>> second_moment(0.5, batch_size=1, dim=1), second_moment(0.7, batch_size=1, dim=1)
+        (1.0, inf)
+    """
+    _checked(step_size, batch_size, dim, sigma, 0.0)
+    _scalar.nonnegative("noise_std", noise_std)
+    room = 2 * batch_size - step_size * sigma**2 * (dim + batch_size + 1)
+    return float(step_size * dim * noise_std**2 / room) if room > 0 else math.inf
+
+
+def _checked(step_size, batch_size, dim, sigma, weight_decay) -> tuple[float, float, int, int]:
+    """Check the arguments and return m, A, b, d."""
+    _scalar.positive("step_size", step_size)
+    _check.integer("batch_size", batch_size, 1)
+    _check.integer("dim", dim, 1)
+    _scalar.positive("sigma", sigma)
+    _scalar.nonnegative("weight_decay", weight_decay)
+    return 1 - float(step_size) * float(weight_decay), float(step_size) * float(sigma) ** 2 / int(batch_size), int(batch_size), int(dim)
