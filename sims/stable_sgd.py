@@ -33,15 +33,15 @@ class Config:
     """Directory for the results; made if it is not there."""
     alphas: tuple[float, ...] = (1.0, 1.5, 1.75, 2.0)
     """Stability indices."""
-    step_size: float = 0.1
+    step_size: float = 0.2
     """Step size eta."""
     scale: float = 0.5
     """Factor sigma of the noise."""
-    dim: int = 8
+    dim: int = 4
     """Coordinates of a neuron."""
-    widths: tuple[int, ...] = (1_000, 10_000, 100_000)
+    widths: tuple[int, ...] = (500, 5_000, 50_000)
     """Numbers of neurons."""
-    seeds: int = 8
+    seeds: int = 4
     """Independent runs a width."""
     key: int = 0
     """Seed of the random key of the whole run."""

@@ -12,6 +12,7 @@ from scipy import special
 
 import meanfield as mf
 from meanfield.systems.dynamics import AbstractDynamics
+from meanfield.systems.dynamics.injected import MODES
 from meanfield.theory import recursion, stable
 
 POOL = 12
@@ -70,7 +71,7 @@ def test_independent_noise_is_independent_and_shared_noise_is_shared(pool, key):
     for noise in ("shared", "independent"):
         sgd = mf.dynamics.SGD(0.5, 1, noise=noise)
         step = jax.jit(lambda k, sgd=sgd: _jitted(sgd, pool, network, particles, k))
-        moved = np.asarray(jax.vmap(step)(jax.random.split(key, 4000)), float)[:, :, 0]
+        moved = np.asarray(jax.vmap(step)(jax.random.split(jax.random.fold_in(key, len(noise)), 4000)), float)[:, :, 0]
         pairs[noise] = np.corrcoef(moved.T)[0, 1]
     assert pairs["shared"] > 0.999 and abs(pairs["independent"]) < 5 / np.sqrt(4000)
 
@@ -156,7 +157,7 @@ def test_stable_sgd_has_its_stationary_scale(mode, alpha, key):
 
 def test_modes_differ_as_they_should(key):
     """Scalar: all coordinates equal. Isotropic: rotation invariant, and dependent; coordinates: heavier along the axes."""
-    made = {m: stationary(mf.dynamics.StableSGD(0.2, 1, 1.2, 0.5, m, weight_decay=1.0), key) for m in mf_modes()}
+    made = {m: stationary(mf.dynamics.StableSGD(0.2, 1, 1.2, 0.5, m, weight_decay=1.0), key) for m in MODES}
     spread = np.ptp(made["scalar"], axis=1) / np.abs(made["scalar"]).max(axis=1)
     assert np.quantile(spread, 0.9) < 1e-4  # but for what is left of the start
     diagonal = np.array([1, 1, 1, 1]) / 2
@@ -164,12 +165,6 @@ def test_modes_differ_as_they_should(key):
     for mode, factor in (("isotropic", 1.0), ("coordinates", 4 ** (1 / 1.2) / 2), ("scalar", 2.0)):
         phi = np.cos(made[mode] @ diagonal / (scale * factor))
         assert abs((phi.mean() - np.exp(-1)) / (phi.std() / np.sqrt(len(phi)))) < 5
-
-
-def mf_modes():
-    from meanfield.systems.dynamics.injected import MODES
-
-    return MODES
 
 
 def test_optax_equals_a_loop(digits, key):
@@ -198,7 +193,8 @@ def test_optax_equals_a_loop(digits, key):
     adam, particles = optax.adam(0.01, b1=0.8), start
     memory = adam.init(particles)
     for x, y in batches():
-        updates, memory = adam.update(network.gradient(particles, x, y)[1], memory, particles)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, memory = adam.update(network.gradient(particles, x, y)[1], memory, particles)
         particles = optax.apply_updates(particles, updates)
     found = ours(mf.dynamics.Optax(optax.adam, 2, hyperparameters={"learning_rate": 0.01, "b1": 0.8}))
     np.testing.assert_allclose(found, particles.vectors, rtol=1e-3, atol=1e-5)
@@ -218,7 +214,6 @@ def test_recursion_equals_a_float64_loop(coupled, key):
     dynamics = mf.dynamics.LinearRecursion(0.2, 2, weight_decay=0.3, coupled=coupled)
     results = mf.simulate(mf.System(mf.dynamics.chains(), data, dynamics), widths=7, steps=10, seeds=[4], key=key, probes=())
     seed = jax.random.fold_in(key, 4)
-    x = np.asarray(mf.dynamics.chains().init, object) and None
     network = dataclasses.replace(mf.dynamics.chains(), dim=3, outputs=1)
     x = np.asarray(network.init(jax.random.fold_in(seed, 0), 7).w, float)
     for n in range(10):
