@@ -52,7 +52,7 @@ def numbers_are_leaves(system: mf.System) -> None:
     _hold(bool(leaves), "has no number as a pytree leaf: decorate the class with jax.tree_util.register_dataclass")
     _hold(all(np.ndim(leaf) == 0 for leaf in leaves), "must come to this test with one number in every field")
     _hold(jax.tree.unflatten(structure, leaves) == dynamics, "changes when its pytree is taken apart and put together")
-    names = {field.name for field in dataclasses.fields(dynamics) if not field.metadata.get("static", False)}
+    names = {field.name for field in dataclasses.fields(dynamics) if not field.metadata.get("static", False)}  # type: ignore[arg-type]
     _hold("step_size" in names, "has no number field `step_size`, which is an axis of all results")
     _hold(isinstance(hash(structure), int), "has a static field that cannot be hashed")
 

@@ -142,7 +142,9 @@ def tables(summary: dict) -> list[Table]:
             _run.with_interval(r["tail_index"], r["tail_index_interval"]),
             f"{r['tail_index_halfway']:.3f}",
             f"{r['second_moment_predicted']:.4f}",
-            "-" if np.isinf(r["second_moment_predicted"]) else _run.with_interval(r["second_moment"], r["second_moment_interval"], 4),
+            "-"
+            if np.isinf(r["second_moment_predicted"])
+            else _run.with_interval(r["second_moment"], r["second_moment_interval"], 4),
         )
         for r in summary["rows"]
     ]

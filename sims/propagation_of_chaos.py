@@ -84,7 +84,13 @@ class _Lab:
             errors.append(chaos.coupled_error(self.vectors(dynamics, n), other))
         errors = np.stack(errors, axis=-1)
         fit = rates.rate(widths, errors)
-        return {"what": what, "slope_predicted": predicted, "slope": fit.slope, "interval": fit.interval, "errors": errors} | about
+        return {
+            "what": what,
+            "slope_predicted": predicted,
+            "slope": fit.slope,
+            "interval": fit.interval,
+            "errors": errors,
+        } | about
 
 
 def run(config: Config) -> dict:
@@ -103,7 +109,7 @@ def run(config: Config) -> dict:
     size = config.batch_sizes[0]
     shared = mf.dynamics.SGD(config.fixed_step, size)
     independent = mf.dynamics.SGD(config.fixed_step, size, noise="independent")
-    ode = dataclasses.replace(independent.limit(), batch_size=None)
+    ode = mf.dynamics.McKeanVlasov(config.fixed_step)
     at = {"beta": 1.0, "batch_size": size}
     rows.append(lab.row("SGD, shared noise, against the ODE", shared, ode, 0.0, **at))
     rows.append(lab.row("SGD, shared noise, against its conditional limit", shared, shared.limit(), -1.0, **at))
@@ -143,7 +149,9 @@ def tables(summary: dict) -> list[Table]:
         errors = np.mean(r["errors"], axis=0)
         size = str(r.get("batch_size", "all"))
         slope = _run.with_interval(float(r["slope"]), r["interval"])
-        rows.append((r["what"], f"{r['beta']:g}", size, f"{errors[0]:.2e}", f"{errors[-1]:.2e}", f"{r['slope_predicted']:g}", slope))
+        rows.append(
+            (r["what"], f"{r['beta']:g}", size, f"{errors[0]:.2e}", f"{errors[-1]:.2e}", f"{r['slope_predicted']:g}", slope)
+        )
     first, *_, last = summary["widths"]
     columns = ("error", "beta", "batch\nsize", f"N = {first}", f"N = {last}", "slope\npredicted", "measured")
     ratios = [
@@ -152,7 +160,9 @@ def tables(summary: dict) -> list[Table]:
     ]
     return [
         _run.table("Squared coupled errors and their slopes in N, with 95 % intervals", columns, rows),
-        _run.table("Noise part: batch size times squared error, relative to batch size 1", ("beta", "M", "predicted", "measured"), ratios),
+        _run.table(
+            "Noise part: batch size times squared error, relative to batch size 1", ("beta", "M", "predicted", "measured"), ratios
+        ),
     ]
 
 

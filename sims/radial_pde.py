@@ -44,7 +44,7 @@ class Config:
     """Number of neurons."""
     step_size: float = 0.002
     """Step size; continuous time is half the step size a step."""
-    batch_size: int = 10
+    batch_size: int = 100
     """Examples a step."""
     seeds: int = 3
     """Independent runs."""

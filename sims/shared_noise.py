@@ -123,10 +123,11 @@ def plot(summary: dict) -> Figure:
         for i, path in enumerate(summary["paths"][noise]):
             ax.plot(summary["steps"], path, linewidth=0.9, color=mfplot.style(i, 8)["color"])
         ax.set(xlabel="step", ylabel="weight of a neuron")
-        ax.set_title(f"({letter}) eight neurons of one run, {noise} mini-batches", loc="left", fontsize="medium")
+        ax.set_title(f"({letter}) eight neurons, {noise} mini-batches", loc="left", fontsize="medium")
+    widths = sorted({r["width"] for r in summary["rows"]})
     for i, noise in enumerate(NOISES):
         rows = [r for r in summary["rows"] if r["noise"] == noise]
-        widths, value = [r["width"] for r in rows], np.array([r["correlation"] for r in rows])
+        value = np.array([r["correlation"] for r in rows])
         spread = np.abs(np.array([r["correlation_interval"] for r in rows]).T - value)
         look = mfplot.style(i, 3) | {"linestyle": "none"}
         axes[2].errorbar(widths, value, spread, capsize=3, markersize=5, label=f"{noise}: measured", **look)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from meanfield import testing
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -17,8 +19,15 @@ def test_programs_run(page, capsys):
         exec(compile(program, page, "exec"), space)
     assert (space["results"].dataset["status"] == 0).all()
     if page.endswith("extending.md"):
-        assert space["results"].dataset["accuracy"].dims[:4] == ("width", "step_size", "friction", "seed")
-        assert len(re.search(r"class HeavyBall.*?references = \(\)", programs[0], re.S)[0].splitlines()) < 25
+        assert space["results"].dataset["accuracy"].dims[:4] == ("width", "step_size", "radius", "seed")
+        dynamics = re.search(r"@jax.tree_util.*?references = .*?\n", programs[0], re.S)
+        assert dynamics is not None and len(dynamics[0].splitlines()) <= 40
+
+
+def test_template_keeps_the_contract():
+    space: dict = {}
+    exec(compile((ROOT / "docs" / "dynamics_template.py").read_text(), "template", "exec"), space)
+    testing.check_dynamics(space["MySGD"](step_size=0.1, batch_size=2))
 
 
 def test_readme_numbers_are_those_of_the_committed_run():

@@ -11,7 +11,6 @@ import pytest
 from scipy import special
 
 import meanfield as mf
-from meanfield.systems.dynamics import AbstractDynamics
 from meanfield.systems.dynamics.injected import MODES
 from meanfield.theory import recursion, stable
 
@@ -430,9 +429,3 @@ def test_output_weights_and_activations_of_ones_own(key):
     np.testing.assert_allclose(sine.gradient(particles, x, y)[1].w, gradient.w, rtol=1e-5, atol=1e-6)
     scaled = dataclasses.replace(sine, init_scale=0.25).init(key, 5)
     np.testing.assert_allclose(scaled.w, 0.25 * np.asarray(particles.w), rtol=1e-6)
-
-
-def test_every_dynamics_says_what_it_comes_from():
-    for kind in vars(mf.dynamics).values():
-        if isinstance(kind, type) and issubclass(kind, AbstractDynamics) and kind is not AbstractDynamics:
-            assert "Source:" in (kind.__doc__ or "") or kind is mf.dynamics.Optax

@@ -128,7 +128,10 @@ WRONG = {
         lambda: theory.linear_toy(1.5, 1.0, 1.0),
         "Argument `step_size` must be below 1: from there on there is no stationary law, but is 1.5.",
     ),
-    "width": (lambda: theory.linear_toy(0.1, 1.0, 1.0, width=1), "Argument `width` must be an integer >= 2, or infinity, but is 1."),
+    "width": (
+        lambda: theory.linear_toy(0.1, 1.0, 1.0, width=1),
+        "Argument `width` must be an integer >= 2, or infinity, but is 1.",
+    ),
     "euler": (
         lambda: stable.euler_scale(1.5, 1.0, 2.5),
         "Argument `step_size` must be below 2: from there on the scheme has no stationary law, but is 2.5.",

@@ -221,7 +221,7 @@ def zero_risk_threshold() -> float:
         >>> round(zero_risk_threshold(), 6)
         0.474219
     """
-    return float(optimize.brentq(_margin, 0.3, 0.7, xtol=1e-12))
+    return _scalar.root(_margin, 0.3, 0.7)
 
 
 def _margin(delta: float) -> float:

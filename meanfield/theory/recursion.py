@@ -16,15 +16,12 @@ import functools
 import math
 
 import numpy as np
-from scipy import optimize
 
 from meanfield import _check
 from meanfield.theory import _growth, _scalar
 
 
-def moment(
-    s: float, step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0
-) -> float:
+def moment(s: float, step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
     """Moment h(s) = E Q^(s/2) of the growth in one step: `E |x_k - x'_k|^s = h(s)^k E |x_0 - x'_0|^s` for chains with equal data.
 
     Args:
@@ -112,7 +109,7 @@ def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, 
         if excess < 0:
             upper *= 2
             continue
-        alpha = float(optimize.brentq(_growth.slope, 0.0, upper, args=(nodes,), xtol=1e-300, rtol=1e-14))
+        alpha = _scalar.root(lambda s, at=nodes: _growth.slope(s, at), 0.0, upper)
         if excess < 5:  # else the nodes, chosen for the moment of order `upper`, may miss what matters at alpha
             return alpha
         upper = alpha * (1 + 1e-6)
@@ -172,12 +169,10 @@ def maximal_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_deca
     upper = 1.1 * lower
     while exponent(upper) < 0:
         lower, upper = upper, 1.5 * upper
-    return float(optimize.brentq(exponent, lower, upper, xtol=1e-300, rtol=1e-14))
+    return _scalar.root(exponent, lower, upper)
 
 
-def step_size_for(
-    alpha: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0
-) -> float:
+def step_size_for(alpha: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
     """Step size at which the stationary law has tail index alpha: the inverse of `tail_index`.
 
     The window of step sizes with alpha in (0, 2) closes like 4 (b + 2) / d^2 (relative) as d grows, so choose alpha, not the step size.
@@ -195,9 +190,9 @@ def step_size_for(
     Raises:
         ArgumentError: an argument out of its range.
 
-    Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2, solved for eta. The root is bracketed by Jensen's inequality: it lies below
-    the critical step size for alpha > 2, between this and the maximal one for alpha < 2. For alpha >= 1 it is the only one, since h(alpha) is
-    then convex in eta.
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2, solved for eta. The root is bracketed by Jensen's inequality: it lies
+    below the critical step size for alpha > 2, between this and the maximal one for alpha < 2. For alpha >= 1 it is the only
+    one, since h(alpha) is then convex in eta.
 
     Examples:
         >>> round(step_size_for(2.0, batch_size=1, dim=2), 12), round(step_size_for(4.0, batch_size=1, dim=2), 12)
@@ -218,7 +213,7 @@ def step_size_for(
             lower, upper = lower / 2, lower
     else:
         lower, upper = critical, maximal_step_size(batch_size, dim, sigma, weight_decay)
-    return float(optimize.brentq(growth, lower, upper, xtol=1e-300, rtol=1e-14))
+    return _scalar.root(growth, lower, upper)
 
 
 def second_moment(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, noise_std: float = 1.0) -> float:
@@ -256,4 +251,9 @@ def _checked(step_size, batch_size, dim, sigma, weight_decay) -> tuple[float, fl
     _check.integer("dim", dim, 1)
     _scalar.positive("sigma", sigma)
     _scalar.nonnegative("weight_decay", weight_decay)
-    return 1 - float(step_size) * float(weight_decay), float(step_size) * float(sigma) ** 2 / int(batch_size), int(batch_size), int(dim)
+    return (
+        1 - float(step_size) * float(weight_decay),
+        float(step_size) * float(sigma) ** 2 / int(batch_size),
+        int(batch_size),
+        int(dim),
+    )

@@ -1,6 +1,7 @@
 """Dynamics of the particles; one small file each."""
 
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
+from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
 from meanfield.systems.dynamics.homogenized import HomogenizedSGD
 from meanfield.systems.dynamics.injected import GaussianInjection, StableInjection
 from meanfield.systems.dynamics.langevin import Langevin
@@ -13,6 +14,7 @@ from meanfield.systems.dynamics.stable_sgd import StableSGD
 __all__ = [
     "SGD",
     "AbstractDynamics",
+    "AbstractGradientDynamics",
     "GaussianInjection",
     "HomogenizedSGD",
     "Langevin",

@@ -51,7 +51,9 @@ class GaussianInjection(AbstractInjection):
 
     def vector(self, key, step_size, size):
         """Increment of one neuron."""
-        return jnp.sqrt(2 * step_size * self.temperature) * jax.random.normal(key, (size,), step_size.dtype)
+        return jnp.sqrt(2 * step_size * jnp.asarray(self.temperature, step_size.dtype)) * jax.random.normal(
+            key, (size,), step_size.dtype
+        )
 
 
 @jax.tree_util.register_dataclass
@@ -81,4 +83,4 @@ class StableInjection(AbstractInjection):
         alpha = jnp.asarray(self.alpha, step_size.dtype)
         draw = noise.isotropic_stable if self.mode == "isotropic" else noise.symmetric_stable
         stable = draw(key, alpha, (1,) if self.mode == "scalar" else (size,), step_size.dtype)
-        return jnp.broadcast_to(self.scale * step_size ** (1 / alpha) * stable, (size,))
+        return jnp.broadcast_to(jnp.asarray(self.scale, step_size.dtype) * step_size ** (1 / alpha) * stable, (size,))

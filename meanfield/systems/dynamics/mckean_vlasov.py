@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from meanfield import _check
 from meanfield.systems.dynamics.base import per_particle
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
 from meanfield.systems.dynamics.injected import AbstractInjection
@@ -46,20 +45,21 @@ class McKeanVlasov(AbstractGradientDynamics):
         True
     """
 
-    batch_size: int | None = field(default=None, metadata={"static": True})
+    batch_size: int | None = field(default=None, metadata={"static": True})  # type: ignore[assignment]
     injection: AbstractInjection | None = field(default=None, kw_only=True)
-    noise: ClassVar[str] = "independent"  # no field here: there is no choice
+    noise: ClassVar[str] = "independent"  # type: ignore[misc]  # no field here: there is no choice
 
     infinite_batch = True
 
     def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
         """Gaussian weights of the examples for every neuron; None for the ODE."""
-        if self.batch_size is None:
+        size = self.batch_size
+        if size is None:
             return None
 
         def gaussian(own):
             z = jax.random.normal(own, (examples,))
-            return 1 / examples + (z - jnp.mean(z)) / float(np.sqrt(examples * self.batch_size))
+            return 1 / examples + (z - jnp.mean(z)) / float(np.sqrt(examples * size))
 
         return per_particle(key, width, gaussian)
 

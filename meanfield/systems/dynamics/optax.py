@@ -67,7 +67,9 @@ class Optax(AbstractDynamics):
         if isinstance(self.hyperparameters, Mapping):
             must = "be empty for a transformation that is already made"
             _check.require(not (given and self.hyperparameters), "hyperparameters", must, self.hyperparameters)
-            values = {name: np.asarray(v, float) if isinstance(v, list | tuple) else v for name, v in self.hyperparameters.items()}
+            values = {
+                name: np.asarray(v, float) if isinstance(v, list | tuple) else v for name, v in self.hyperparameters.items()
+            }
             for name, value in values.items():
                 _check.numbers(name, value, "be a finite number, or an array of them", lambda v: np.ones(v.shape, bool))
             object.__setattr__(self, "hyperparameters", values)  # an array is one leaf, a list would be many
@@ -83,13 +85,13 @@ class Optax(AbstractDynamics):
         risk, gradient = network.gradient(particles, *batch)
         dtype = particles.w.dtype
         with jax.numpy_dtype_promotion("standard"):  # optax takes powers of traced numbers to integer counts
-            updates, optimiser = self._made(dtype).update(gradient, state.optimiser, particles)
+            updates, optimiser = self._made(dtype).update(gradient, state.optimiser, particles)  # type: ignore[arg-type]
         eta = jnp.asarray(per_neuron(self.step_size, particles.w.shape[0], state.step), dtype)
         moved = network.move(particles, jax.tree.map(lambda u: eta * u.astype(dtype), updates))
         return OptaxState(moved, state.step + 1, network, optimiser), {"risk": risk}
 
     def limit(self) -> "Optax | None":
-        """This dynamics, conditional on the data path, if neurons do not mix; None if they do."""
+        """The same dynamics, conditional on the data path, if neurons do not mix; None if they do."""
         rng = np.random.default_rng(0)
         many, gradient = (Particles(*(jnp.asarray(rng.normal(size=(4, size)), float) for size in (3, 2))) for _ in range(2))
         first = lambda tree: jax.tree.map(lambda v: v[:2], tree)  # noqa: E731

@@ -84,7 +84,9 @@ class LinearRecursion(AbstractDynamics):
         super().check(network, data)
         check_chains(network, data)
         epochs = bool(getattr(data, "epochs", False))
-        _check.require(not epochs, "data", "be sampled with replacement for this dynamics", _check.words("data sampled in epochs"))
+        _check.require(
+            not epochs, "data", "be sampled with replacement for this dynamics", _check.words("data sampled in epochs")
+        )
         eta, lam = (np.asarray(v, float) for v in (self.step_size, self.weight_decay))
         for ridge in np.unique(lam):
             worst = float(eta.max())

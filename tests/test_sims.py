@@ -1,0 +1,134 @@
+"""Every simulation script: its quick mode, what it writes, and that its predictions stand in its measurements."""
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sims import linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd
+
+ROOT = Path(__file__).parent.parent
+JOBS = {m.__name__.split(".")[1]: m for m in (linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd)}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Run a job's quick mode once; its folder."""
+    done = {}
+
+    def run(name):
+        if name not in done:
+            out = tmp_path_factory.mktemp(name)
+            assert JOBS[name].main(JOBS[name].Config(out=out, quick=True)) == 0
+            done[name] = json.loads((out / "summary.json").read_text()), out
+        return done[name]
+
+    return run
+
+
+def test_every_script_is_tested():
+    scripts = {path.stem for path in (ROOT / "sims").glob("*.py")} - {"__init__", "_run"}
+    assert scripts == {*JOBS, "width_scaling"}  # which has a file of tests of its own
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_quick_mode_writes_everything(name, quick):
+    summary, out = quick(name)
+    assert {path.name for path in out.iterdir()} == {"config.json", "summary.json", "figure.png"}
+    config = json.loads((out / "config.json").read_text())
+    assert config["config"]["quick"] is True and "jax" in config["versions"]
+    assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and summary["about"]
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_figures_and_tables_say_what_they_show(name, quick):
+    module, (summary, _) = JOBS[name], quick(name)
+    restored = _arrays(summary)
+    figure = module.plot(restored)
+    for ax in figure.axes:
+        assert ax.get_xlabel() and ax.get_title(loc="left")
+    assert figure.axes[0].get_ylabel() and any(ax.get_legend() for ax in figure.axes)
+    assert all(table.title and table.row_count for table in module.tables(restored))
+
+
+def _arrays(value):
+    """What JSON made null is NaN again."""
+    if isinstance(value, dict):
+        return {k: _arrays(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_arrays(v) for v in value]
+    return np.nan if value is None else value
+
+
+def test_command_line(tmp_path):
+    command = [sys.executable, "-m", "sims.stable_sgd", "--quick", "--alphas", "2.5", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2 and done.stderr == "error: Argument `alpha` must lie in (0, 2], but is [2.5].\n"
+    for name in JOBS:
+        fields = {f.name for f in dataclasses.fields(importlib.import_module(f"sims.{name}").Config)}
+        assert {"out", "key", "quick"} <= fields
+
+
+def test_linear_recursion(quick):
+    """20 000 chains: Hill's interval widened to five standard errors, and contraction within five."""
+    rows = {row["step_size"]: row for row in quick("linear_recursion")[0]["rows"]}
+    for eta in (0.8, 1.0):
+        low, high = rows[eta]["tail_index_interval"]
+        assert abs(rows[eta]["tail_index"] - rows[eta]["tail_index_predicted"]) < 2.5 * (high - low) / 2
+    low, high = rows[0.2]["second_moment_interval"]
+    assert abs(rows[0.2]["second_moment"] - rows[0.2]["second_moment_predicted"]) < 2.5 * (high - low) / 2
+    for row in quick("linear_recursion")[0]["contraction"]:
+        assert abs(row["measured"] - row["predicted"]) < 2.5 * (row["interval"][1] - row["measured"])
+
+
+def test_stable_sgd(quick):
+    for row in quick("stable_sgd")[0]["scales"]:
+        assert abs(row["scale"] - row["scale_predicted"]) < 2.5 * (row["scale_interval"][1] - row["scale_interval"][0]) / 2
+
+
+def test_shared_noise(quick):
+    for row in quick("shared_noise")[0]["rows"]:
+        assert abs(row["mean_variance"] - row["mean_variance_predicted"]) < 5 * row["mean_variance_predicted"] * np.sqrt(2 / 60)
+        low, high = row["correlation_interval"]
+        assert low - 2 * (high - low) - 1e-6 < row["correlation_predicted"] < high + 2 * (high - low) + 1e-6
+
+
+def test_propagation_of_chaos(quick):
+    """Three widths and three seeds: signs and sizes of the slopes, not their digits."""
+    rows = quick("propagation_of_chaos")[0]["rows"]
+    for row in rows:
+        assert abs(row["slope"] - row["slope_predicted"]) < 0.4, row["what"]
+    ode = next(row for row in rows if row["what"].endswith("against the ODE"))
+    conditional = next(row for row in rows if row["what"].endswith("conditional limit"))
+    assert np.min(ode["errors"]) > 10 * np.max(conditional["errors"])
+
+
+def test_radial_pde(quick):
+    """In 10 dimensions the risk is that of infinite dimension up to a tenth; it falls along the flow."""
+    summary, _ = quick("radial_pde")
+    row = summary["rows"][0]
+    risk = np.mean(row["risk"], axis=0)
+    np.testing.assert_allclose(risk, row["risk_pde"], rtol=0.12)
+    assert (np.diff(risk) < 0).all() and abs(summary["threshold"] - 0.474219) < 1e-6
+
+
+@pytest.mark.slow
+def test_linear_recursion_at_full_size():
+    """Two million chains: tail indices 2.904, 1.546, 1.091 within 3 %; second moments within 1 %."""
+    rows = linear_recursion.run(linear_recursion.Config(step_sizes=(0.2, 0.3, 0.5, 0.8, 1.0)))["rows"]
+    for row in rows[2:]:
+        assert abs(row["tail_index"] / row["tail_index_predicted"] - 1) < 0.03
+    for row in rows[:2]:
+        assert abs(row["second_moment"] / row["second_moment_predicted"] - 1) < 0.01
+
+
+@pytest.mark.slow
+def test_stable_scale_at_full_size():
+    """Within 1 % in all modes."""
+    for row in stable_sgd.run(stable_sgd.Config())["scales"]:
+        assert abs(row["scale"] / row["scale_predicted"] - 1) < 0.01
