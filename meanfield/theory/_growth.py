@@ -19,15 +19,17 @@ def nodes(m: float, gain: float, batch: int, dim: int, s: float) -> tuple[np.nda
     split = m > 0 and dim < max(40, batch)  # else P(B near 1) is so small that the zero of Q is not felt
     gap, log_t = _chi_square(m / gain, batch + dim - 1, s, split)
     moved = (gain * gap) ** 2
-    tilt = s / 2 * np.log(np.maximum(m**2, moved))
-    keep = (log_t > np.max(log_t) - MARGIN) | (log_t + tilt > np.max(log_t + tilt) - MARGIN)
-    moved, log_t = moved[keep], log_t[keep]
-    if dim == 1:
-        return np.log(moved), log_t
-    logit, log_b = _beta(batch / 2, (dim - 1) / 2, s)
-    log_q = np.log(m**2 * special.expit(-logit)[:, None] + special.expit(logit)[:, None] * moved)
-    log_w = log_b[:, None] + log_t
-    tilted = log_w + s / 2 * log_q
+    logit, log_b = _beta(batch / 2, (dim - 1) / 2, s) if dim > 1 else (np.array([np.inf]), np.zeros(1))
+
+    def grid(rows, columns):
+        part, rest = special.expit(logit[rows, None]), special.expit(-logit[rows, None])
+        log_q = np.log(m**2 * rest + part * moved[columns])
+        log_w = log_b[rows, None] + log_t[columns]
+        return log_q, log_w, log_w + s / 2 * log_q
+
+    highest = np.max(grid(slice(None, None, 8), slice(None))[2])
+    bound = log_t + s / 2 * np.log(np.maximum(m**2, moved))  # above log_w + s / 2 log Q for every B
+    log_q, log_w, tilted = grid(slice(None), (log_t > np.max(log_t) - MARGIN) | (bound > highest - MARGIN))
     keep = (log_w > np.max(log_w) - MARGIN) | (tilted > np.max(tilted) - MARGIN)
     return log_q[keep], log_w[keep]
 
@@ -54,6 +56,11 @@ def _chi_square(z: float, k: int, s: float, split: bool) -> tuple[np.ndarray, np
     top = 2 * (s + k) + 30 * np.sqrt(s + k) + 5 * MARGIN
     fine = _step(s + k / 2)
     if not split:
+        if z > 0 and s > 0:  # at a peak of T^(k/2) e^(-T/2) |T - z|^s the exponent curves more than without z
+            middle = (k + z) / 2 + s
+            peaks = middle + np.array([-1, 1]) * np.sqrt(middle**2 - k * z)
+            fine = _step(min(float(np.max(peaks / 2 + s * z * peaks / (peaks - z) ** 2)), 4 * (s + k / 2)))
+            top += z
         u = np.arange(np.log(k) - tail, np.log(top), fine)
         t = np.exp(u)
         return t - z, _normalised(k / 2 * u - t / 2 + np.log(fine))

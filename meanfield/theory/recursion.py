@@ -102,17 +102,17 @@ def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, 
         maximal = maximal_step_size(batch_size, dim, sigma, weight_decay)
         must = f"be below {maximal:.5g} (Lyapunov exponent 0: beyond there is no stationary law)"
         _check.require(False, "step_size", must, step_size)
-    upper = max(2.0, 1.8 / arguments[1])  # alpha tends to 1.79556 b / (eta sigma^2) for small step sizes
+    upper, growth = max(2.0, 1.8 / arguments[1]), 1.0  # alpha tends to 1.79556 b / (eta sigma^2) for small step sizes
     while True:
         nodes = _growth.nodes(*arguments, upper)
         excess = _growth.log_moment(upper, nodes)
         if excess < 0:
-            upper *= 2
+            upper, growth = upper * (1 + growth), 2 * growth
             continue
         alpha = _scalar.root(lambda s, at=nodes: _growth.slope(s, at), 0.0, upper)
         if excess < 5:  # else the nodes, chosen for the moment of order `upper`, may miss what matters at alpha
             return alpha
-        upper = alpha * (1 + 1e-6)
+        upper, growth = alpha * (1 + 1e-6), 1e-6
 
 
 def critical_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
