@@ -69,17 +69,16 @@ def numbers(name: str, value: Any, must: str, inside) -> None:
     try:
         array = np.asarray(value)
         ok = bool(array.dtype.kind in "iuf" and array.size > 0 and np.all(np.isfinite(array)) and np.all(inside(array)))
-        if ok and array.dtype.kind == "f" and not jax.config.read("jax_enable_x64"):
-            must += f", in float32 (0 or {TINY:g} to {HUGE:g} in modulus)"
-            size = np.abs(np.asarray(array, np.float64))
-            ok = bool(np.all((size == 0) | ((size >= TINY) & (size <= HUGE))))
     except (TypeError, ValueError):
         ok = False
     require(ok, name, must, value)
 
 
 def as_array_field(owner: Any, name: str) -> None:
-    """Replace a list or tuple in a field of a frozen dataclass by the array of its numbers: one pytree leaf, not many."""
+    """Replace a list or tuple in a field of a frozen dataclass by the array of its numbers: one pytree leaf, not many.
+
+    Numbers that jax would round to 0 or infinity are refused.
+    """
     value = getattr(owner, name)
     if isinstance(value, list | tuple):
         try:
@@ -88,6 +87,11 @@ def as_array_field(owner: Any, name: str) -> None:
             array = np.empty(0)
         require(array.size > 0 and array.ndim == 1, name, "be a number or a sequence of numbers", value)
         object.__setattr__(owner, name, array)
+        value = array
+    if isinstance(value, float | np.ndarray | np.generic) and np.asarray(value).dtype.kind == "f":
+        size = np.abs(np.asarray(value, np.float64))
+        kept = (size == 0) | (size >= TINY) & (size <= HUGE) | ~np.isfinite(size) | bool(jax.config.read("jax_enable_x64"))
+        require(bool(np.all(kept)), name, f"be 0 or between {TINY:g} and {HUGE:g} in modulus, what float32 can hold", value)
 
 
 def positive(name: str, value: Any) -> None:

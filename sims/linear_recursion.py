@@ -18,7 +18,7 @@ from scipy import special
 import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
-from meanfield.measure import tails
+from meanfield.measure import rates, tails
 from meanfield.theory import recursion
 from sims import _run
 
@@ -62,7 +62,7 @@ def run(config: Config) -> dict:
             "tail_index": f"Hill with the {top} largest norms of {chains} chains after {config.steps} steps, 95 % interval",
             "tail_index_bias": "light tails become power laws beyond the largest of the sample: there Hill reads the body, too low",
             "tail_index_halfway": "the same after half the steps: equal within the intervals if the chains are stationary",
-            "second_moment": "mean of |x|^2 with 1.96 standard errors; none where the prediction of the tail index is 4 or less, "
+            "second_moment": "mean of |x|^2 with its 95 % interval; none where the prediction of the tail index is 4 or less, "
             "because |x|^2 has no variance there and the error no normal law",
             "contraction": f"E|x_k - x'_k|^s / E|x_0 - x'_0|^s of chains with common data at step size {CONTRACTION_STEP_SIZE}",
         },
@@ -88,8 +88,7 @@ def _stationary(config, data, eta, chains, top) -> dict:
     halfway, final = _paths(config, data, eta, chains, config.steps, at=(config.steps // 2, config.steps))
     early, norms = np.linalg.norm(halfway, axis=1), np.linalg.norm(final, axis=1)
     fit, half = tails.hill(norms, k=top), tails.hill(early, k=top)
-    squares = norms**2
-    error = 1.96 * np.std(squares) / np.sqrt(chains) if predicted > 4 else np.nan
+    second, interval = rates.mean_interval(norms**2)
     return {
         "step_size": eta,
         "tail_index_predicted": predicted,
@@ -97,8 +96,8 @@ def _stationary(config, data, eta, chains, top) -> dict:
         "tail_index_interval": fit.interval,
         "tail_index_halfway": float(half.alpha),
         "second_moment_predicted": recursion.second_moment(*parameters),
-        "second_moment": np.mean(squares),
-        "second_moment_interval": [np.mean(squares) - error, np.mean(squares) + error],
+        "second_moment": second,
+        "second_moment_interval": interval if predicted > 4 else [np.nan, np.nan],
         "survival": _survival(norms),
     }
 
@@ -118,15 +117,14 @@ def _contraction(config, data, chains) -> list[dict]:
         distance = np.linalg.norm(three - one, axis=1)
         for s in ORDERS:
             ratio = distance**s / (2**s * radius[s])  # x_0 - x'_0 is 2 N(0, I)
-            error = 1.96 * np.std(ratio) / np.sqrt(chains)
-            measured = np.mean(ratio)
+            measured, interval = rates.mean_interval(ratio)
             rows.append(
                 {
                     "order": s,
                     "steps": steps,
                     "predicted": recursion.moment(s, CONTRACTION_STEP_SIZE, config.batch_size, config.dim) ** steps,
                     "measured": measured,
-                    "interval": [measured - error, measured + error],
+                    "interval": interval,
                 }
             )
     return rows

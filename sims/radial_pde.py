@@ -19,7 +19,7 @@ from scipy import stats
 import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
-from meanfield.measure import distances
+from meanfield.measure import distances, rates
 from meanfield.theory import meanfield as theory
 from sims import _run
 
@@ -105,20 +105,14 @@ def tables(summary: dict) -> list[Table]:
     for row in summary["rows"]:
         for i, t in enumerate(summary["times"]):
             risk = np.asarray(row["risk"])[:, i]
-            interval = mean_interval(risk)
-            measured = _run.with_interval(float(np.mean(risk)), interval, 4)
+            mean, interval = rates.mean_interval(risk)
+            measured = _run.with_interval(float(mean), interval, 4)
             rows.append((str(row["dim"]), f"{t:g}", f"{row['risk_pde'][i]:.5f}", measured))
     columns = ("dimension", "time", "risk of\nthe PDE", "risk of\nSGD")
     return [
         _run.table("Risk along the flow, with 95 % intervals over seeds", columns, rows),
         _run.table("Zero risk", ("can be reached iff Delta is at least",), [(f"{summary['threshold']:.6f}",)]),
     ]
-
-
-def mean_interval(values: np.ndarray) -> list[float]:
-    """Student's 95 % interval of a mean."""
-    half = stats.t(len(values) - 1).ppf(0.975) * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return [float(np.mean(values) - half), float(np.mean(values) + half)]
 
 
 def plot(summary: dict) -> Figure:

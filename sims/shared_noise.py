@@ -17,7 +17,7 @@ from rich.table import Table
 import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
-from meanfield.measure import chaos
+from meanfield.measure import chaos, rates
 from meanfield.theory.meanfield import linear_toy
 from sims import _run
 
@@ -89,14 +89,14 @@ def _measured(w: np.ndarray) -> dict:
     """From final particles (runs, N), centred at their known mean 0."""
     squares, means = np.mean(w**2, axis=1), np.mean(w, axis=1) ** 2
     found = chaos.correlation(w)
-    spread = lambda v: 1.96 * np.std(v, ddof=1) / np.sqrt(len(v))  # noqa: E731
+    (variance, variance_interval), (mean_variance, mean_interval) = rates.mean_interval(squares), rates.mean_interval(means)
     return {
-        "variance": np.mean(squares),
-        "variance_interval": [np.mean(squares) - spread(squares), np.mean(squares) + spread(squares)],
+        "variance": variance,
+        "variance_interval": variance_interval,
         "correlation": found.value,
         "correlation_interval": found.interval,
-        "mean_variance": np.mean(means),
-        "mean_variance_interval": [np.mean(means) - spread(means), np.mean(means) + spread(means)],
+        "mean_variance": mean_variance,
+        "mean_variance_interval": mean_interval,
     }
 
 

@@ -52,7 +52,27 @@ def rate(n, values) -> Rate:
     _check.require(bool(np.all(values > 0)), "values", "be positive", _check.words("an array with entries <= 0"))
     x = np.log(n) - np.mean(np.log(n))
     slopes = np.log(values) @ x / np.sum(x**2)
-    replicas = slopes.shape[-1]
-    mean = np.mean(slopes, axis=-1)
-    error = np.std(slopes, axis=-1, ddof=1) / np.sqrt(replicas) if replicas > 1 else np.full_like(mean, np.nan)
-    return Rate(mean, _interval.student(mean, error, max(replicas - 1, 1)), replicas)
+    return Rate(*mean_interval(slopes), replicas=slopes.shape[-1])
+
+
+def mean_interval(values) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over independent replicas and its 95 % interval `mean +- t_{R-1} s / sqrt(R)`.
+
+    Args:
+        values: (..., R).
+
+    Returns:
+        The means (...) and their intervals (..., 2); NaN with a single replica.
+
+    Raises:
+        ValueError: NaN or infinite values.
+
+    Examples:
+        >>> mean, interval = mean_interval([1.0, 2.0, 3.0])
+        >>> float(mean), interval.round(3).tolist()
+        (2.0, [-0.484, 4.484])
+    """
+    values = np.asarray(_check.finite("values", values, ndim=tuple(range(1, 9))), np.float64)
+    replicas, mean = values.shape[-1], np.mean(values, axis=-1)
+    error = np.std(values, axis=-1, ddof=1) / np.sqrt(replicas) if replicas > 1 else np.full_like(mean, np.nan)
+    return mean, _interval.student(mean, error, max(replicas - 1, 1))
