@@ -75,7 +75,7 @@ class _Lab:
             law, time_ = dynamics.step_size, self.config.time
             if isinstance(law, mf.scaling.MeanField):
                 steps = max(1, round(time_ / float(law.time_step(width))))
-                law = dataclasses.replace(law, gamma=float(law.gamma) * time_ / (steps * float(law.time_step(width))))
+                law = dataclasses.replace(law, gamma=float(np.asarray(law.gamma)) * time_ / (steps * float(law.time_step(width))))
                 dynamics = dataclasses.replace(dynamics, step_size=law)
             else:
                 steps = round(time_ / law)

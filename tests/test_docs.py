@@ -1,5 +1,6 @@
 """The programs that the README and the documentation show, run as they stand."""
 
+import json
 import re
 from pathlib import Path
 
@@ -32,10 +33,8 @@ def test_template_keeps_the_contract():
 
 def test_readme_numbers_are_those_of_the_committed_run():
     """The tables of the README against the summary committed beside the figure."""
-    import json
-
     text = (ROOT / "README.md").read_text()
-    summary = json.loads((ROOT / "docs" / "width_scaling.json").read_text())
+    summary = json.loads((ROOT / "docs" / "results" / "width_scaling.json").read_text())
     short = lambda v: f"{v:.3f}".replace("0.", ".", 1) if abs(v) < 1 else f"{v:.3f}"  # noqa: E731
     for cell in summary["cells"]:
         if cell["width"] in (128, 1024, 8192) and cell["step_size"] != 0.5:
@@ -49,3 +48,20 @@ def test_readme_numbers_are_those_of_the_committed_run():
         low, high = node["interval"]
         expected = f"| {row['step_size']:g} | {short(node['slope'])} [{short(low)}, {short(high)}] |"
         assert any(line.startswith(expected) for line in text.splitlines()), expected
+
+
+def test_numbers_of_the_dynamics_page_are_those_of_the_committed_runs():
+    text = (ROOT / "docs" / "dynamics.md").read_text()
+    results = {path.stem: json.loads(path.read_text()) for path in (ROOT / "docs" / "results").glob("*.json")}
+
+    def between(value, interval):
+        return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+    for row in results["linear_recursion"]["rows"]:
+        start = f"| {row['step_size']:g} | {row['tail_index_predicted']:.3f} | {between(row['tail_index'], row['tail_index_interval'])} |"
+        assert start in text, start
+    for row in results["propagation_of_chaos"]["rows"]:
+        if row.get("batch_size", 1) == 1 and not row["what"].startswith("SGD against the ODE"):
+            assert f"| {between(row['slope'], row['interval'])} |" in text, row["what"]
+    assert max(abs(row["scale"] / row["scale_predicted"] - 1) for row in results["stable_sgd"]["scales"]) < 0.007
+    assert f"{results['radial_pde']['threshold']:.6f}" in text
