@@ -9,7 +9,7 @@ run: .venv/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: .venv/.installed-test
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -117,7 +117,7 @@ def test_minimal_risk(delta, risk):
 def test_zero_risk_threshold():
     """0.474219. The value 0.4738 in circulation has a least risk of 8e-7: it is where the risk falls below a tolerance of 1e-6."""
     threshold = theory.zero_risk_threshold()
-    np.testing.assert_allclose(threshold, 0.474219, atol=1e-6)
+    np.testing.assert_allclose(threshold, 0.47421895, atol=1e-8)
     assert theory.minimal_risk(threshold + 1e-6) == 0 and theory.minimal_risk(threshold - 1e-6) > 0
     assert on_a_grid(threshold + 1e-4) < 1e-15 and on_a_grid(threshold - 1e-4) > 1e-8
     np.testing.assert_allclose([theory.minimal_risk(0.4738), on_a_grid(0.4738)], 8.2e-7, rtol=0.01)

@@ -1,8 +1,9 @@
 """Quadrature for the law of Q = m^2 (1 - B) + B (m - A T)^2, T ~ chi2_{b+d-1} and B ~ Beta(b/2, (d-1)/2) independent.
 
-Q vanishes only at T = z = m / A, B = 1. So T is integrated over (0, z) and (z, inf), and every variable is mapped to the real line by a
-logarithm of its distance to the ends: there integrands are analytic in a strip and decay exponentially, singular or not, and
-the trapezoid rule converges exponentially. The steps are those for the Gamma and Beta functions with the exponents in question.
+Q vanishes only at T = z = m / A, B = 1. So T is integrated over (0, z) and (z, inf), and every variable is mapped to the real
+line by a logarithm of its distance to the ends: there integrands are analytic in a strip and decay exponentially, singular or
+not, and the trapezoid rule converges exponentially. The steps are those for the Gamma and Beta functions with the exponents in
+question.
 """
 
 import functools
@@ -10,15 +11,31 @@ import functools
 import numpy as np
 from scipy import special
 
+from meanfield import _check
+from meanfield.theory import _scalar
+
+LIMIT = 20_000_000  # nodes
 MARGIN = 42.0  # what lies below exp(-MARGIN) of the maximum is left out
+
+
+def checked(step_size, batch_size, dim, sigma, weight_decay) -> tuple[float, float, int, int]:
+    """Check the arguments of the recursion and return m, A, b, d."""
+    _scalar.positive("step_size", step_size)
+    _check.integer("batch_size", batch_size, 1)
+    _check.integer("dim", dim, 1)
+    _scalar.positive("sigma", sigma)
+    _scalar.nonnegative("weight_decay", weight_decay)
+    gain = float(step_size) * float(sigma) ** 2 / int(batch_size)
+    return 1 - float(step_size) * float(weight_decay), gain, int(batch_size), int(dim)
 
 
 @functools.lru_cache(maxsize=8)
 def nodes(m: float, gain: float, batch: int, dim: int, s: float) -> tuple[np.ndarray, np.ndarray]:
     """Log Q and log weights, good for moments E Q^(r/2) with 0 <= r <= s and for E log Q."""
+    _small(130 / _step(s + (batch + dim) / 2), gain * batch, s)
     split = m > 0 and dim < max(40, batch)  # else P(B near 1) is so small that the zero of Q is not felt
     gap, log_t = _chi_square(m / gain, batch + dim - 1, s, split)
-    moved = (gain * gap) ** 2
+    moved = np.maximum((gain * gap) ** 2, 1e-300)
     logit, log_b = _beta(batch / 2, (dim - 1) / 2, s) if dim > 1 else (np.array([np.inf]), np.zeros(1))
 
     def grid(rows, columns):
@@ -27,9 +44,12 @@ def nodes(m: float, gain: float, batch: int, dim: int, s: float) -> tuple[np.nda
         log_w = log_b[rows, None] + log_t[columns]
         return log_q, log_w, log_w + s / 2 * log_q
 
-    highest = np.max(grid(slice(None, None, 8), slice(None))[2])
+    _small(len(logit) / 64 * len(moved), gain * batch, s)
+    highest = np.max(grid(slice(None, None, 8), slice(None, None, 8))[2])
     bound = log_t + s / 2 * np.log(np.maximum(m**2, moved))  # above log_w + s / 2 log Q for every B
-    log_q, log_w, tilted = grid(slice(None), (log_t > np.max(log_t) - MARGIN) | (bound > highest - MARGIN))
+    columns = (log_t > np.max(log_t) - MARGIN) | (bound > highest - MARGIN)
+    _small(len(logit) * float(np.sum(columns)), gain * batch, s)
+    log_q, log_w, tilted = grid(slice(None), columns)
     keep = (log_w > np.max(log_w) - MARGIN) | (tilted > np.max(tilted) - MARGIN)
     return log_q[keep], log_w[keep]
 
@@ -82,6 +102,11 @@ def _beta(a: float, c: float, s: float) -> tuple[np.ndarray, np.ndarray]:
     spread = 10 * np.sqrt(1 / a + 1 / c)
     logit = np.arange(np.log(a / (c + s / 2)) - MARGIN / a - spread, np.log((a + s / 2) / c) + MARGIN / c + spread, step)
     return logit, _normalised(a * special.log_expit(logit) + c * special.log_expit(-logit))
+
+
+def _small(size: float, step_size: float, s: float) -> None:
+    must = f"be larger (moments of order {s:.3g}, as its tail index has, need too many nodes)"
+    _check.require(size <= LIMIT, "step_size", must, _check.words(f"{step_size:.3g} / sigma^2"))
 
 
 def _step(n: float) -> float:

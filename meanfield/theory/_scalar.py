@@ -1,9 +1,8 @@
-"""Checks for arguments that must be one number: the theory functions are functions of numbers, not of arrays."""
+"""Functions of one number: checks of arguments that must be one, not an array, and roots."""
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from scipy import optimize
 
 from meanfield import _check
@@ -24,7 +23,7 @@ def between(name: str, value: Any, low: float, high: float) -> None:
     _check.numbers(name, value, f"be a number in ({low:g}, {high:g})", lambda v: (v.ndim == 0) & (low < v) & (v < high))
 
 
-def root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Zero of a function between two numbers at which its signs differ, to the last digits."""
-    found = optimize.brentq(function, low, high, xtol=1e-300, rtol=np.float64(1e-14))
-    return float(found)  # type: ignore[arg-type]
+def root(function: Callable[[float], float], lower: float, upper: float) -> float:
+    """Root of `function` to relative precision, given a bracket."""
+    solution: Any = optimize.root_scalar(function, bracket=(lower, upper), method="brentq", xtol=1e-300, rtol=1e-14)
+    return float(solution.root)

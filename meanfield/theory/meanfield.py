@@ -213,7 +213,10 @@ def minimal_risk(delta: float) -> float:
 
 @functools.cache
 def zero_risk_threshold() -> float:
-    """Least delta at which a radial law has risk 0: where (1, -1) enters the convex hull; see `minimal_risk`.
+    """Least delta at which a radial law has risk 0: `(u - v) / (u + v)` with `q(u) = 1` and `q(v) = -1`.
+
+    There the curve `r -> (q((1+D) r), q((1-D) r))` itself passes through (1, -1): one radius does it. Below, the point lies outside
+    the convex hull (see `minimal_risk`), above inside.
 
     Source: Mei, Montanari, Nguyen (2018) report a threshold of about 0.47 in infinite dimension; the digits are ours.
 
@@ -221,7 +224,8 @@ def zero_risk_threshold() -> float:
         >>> round(zero_risk_threshold(), 6)
         0.474219
     """
-    return _scalar.root(_margin, 0.3, 0.7)
+    u, v = (_scalar.root(lambda tau, to=to: float(response(tau)) - to, 0.1, 10.0) for to in (1.0, -1.0))
+    return (u - v) / (u + v)
 
 
 def _margin(delta: float) -> float:

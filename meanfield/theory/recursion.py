@@ -1,18 +1,17 @@
 """Stationary law of SGD on least squares with isotropic Gaussian inputs: when it exists, and how heavy its tail is.
 
-The recursion is `x <- ((1 - eta lam) I - (eta / b) H) x + q`, `H = sum_{i <= b} a_i a_i^T`, `a_i ~ N(0, sigma^2 I_d)` fresh in every
-step. By rotation invariance a step multiplies the length of any vector by the square root of
+The recursion is `x <- ((1 - eta lam) I - (eta / b) H) x + q`, `H = sum_{i <= b} a_i a_i^T`, `a_i ~ N(0, sigma^2 I_d)` fresh in
+every step. By rotation invariance a step multiplies the length of any vector by the square root of
 
     Q = (m - A X)^2 + A^2 X Y = m^2 (1 - B) + B (m - A T)^2,    m = 1 - eta lam,  A = eta sigma^2 / b,
 
-where X ~ chi2_b and Y ~ chi2_{d-1} are independent, hence so are T = X + Y ~ chi2_{b+d-1} and B = X / T ~ Beta(b/2, (d-1)/2). The tail
-index alpha solves `h(alpha) = E Q^(alpha/2) = 1`; it exists if and only if `rho = E log Q / 2 < 0`.
+where X ~ chi2_b and Y ~ chi2_{d-1} are independent, hence so are T = X + Y ~ chi2_{b+d-1} and B = X / T ~ Beta(b/2, (d-1)/2).
+The tail index alpha solves `h(alpha) = E Q^(alpha/2) = 1`; it exists if and only if `rho = E log Q / 2 < 0`.
 
-Source for all: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2 (Kesten's theorem for SGD) and its section on Gaussian inputs. The weight
-decay `lam` and the form of Q with (B, T), which makes the integrals easy, are ours.
+Source for all: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2 (Kesten's theorem for SGD) and its section on Gaussian inputs.
+The weight decay `lam` and the form of Q with (B, T), which makes the integrals easy, are ours.
 """
 
-import functools
 import math
 
 import numpy as np
@@ -38,14 +37,15 @@ def moment(s: float, step_size: float, batch_size: int, dim: int, sigma: float =
     Raises:
         ArgumentError: an argument out of its range.
 
-    Source: Gurbuzbalaban, Simsekli, Zhu (2021), h(s) for Gaussian inputs; the equality for every s holds because Q is independent of x.
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), h(s) for Gaussian inputs; the equality for every s holds because Q is
+    independent of x.
 
     Examples:
         >>> round(moment(2.0, 0.5, batch_size=1, dim=1), 12)  # 1 - 2 eta + eta^2 (d + b + 1) / b
         0.75
     """
     _scalar.nonnegative("s", s)
-    arguments = _checked(step_size, batch_size, dim, sigma, weight_decay)
+    arguments = _growth.checked(step_size, batch_size, dim, sigma, weight_decay)
     with np.errstate(over="ignore"):
         return float(np.exp(_growth.log_moment(float(s), _growth.nodes(*arguments, float(s)))))
 
@@ -72,7 +72,7 @@ def lyapunov(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, we
         >>> round(lyapunov(1.0, batch_size=1, dim=1, weight_decay=1.0), 6)  # - (Euler's gamma + log 2)
         -1.270363
     """
-    return _growth.slope(0.0, _growth.nodes(*_checked(step_size, batch_size, dim, sigma, weight_decay), 0.0))
+    return _growth.slope(0.0, _growth.nodes(*_growth.checked(step_size, batch_size, dim, sigma, weight_decay), 0.0))
 
 
 def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
@@ -97,7 +97,7 @@ def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, 
         >>> round(tail_index(2 / 3, batch_size=1, dim=1), 9), round(tail_index(0.8, batch_size=1, dim=1), 4)
         (2.0, 1.5464)
     """
-    arguments = _checked(step_size, batch_size, dim, sigma, weight_decay)
+    arguments = _growth.checked(step_size, batch_size, dim, sigma, weight_decay)
     if _growth.slope(0.0, _growth.nodes(*arguments, 0.0)) >= 0:
         maximal = maximal_step_size(batch_size, dim, sigma, weight_decay)
         must = f"be below {maximal:.5g} (Lyapunov exponent 0: beyond there is no stationary law)"
@@ -109,10 +109,11 @@ def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, 
         if excess < 0:
             upper, growth = upper * (1 + growth), 2 * growth
             continue
-        alpha = _scalar.root(lambda s, at=nodes: _growth.slope(s, at), 0.0, upper)
+        alpha = _scalar.root(lambda s, nodes=nodes: _growth.slope(s, nodes), 0.0, upper)
         if excess < 5:  # else the nodes, chosen for the moment of order `upper`, may miss what matters at alpha
             return alpha
-        upper, growth = alpha * (1 + 1e-6), 1e-6
+        growth = 1e-6 / max(1.0, _growth.log_moment(alpha * (1 + 1e-6), nodes))
+        upper = alpha * (1 + growth)
 
 
 def critical_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
@@ -138,7 +139,7 @@ def critical_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_dec
         >>> critical_step_size(batch_size=10, dim=9)
         1.0
     """
-    _checked(1.0, batch_size, dim, sigma, weight_decay)
+    _growth.checked(1.0, batch_size, dim, sigma, weight_decay)
     second = weight_decay**2 + 2 * weight_decay * sigma**2 + sigma**4 * (dim + batch_size + 1) / batch_size
     return float(2 * (weight_decay + sigma**2) / second)
 
@@ -164,7 +165,10 @@ def maximal_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_deca
         >>> round(maximal_step_size(batch_size=1, dim=1), 6), round(maximal_step_size(batch_size=1, dim=100), 6)
         (2.42125, 0.019631)
     """
-    exponent = functools.partial(lyapunov, batch_size=batch_size, dim=dim, sigma=sigma, weight_decay=weight_decay)
+
+    def exponent(step_size):
+        return lyapunov(step_size, batch_size, dim, sigma, weight_decay)
+
     lower = critical_step_size(batch_size, dim, sigma, weight_decay)
     upper = 1.1 * lower
     while exponent(upper) < 0:
@@ -175,7 +179,8 @@ def maximal_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_deca
 def step_size_for(alpha: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
     """Step size at which the stationary law has tail index alpha: the inverse of `tail_index`.
 
-    The window of step sizes with alpha in (0, 2) closes like 4 (b + 2) / d^2 (relative) as d grows, so choose alpha, not the step size.
+    The window of step sizes with alpha in (0, 2) closes like 4 (b + 2) / d^2 (relative) as d grows, so choose alpha, not the
+    step size.
 
     Args:
         alpha: tail index, > 0.
@@ -190,9 +195,9 @@ def step_size_for(alpha: float, batch_size: int, dim: int, sigma: float = 1.0, w
     Raises:
         ArgumentError: an argument out of its range.
 
-    Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2, solved for eta. The root is bracketed by Jensen's inequality: it lies
-    below the critical step size for alpha > 2, between this and the maximal one for alpha < 2. For alpha >= 1 it is the only
-    one, since h(alpha) is then convex in eta.
+    Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2, solved for eta. The root is bracketed by Jensen's inequality: it
+    lies below the critical step size for alpha > 2, between this and the maximal one for alpha < 2. For alpha >= 1 it is the
+    only one, since h(alpha) is then convex in eta.
 
     Examples:
         >>> round(step_size_for(2.0, batch_size=1, dim=2), 12), round(step_size_for(4.0, batch_size=1, dim=2), 12)
@@ -202,7 +207,7 @@ def step_size_for(alpha: float, batch_size: int, dim: int, sigma: float = 1.0, w
     alpha = float(alpha)
 
     def growth(step_size):
-        return _growth.log_moment(alpha, _growth.nodes(*_checked(step_size, batch_size, dim, sigma, weight_decay), alpha))
+        return _growth.log_moment(alpha, _growth.nodes(*_growth.checked(step_size, batch_size, dim, sigma, weight_decay), alpha))
 
     critical = critical_step_size(batch_size, dim, sigma, weight_decay)
     if alpha == 2:
@@ -238,22 +243,7 @@ def second_moment(step_size: float, batch_size: int, dim: int, sigma: float = 1.
         >>> second_moment(0.5, batch_size=1, dim=1), second_moment(0.7, batch_size=1, dim=1)
         (1.0, inf)
     """
-    _checked(step_size, batch_size, dim, sigma, 0.0)
+    _growth.checked(step_size, batch_size, dim, sigma, 0.0)
     _scalar.nonnegative("noise_std", noise_std)
     room = 2 * batch_size - step_size * sigma**2 * (dim + batch_size + 1)
     return float(step_size * dim * noise_std**2 / room) if room > 0 else math.inf
-
-
-def _checked(step_size, batch_size, dim, sigma, weight_decay) -> tuple[float, float, int, int]:
-    """Check the arguments and return m, A, b, d."""
-    _scalar.positive("step_size", step_size)
-    _check.integer("batch_size", batch_size, 1)
-    _check.integer("dim", dim, 1)
-    _scalar.positive("sigma", sigma)
-    _scalar.nonnegative("weight_decay", weight_decay)
-    return (
-        1 - float(step_size) * float(weight_decay),
-        float(step_size) * float(sigma) ** 2 / int(batch_size),
-        int(batch_size),
-        int(dim),
-    )
