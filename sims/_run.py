@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,36 @@ from rich.console import Console
 from rich.table import Table
 
 import meanfield as mf
+from meanfield import _check
 
 
 def command(config_type: type, run: Callable[[Any], int]) -> None:
-    """Parse the command line into a config, run, and exit: 2 with one sentence if an argument is wrong."""
+    """Parse the command line into a config, run, and exit: with one sentence and 2 if an argument is wrong, 1 if runs diverged."""
     config = tyro.cli(config_type)
     try:
         code = run(config)
     except mf.ArgumentError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except mf.DivergenceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
     sys.exit(code)
 
 
-def publish(config: Any, summary: dict, figure: Figure, tables: list[Table], seconds: float) -> None:
-    """Write config.json, summary.json and figure.png into `config.out`, and print the tables."""
-    out = config.out
+def job(config: Any, run: Callable, plot: Callable[[dict], Figure], tables: Callable[[dict], list[Table]]) -> int:
+    """Run, write config.json, summary.json and figure.png into `config.out`, and print the tables; 0.
+
+    Nothing is written before the run has come to its end, so a wrong argument leaves the files of an earlier run alone.
+    """
+    start, out = time.perf_counter(), _check.writable_directory("out", config.out)
+    summary = run(config)
+    seconds = time.perf_counter() - start
     write_json(out / "config.json", manifest(config))
     write_json(out / "summary.json", summary | {"seconds": seconds})
-    figure.savefig(out / "figure.png", dpi=160)
-    show(tables, f"{seconds:.0f} s. Written to {out}: config.json, summary.json, figure.png")
+    plot(summary).savefig(out / "figure.png", dpi=160)
+    show(tables(summary), f"{seconds:.0f} s. Written to {out}: config.json, summary.json, figure.png")
+    return 0
 
 
 def show(tables: list[Table], *lines: str) -> None:

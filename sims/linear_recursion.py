@@ -5,7 +5,6 @@
 writes into DIR: config.json, summary.json, figure.png; and prints tables.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,11 +200,7 @@ def plot(summary: dict) -> Figure:
 
 def main(config: Config) -> int:
     """Run, write and print everything."""
-    start = time.perf_counter()
-    _check.writable_directory("out", config.out)
-    summary = run(config)
-    _run.publish(config, summary, plot(summary), tables(summary), time.perf_counter() - start)
-    return 0
+    return _run.job(config, run, plot, tables)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ writes into DIR: config.json, summary.json, figure.png; and prints a table.
 """
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 import meanfield as mf
-from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import chaos, rates
 from sims import _run
@@ -220,11 +218,7 @@ def plot(summary: dict) -> Figure:
 
 def main(config: Config) -> int:
     """Run, write and print everything."""
-    start = time.perf_counter()
-    _check.writable_directory("out", config.out)
-    summary = run(config)
-    _run.publish(config, summary, plot(summary), tables(summary), time.perf_counter() - start)
-    return 0
+    return _run.job(config, run, plot, tables)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 writes into DIR: config.json, results.nc, figure.png, summary.json; and prints a table.
 """
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,13 @@ class Config:
     """Number of SGD steps."""
     key: int = 0
     """Seed of the random key of the whole run."""
+    quick: bool = False
+    """A small run, to see that everything works: widths 32 and 128, 2 seeds, 300 steps."""
 
 
 def prepare(config: Config) -> mf.System:
     """Check the config and put the system together."""
+    config = _sized(config)
     _check.integer("seeds", config.seeds, at_least=1)
     _check.integer("steps", config.steps, at_least=0)
     in_range = 0 <= config.key < 2**63
@@ -66,8 +70,13 @@ def prepare(config: Config) -> mf.System:
     return mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
 
 
+def _sized(config: Config) -> Config:
+    return dataclasses.replace(config, widths=(32, 128), seeds=2, steps=300) if config.quick else config
+
+
 def simulate(config: Config, system: mf.System) -> mf.Results:
     """Run the grid."""
+    config = _sized(config)
     key = jax.random.key(config.key)
     results = mf.simulate(system, widths=sorted(config.widths), steps=config.steps, seeds=config.seeds, key=key)
     evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in system.data.splits.items()}

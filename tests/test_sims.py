@@ -74,6 +74,12 @@ def test_command_line(tmp_path):
         assert {"out", "key", "quick"} <= fields
 
 
+def test_divergence_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "sims.radial_pde", "--quick", "--step-size", "1e30", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+
+
 def test_linear_recursion(quick):
     """20 000 chains: Hill's interval widened to five standard errors, and contraction within five."""
     rows = {row["step_size"]: row for row in quick("linear_recursion")[0]["rows"]}

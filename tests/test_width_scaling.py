@@ -250,6 +250,13 @@ def test_a_wrong_argument_leaves_the_files_of_an_earlier_run(tmp_path):
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
+def test_quick_mode(tmp_path):
+    done = job("--out", tmp_path, "--quick")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert sorted({cell["width"] for cell in summary["cells"]}) == [32, 128] and summary["status"]["complete"] == 16
+
+
 def test_order_of_widths_does_not_matter(tmp_path):
     for name, widths in (("a", (32, 8)), ("b", (8, 32))):
         done = job("--out", tmp_path / name, "--widths", *widths, "--seeds", 2, "--steps", 20, "--step-sizes", 0.5)
