@@ -378,6 +378,10 @@ WRONG = {
         lambda: mf.System(mf.TwoLayer(), small().in_epochs(), mf.dynamics.SGD(0.1, 1, noise="independent")),
         "Argument `noise` must be 'shared' for data sampled in epochs, but is 'independent'.",
     ),
+    "pool of a finite set": (
+        lambda: mf.System(mf.TwoLayer(), small(), mf.dynamics.SGD(0.1, 1, noise="independent", pool_size=5)),
+        "Argument `pool_size` must be None unless neurons draw from fresh examples (independent noise, online data), but is 5.",
+    ),
     "covariance": (
         lambda: mf.data.gaussian_regression(2, covariance=[[1.0, 2.0], [2.0, 1.0]]),
         "Argument `covariance` must be a number > 0 or a symmetric positive definite matrix of shape (2, 2), "

@@ -15,6 +15,7 @@ from meanfield.systems.network import TwoLayer
 from meanfield.systems.scaling import MeanField, Number, per_neuron
 
 NOISES = ("shared", "independent")
+POOL = 1024  # fresh examples a step that stand for an online distribution, unless said otherwise
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,16 @@ class AbstractGradientDynamics(AbstractDynamics):
             mini-batch, with replacement, from a pool: the whole of a finite set, or `pool_size` fresh examples of an online source.
             The residuals of the pool come from one forward pass, so a step costs what a step with a mini-batch of the size of the
             pool costs, in time and memory (N x pool numbers), whatever `batch_size`.
-        pool_size: fresh examples a step that stand for an online distribution. They are common to the neurons: of the
-            covariance of the gradient noise a share `batch_size / pool_size` stays common. Finite sets do not use it.
+        pool_size: fresh examples a step that stand for an online distribution, 1024 if None. They are common to the neurons:
+            of the covariance of the gradient noise about a share `batch_size / pool_size` stays common. Refused where no neuron
+            would draw from them.
     """
 
     step_size: Number | MeanField
     batch_size: int = field(metadata={"static": True})
     weight_decay: Number = field(default=0.0, kw_only=True)
     noise: str = field(default="shared", kw_only=True, metadata={"static": True})
-    pool_size: int = field(default=1024, kw_only=True, metadata={"static": True})
+    pool_size: int | None = field(default=None, kw_only=True, metadata={"static": True})
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,7 +47,8 @@ class AbstractGradientDynamics(AbstractDynamics):
             _check.positive("step_size", self.step_size)
         _check.nonnegative("weight_decay", self.weight_decay)
         _check.choice("noise", self.noise, NOISES)
-        _check.integer("pool_size", self.pool_size, at_least=1)
+        if self.pool_size is not None:
+            _check.integer("pool_size", self.pool_size, at_least=1)
 
     @property
     def injected(self) -> AbstractInjection | None:
@@ -55,6 +58,10 @@ class AbstractGradientDynamics(AbstractDynamics):
     def check(self, network: TwoLayer, data: Any) -> None:
         """Refuse what `noise` cannot do; warn when the ridge alone makes the particles diverge."""
         super().check(network, data)
+        if self.pool_size is not None:
+            fresh = self.noise == "independent" and data.size is None
+            must = "be None unless neurons draw from fresh examples (independent noise, online data)"
+            _check.require(fresh, "pool_size", must, self.pool_size)
         if self.noise == "independent":
             epochs = bool(getattr(data, "epochs", False))
             _check.require(not epochs, "noise", "be 'shared' for data sampled in epochs", self.noise)
@@ -69,7 +76,7 @@ class AbstractGradientDynamics(AbstractDynamics):
         """The shared mini-batch, or the pool."""
         if self.noise == "shared":
             return source.batch(key, step, self.batch_size)
-        return source.pool(key, step, self.pool_size)
+        return source.pool(key, step, self.pool_size or POOL)
 
     def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
         """Weight of every example in the gradient of every neuron, (width, examples); None: the same for all.

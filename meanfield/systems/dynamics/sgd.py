@@ -22,7 +22,7 @@ class SGD(AbstractGradientDynamics):
         weight_decay: ridge coefficient, >= 0; acts on trained parameters only.
         noise: "shared" (what training does) or "independent" (every neuron draws its own mini-batch; costs a forward pass over
             the whole of a finite set, or over `pool_size` fresh examples).
-        pool_size: see `noise`.
+        pool_size: see `noise`; 1024 if None.
 
     Raises:
         ValueError: a number outside its range.
