@@ -404,6 +404,31 @@ WRONG = {
         lambda: mf.dynamics.Optax(3, 1),
         "Argument `transformation` must be an optax `GradientTransformation` or a function that makes one, but is 3.",
     ),
+    "recursion on a teacher": (
+        lambda: mf.System(
+            mf.dynamics.chains(), mf.data.teacher(jax.random.key(0), dim=2, neurons=2), mf.dynamics.LinearRecursion(0.1, 1)
+        ),
+        "Argument `data` must be a finite set or `mf.data.gaussian_regression(...)` for this dynamics, but is a Teacher.",
+    ),
+    "a law for chains": (
+        lambda: mf.dynamics.HomogenizedSGD(mf.scaling.MeanField(0.1), 1),
+        "Argument `step_size` must be a number > 0, or an array of them, for this dynamics, "
+        "but is MeanField(gamma=0.1, beta=1.0, decay=0.0).",
+    ),
+    "injection": (
+        lambda: mf.dynamics.McKeanVlasov(0.1, injection=3),
+        "Argument `injection` must be None, a `GaussianInjection` or a `StableInjection`, but is 3.",
+    ),
+    "init_scale": (lambda: mf.TwoLayer(init_scale=[1.0, 2.0]), "Argument `init_scale` must be a number >= 0, but is [1.0, 2.0]."),
+    "hyperparameters": (
+        lambda: mf.dynamics.Optax(optax.adam, 1, hyperparameters=[1.0]),
+        "Argument `hyperparameters` must be a dictionary of named numbers, but is [1.0].",
+    ),
+    "learning rate": (
+        lambda: mf.System(mf.TwoLayer(), small(), mf.dynamics.Optax(optax.adam, 1)),
+        "Argument `hyperparameters` must be those of `transformation`, but: adam() missing 1 required positional argument: "
+        "'learning_rate'.",
+    ),
     "delta": (
         lambda: mf.data.gaussian_classes(jax.random.key(0), dim=2, delta=1.0),
         "Argument `delta` must lie in (0, 1), but is 1.0.",

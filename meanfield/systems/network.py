@@ -147,7 +147,7 @@ class TwoLayer:
         for name in ("train_output", "bias"):
             _check.require(isinstance(getattr(self, name), bool), name, "be True or False", getattr(self, name))
         _check.choice("output_weights", self.output_weights, OUTPUT_WEIGHTS)
-        _check.nonnegative("init_scale", self.init_scale)
+        _check.number("init_scale", self.init_scale, "be a number >= 0", lambda v: v >= 0)
         if self.output_weights == "ones":
             _check.require(not self.train_output, "train_output", "be False if the output weights are all 1", self.train_output)
             _check.require(self.outputs in (None, 1), "outputs", "be 1 if the output weights are all 1", self.outputs)

@@ -11,7 +11,7 @@ from meanfield import _check
 from meanfield.systems.data import GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.gradient import warn_unstable
-from meanfield.systems.dynamics.recursion import check_chains
+from meanfield.systems.dynamics.recursion import check_chains, check_plain_step
 from meanfield.systems.network import Particles, TwoLayer
 from meanfield.systems.scaling import Number
 
@@ -81,7 +81,7 @@ class HomogenizedSGD(AbstractDynamics):
 
     def __post_init__(self):
         super().__post_init__()
-        _check.positive("step_size", self.step_size)
+        check_plain_step(self.step_size)
         _check.nonnegative("weight_decay", self.weight_decay)
         _check.positive("time_step", self.time_step)
 

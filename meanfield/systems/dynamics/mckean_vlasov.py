@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from meanfield import _check
 from meanfield.systems.dynamics.base import per_particle
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
 from meanfield.systems.dynamics.injected import AbstractInjection
@@ -50,6 +51,12 @@ class McKeanVlasov(AbstractGradientDynamics):
     noise: ClassVar[str] = "independent"  # type: ignore[misc]  # no field here: there is no choice
 
     infinite_batch = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        proper = self.injection is None or isinstance(self.injection, AbstractInjection) or not _check.is_typed(self.injection)
+        must = "be None, a `GaussianInjection` or a `StableInjection`"
+        _check.require(proper, "injection", must, self.injection)
 
     def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
         """Gaussian weights of the examples for every neuron; None for the ODE."""

@@ -64,6 +64,8 @@ class Optax(AbstractDynamics):
         given = isinstance(self.transformation, optax.GradientTransformation)
         must = "be an optax `GradientTransformation` or a function that makes one"
         _check.require(given or isinstance(self.transformation, Callable), "transformation", must, self.transformation)
+        named = isinstance(self.hyperparameters, Mapping) or not _check.is_typed(self.hyperparameters)
+        _check.require(named, "hyperparameters", "be a dictionary of named numbers", self.hyperparameters)
         if isinstance(self.hyperparameters, Mapping):
             must = "be empty for a transformation that is already made"
             _check.require(not (given and self.hyperparameters), "hyperparameters", must, self.hyperparameters)
@@ -73,6 +75,16 @@ class Optax(AbstractDynamics):
             for name, value in values.items():
                 _check.numbers(name, value, "be a finite number, or an array of them", lambda v: np.ones(v.shape, bool))
             object.__setattr__(self, "hyperparameters", values)  # an array is one leaf, a list would be many
+
+    def check(self, network: TwoLayer, data: Any) -> None:
+        """Refuse hyperparameters that the function does not take, and what it makes if that is no transformation."""
+        super().check(network, data)
+        try:
+            made = _first(self)._made(np.float32)
+        except (TypeError, ValueError) as error:
+            raise _check.ArgumentError(f"Argument `hyperparameters` must be those of `transformation`, but: {error}.") from None
+        must = "be an optax `GradientTransformation` or a function that makes one"
+        _check.require(isinstance(made, optax.GradientTransformation), "transformation", must, self.transformation)
 
     def init(self, key: jax.Array, network: TwoLayer, width: int) -> OptaxState:
         """State at step 0: particles and the optimiser's start."""
@@ -95,8 +107,7 @@ class Optax(AbstractDynamics):
         rng = np.random.default_rng(0)
         many, gradient = (Particles(*(jnp.asarray(rng.normal(size=(4, size)), float) for size in (3, 2))) for _ in range(2))
         first = lambda tree: jax.tree.map(lambda v: v[:2], tree)  # noqa: E731
-        one = jax.tree.map(lambda v: np.ravel(v)[0], self)
-        made = one._made(many.w.dtype)
+        made: Any = _first(self)._made(many.w.dtype)
         with jax.numpy_dtype_promotion("standard"):
             together, _ = made.update(gradient, made.init(many), many)
             alone, _ = made.update(first(gradient), made.init(first(many)), first(many))
@@ -112,3 +123,8 @@ class Optax(AbstractDynamics):
     def references(self) -> tuple[str, ...]:
         """BibTeX keys."""
         return ("Optax2020",)
+
+
+def _first(swept: Optax) -> Optax:
+    """The first member of a sweep."""
+    return jax.tree.map(lambda v: np.ravel(v)[0], swept)

@@ -12,7 +12,7 @@ from meanfield.systems.data import FiniteData, GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.gradient import warn_unstable
 from meanfield.systems.network import Particles, TwoLayer
-from meanfield.systems.scaling import Number
+from meanfield.systems.scaling import MeanField, Number
 from meanfield.theory import recursion
 
 
@@ -33,6 +33,16 @@ def check_chains(network: TwoLayer, data: Any) -> None:
     bare = (network.activation, network.loss, network.output_weights, network.bias) == ("identity", "squared", "ones", False)
     _check.require(bare, "network", "be `mf.dynamics.chains()` for this dynamics", network)
     _check.require(data.classes == 0, "data", "have real targets for this dynamics", _check.words("data with classes"))
+    known = isinstance(data, FiniteData | GaussianRegression)
+    must = "be a finite set or `mf.data.gaussian_regression(...)` for this dynamics"
+    _check.require(known, "data", must, _check.words(f"a {type(data).__name__}"))
+
+
+def check_plain_step(step_size: Any) -> None:
+    """Refuse a law in the width: chains do not know one."""
+    law = isinstance(step_size, MeanField)
+    _check.require(not law, "step_size", "be a number > 0, or an array of them, for this dynamics", step_size)
+    _check.positive("step_size", step_size)
 
 
 @jax.tree_util.register_dataclass
@@ -75,7 +85,7 @@ class LinearRecursion(AbstractDynamics):
 
     def __post_init__(self):
         super().__post_init__()
-        _check.positive("step_size", self.step_size)
+        check_plain_step(self.step_size)
         _check.nonnegative("weight_decay", self.weight_decay)
         _check.require(isinstance(self.coupled, bool), "coupled", "be True or False", self.coupled)
 
