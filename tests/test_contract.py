@@ -72,11 +72,19 @@ class Broken(AbstractDynamics):
             counter["calls"] += 1
             displacement = jax.tree.map(lambda d: d * counter["calls"], displacement)
         particles = state.network.move(state.particles, displacement)
+        if self.sin == "frozen":
+            particles = jax.tree.map(jnp.add, state.particles, displacement)
+        if self.sin == "pairs":
+            partner = particles.w[jnp.arange(len(particles.w)) ^ 1]
+            particles = dataclasses.replace(particles, w=particles.w + 0.1 * partner)
         if self.sin == "type":
             particles = jax.tree.map(lambda v: v.astype(jnp.float16), particles)
         step = state.step + (0 if self.sin == "count" else 1)
         info = {"risk": jnp.ones(())} if self.sin == "info" else {"risk": risk}
         return mf.dynamics.State(particles, step, state.network), info
+
+    def draw(self, source, key, step, width):
+        return super().draw(source, jax.random.fold_in(key, width) if self.sin == "path" else key, step, width)
 
     def limit(self):
         return 3 if self.sin == "limit" else None
@@ -89,6 +97,9 @@ SINS = {
     "start": "does not start the first neurons of every width alike",
     "static": "recompil|Concretization|Abstract tracer|compiles anew",
     "order": "others change places",
+    "pairs": "others change places",
+    "frozen": "moves output weights that are not trained",
+    "path": "draws other data at another width",
     "memory": "is not deterministic",
     "type": "changes shapes or types",
     "count": "must count its steps",

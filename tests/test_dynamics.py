@@ -333,6 +333,14 @@ WARNED = {
         ),
         "stability limit 2",
     ),
+    "coupled": (
+        lambda: mf.System(
+            mf.dynamics.chains(),
+            mf.data.gaussian_regression(1),
+            mf.dynamics.LinearRecursion(1.2, 1, weight_decay=0.5, coupled=True),
+        ),
+        "has no mean",
+    ),
     "euler": (
         lambda: mf.System(
             mf.dynamics.chains(), mf.data.gaussian_regression(1), mf.dynamics.HomogenizedSGD(1.0, 1, time_step=3.0)
@@ -381,6 +389,29 @@ WRONG = {
     "pool of a finite set": (
         lambda: mf.System(mf.TwoLayer(), small(), mf.dynamics.SGD(0.1, 1, noise="independent", pool_size=5)),
         "Argument `pool_size` must be None unless neurons draw from fresh examples (independent noise, online data), but is 5.",
+    ),
+    "pool too small": (
+        lambda: mf.System(
+            mf.TwoLayer("tanh", "squared"),
+            mf.data.teacher(jax.random.key(0), dim=2, neurons=2),
+            mf.dynamics.SGD(0.1, 4, noise="independent", pool_size=16),
+        ),
+        "Argument `pool_size` must be at least 8 times the batch size, 32: examples of the pool are common to the neurons, but is 16.",
+    ),
+    "a name that is taken": (
+        lambda: mf.simulate(
+            mf.System(
+                mf.TwoLayer(),
+                small(),
+                mf.dynamics.Optax(lambda step: optax.sgd(step), 1, hyperparameters={"step": [0.1, 0.2]}),
+            ),
+            widths=2,
+            steps=1,
+            seeds=1,
+            key=jax.random.key(0),
+        ),
+        "Argument `dynamics` must sweep fields of names other than width, seed, step, split, level, order, neuron, component, status, "
+        "steps_done, first_bad_step, but is with a sweep of 'step'.",
     ),
     "covariance": (
         lambda: mf.data.gaussian_regression(2, covariance=[[1.0, 2.0], [2.0, 1.0]]),
@@ -458,3 +489,19 @@ def test_output_weights_and_activations_of_ones_own(key):
     np.testing.assert_allclose(sine.gradient(particles, x, y)[1].w, gradient.w, rtol=1e-5, atol=1e-6)
     scaled = dataclasses.replace(sine, init_scale=0.25).init(key, 5)
     np.testing.assert_allclose(scaled.w, 0.25 * np.asarray(particles.w), rtol=1e-6)
+
+
+def test_limit_of_optax_sees_mixing_at_any_size():
+    for size in (0.01, 1.0, 100.0):
+        clipped = optax.chain(optax.clip_by_global_norm(size), optax.sgd(0.1))
+        assert mf.dynamics.Optax(clipped, 1).limit() is None
+    assert mf.dynamics.Optax(optax.sgd(0.1), 1, mf.scaling.MeanField(1.0, beta=0.5)).limit() is None
+
+
+def test_frozen_output_weights_do_not_enter_a_clipped_norm(pool, key):
+    """The clipped displacement of the trained weights alone has the norm of the clip."""
+    network = mf.TwoLayer("tanh", train_output=False, dim=3, outputs=4)
+    clipped = mf.dynamics.Optax(optax.chain(optax.clip_by_global_norm(0.01), optax.sgd(1.0)), 2)
+    state = clipped.init(key, network, 6)
+    after, _ = clipped.step(key, state, pool.batch(key, 0, 2))
+    np.testing.assert_allclose(jnp.linalg.norm(after.particles.w - state.particles.w), 0.01, rtol=1e-3)

@@ -17,6 +17,10 @@ from meanfield.systems.dynamics.base import AbstractDynamics
 _INIT, _DATA, _NOISE = range(3)
 
 
+# Names of other axes and variables of the results.
+RESERVED = ("width", "seed", "step", "split", "level", "order", "neuron", "component", "status", "steps_done", "first_bad_step")
+
+
 @dataclass(frozen=True)
 class Grid:
     """The cells of one sweep, in the order of `itertools.product(*sweeps, seeds)`.
@@ -51,9 +55,16 @@ def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array
     for position, (path, leaf) in enumerate(leaves):
         # A step-size law is swept over its gamma, which is the step size of a neuron when it does not depend on the width.
         name = _name(path[-1])
-        name = "step_size" if name == "gamma" else name
+        name = "step_size" if name == "gamma" and _name(path[0]) == "step_size" else name
         _check.require(np.ndim(leaf) <= 1, name, "be a number or a 1-D array of them", leaf)
         if np.ndim(leaf) == 1 or name == "step_size":
+            free = name not in RESERVED
+            _check.require(
+                free,
+                "dynamics",
+                f"sweep fields of names other than {', '.join(RESERVED)}",
+                _check.words(f"with a sweep of {name!r}"),
+            )
             _check.require(name not in sweeps, name, "name one axis of the results", _check.words("the name of two fields"))
             values = np.atleast_1d(np.asarray(leaf, float))
             _check.require(len(set(values.tolist())) == len(values), name, "hold different numbers in a sweep", leaf)

@@ -16,7 +16,9 @@ class Status(enum.Enum):
     """How a run ended; the value is a sentence for the user."""
 
     COMPLETE = "The run took all its steps and its particles are finite."
-    DIVERGED = "The particles became infinite or NaN; what was recorded before is kept, and no stationary law can be read off the run."
+    DIVERGED = (
+        "The particles became infinite or NaN; what was recorded before is kept, and no stationary law can be read off the run."
+    )
     INTERRUPTED = "The run was stopped before its last step; what it has is kept."
 
     @property

@@ -217,6 +217,12 @@ class TwoLayer:
             bias=jnp.sum(slope, axis=1) if self.bias else None,
         )
 
+    def trained(self, gradient: Particles) -> Particles:
+        """The gradient with 0 for output weights that are not trained: for norms, clipping and other things that mix its parts."""
+        if self.train_output or gradient.a is None:
+            return gradient
+        return Particles(gradient.w, jnp.zeros_like(gradient.a), gradient.bias)
+
     def move(self, particles: Particles, displacement: Particles) -> Particles:
         """`particles + displacement`, except that output weights that are not trained stay where they are."""
         moved = jax.tree.map(jnp.add, particles, displacement)

@@ -62,7 +62,7 @@ def linear_toy(
     for name, value in {"step_size": step_size, "weight_decay": weight_decay, "noise_variance": noise_variance}.items():
         _scalar.positive(name, value)
     _check.integer("batch_size", batch_size, at_least=1)
-    ok = np.ndim(width) == 0 and (width == np.inf or (width == int(width) and width >= 2))
+    ok = isinstance(width, int | float | np.number) and (width == np.inf or (width >= 2 and width % 1 == 0))
     _check.require(ok, "width", "be an integer >= 2, or infinity", width)
     _check.choice("noise", noise, ("shared", "independent"))
     must = f"be below {2 / (1 + weight_decay):g}: from there on there is no stationary law"
@@ -91,7 +91,7 @@ def response(tau):
         >>> float(response(0.0)), round(float(response(1.0)), 6), round(float(response(1e6)), 4)
         (-2.5, -0.815102, 2.5)
     """
-    tau = np.maximum(np.asarray(tau, float), 0.02)  # constant to the last digit below
+    tau = np.maximum(np.abs(np.asarray(tau, float)), 0.02)  # constant to the last digit below
     excess = lambda c: tau * stats.norm.pdf(c / tau) - c * stats.norm.sf(c / tau)  # noqa: E731
     return -2.5 + 10 * (excess(0.5) - excess(1.5))
 
@@ -103,7 +103,7 @@ def response_slope(tau):
         >>> round(float(response_slope(1.0)), 6)
         2.225477
     """
-    tau = np.maximum(np.asarray(tau, float), 0.02)  # constant to the last digit below
+    tau = np.maximum(np.abs(np.asarray(tau, float)), 0.02)  # constant to the last digit below
     return 10 * (stats.norm.pdf(0.5 / tau) - stats.norm.pdf(1.5 / tau))
 
 

@@ -103,7 +103,7 @@ def tail_constant(alpha: float) -> float:
         (0.63662, 0.398942, 0.0)
     """
     _index(alpha)
-    return float(2 / np.pi * special.gamma(alpha) * np.sin(np.pi * alpha / 2))
+    return float(2 / np.pi * special.gamma(alpha) * np.sin(np.pi * alpha / 2)) if alpha < 2 else 0.0
 
 
 def _index(alpha: float) -> None:

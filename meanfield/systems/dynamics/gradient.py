@@ -31,8 +31,8 @@ class AbstractGradientDynamics(AbstractDynamics):
             The residuals of the pool come from one forward pass, so a step costs what a step with a mini-batch of the size of the
             pool costs, in time and memory (N x pool numbers), whatever `batch_size`.
         pool_size: fresh examples a step that stand for an online distribution, 1024 if None. They are common to the neurons:
-            of the covariance of the gradient noise about a share `batch_size / pool_size` stays common. Refused where no neuron
-            would draw from them.
+            they add a common part of `batch_size / pool_size` times the covariance of a mini-batch. Refused below 8 batch sizes,
+            and where no neuron would draw from them.
     """
 
     step_size: Number | MeanField
@@ -62,12 +62,16 @@ class AbstractGradientDynamics(AbstractDynamics):
             fresh = self.noise == "independent" and data.size is None
             must = "be None unless neurons draw from fresh examples (independent noise, online data)"
             _check.require(fresh, "pool_size", must, self.pool_size)
+        if self.noise == "independent" and data.size is None and self.batch_size is not None:
+            pool = self.pool_size or POOL
+            must = f"be at least 8 times the batch size, {8 * self.batch_size}: examples of the pool are common to the neurons"
+            _check.require(pool >= 8 * self.batch_size, "pool_size", must, pool)
         if self.noise == "independent":
             epochs = bool(getattr(data, "epochs", False))
             _check.require(not epochs, "noise", "be 'shared' for data sampled in epochs", self.noise)
         law = self.step_size
         eta = law.gamma if isinstance(law, MeanField) else law
-        fixed = not isinstance(law, MeanField) or bool(np.all(np.asarray(law.beta) == 1))
+        fixed = not isinstance(law, MeanField) or bool(np.all(np.asarray(law.beta) == 1) and np.all(np.asarray(law.decay) == 0))
         ridge = np.max(np.asarray(eta, float)) * np.max(np.asarray(self.weight_decay, float))
         if fixed and ridge >= 2:
             warn_unstable("step_size * weight_decay", 2.0, float(ridge), "the ridge term alone makes the particles diverge")
@@ -111,7 +115,7 @@ class AbstractGradientDynamics(AbstractDynamics):
     @property
     def conditional(self) -> bool:
         """Shared mini-batches with a step size that does not vanish as N grows."""
-        return self.noise == "shared" and not self._vanishing
+        return self.noise == "shared" and not bool(self._below_one.all())
 
     def limit(self) -> "AbstractDynamics":
         """What the particles converge to as the width grows.
@@ -127,21 +131,20 @@ class AbstractGradientDynamics(AbstractDynamics):
         """
         from meanfield.systems.dynamics.mckean_vlasov import McKeanVlasov
 
+        below = self._below_one
+        must = "be below 1 everywhere or 1 everywhere for a limit: below 1 it is deterministic, at 1 it is not"
+        _check.require(bool(below.all() or not below.any()), "beta", must, getattr(self.step_size, "beta", None))
         if self.conditional:
             return self
-        batch_size = None if self._vanishing else self.batch_size
+        batch_size = None if below.all() else self.batch_size
         return McKeanVlasov(
             self.step_size, batch_size, weight_decay=self.weight_decay, injection=self.injected, pool_size=self.pool_size
         )
 
     @property
-    def _vanishing(self) -> bool:
-        if not isinstance(self.step_size, MeanField):
-            return False
-        below = np.asarray(self.step_size.beta) < 1
-        must = "be below 1 everywhere or 1 everywhere for a limit: below 1 it is deterministic, at 1 it is not"
-        _check.require(bool(below.all() or not below.any()), "beta", must, self.step_size.beta)
-        return bool(below.all())
+    def _below_one(self) -> np.ndarray:
+        """Where the step vanishes as the width grows."""
+        return np.asarray(self.step_size.beta) < 1 if isinstance(self.step_size, MeanField) else np.asarray(False)
 
 
 def warn_unstable(name: str, limit: float, value: float, what: str) -> None:

@@ -102,8 +102,13 @@ class LinearRecursion(AbstractDynamics):
             worst = float(eta.max())
             if isinstance(data, GaussianRegression) and data.isotropic:
                 sigma = float(data.root[0, 0])
-                limit = recursion.maximal_step_size(self.batch_size, data.dim, sigma, float(ridge))
-                what = "the Lyapunov exponent is positive and the chains have no stationary law"
+                if self.coupled:
+                    # A law without a mean cannot hold chains together by their mean; and the mean itself moves by 1 - eta sigma^2.
+                    limit = recursion.step_size_for(1.0, self.batch_size, data.dim, sigma, float(ridge))
+                    limit, what = min(limit, 2 / sigma**2), "the law has no mean, which holds coupled chains together"
+                else:
+                    limit = recursion.maximal_step_size(self.batch_size, data.dim, sigma, float(ridge))
+                    what = "the Lyapunov exponent is positive and the chains have no stationary law"
             else:
                 limit = 2 / (largest_eigenvalue(data) + float(ridge))
                 what = "already the mean of a chain diverges"
@@ -131,7 +136,10 @@ class LinearRecursion(AbstractDynamics):
         return False
 
     def limit(self) -> "LinearRecursion":
-        """Itself: chains do not interact, or, coupled, through their mean alone, which N particles replace by their own."""
+        """Itself: chains do not interact, or, coupled, through their mean alone, which N particles replace by their own.
+
+        Coupled chains have this limit where the law has a mean, tail index above 1.
+        """
         return self
 
     @property
