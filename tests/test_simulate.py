@@ -56,21 +56,24 @@ def test_a_cell_does_not_depend_on_its_company(digits, key):
     np.testing.assert_allclose(alone.particles[16].w[0, 0], grid.particles[16].w[1, 1], rtol=1e-4, atol=1e-5)
 
 
-def test_chunks_do_not_matter_bit_for_bit(digits, key):
-    """Randomness is a function of the step counter alone: 30 steps at once equal 11 + 0 + 19 from the state in between."""
-    grid = ensemble.make_grid(mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2), (0, 1), key)
-    network = mf.TwoLayer(dim=64, outputs=10)
+def test_chunks_do_not_matter_bit_for_bit(digits, key, monkeypatch):
+    """How many steps the host loop asks for at a time depends on the clock; the results do not, to the last bit."""
+    system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2))
+    run = lambda: mf.simulate(system, widths=16, steps=1000, seeds=2, key=key, probes=())  # noqa: E731
+    lengths, advance = [], ensemble.advance
 
-    def run(*chunks):
-        states = ensemble.init(grid.dynamics, grid.keys, network=network, width=16)
-        bad = jnp.full(4, driver._NEVER, jnp.int32)
-        for steps in chunks:
-            states, bad, _ = ensemble.advance(grid.dynamics, digits, grid.keys, states, bad, jnp.asarray(steps))
-        return states
+    def watched(*args):
+        lengths[-1].append(int(args[-1]))
+        return advance(*args)
 
-    once, parts = run(30), run(11, 0, 19)
-    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(parts), strict=True))
-    assert np.asarray(once.step).tolist() == [30] * 4
+    monkeypatch.setattr(ensemble, "advance", watched)
+    particles = []
+    for seconds in (1e-9, 1e9):  # the shortest and the longest chunks there are
+        monkeypatch.setattr(driver, "_CHUNK_SECONDS", seconds)
+        lengths.append([])
+        particles.append(run().particles[16].vectors)
+    assert len(lengths[0]) > len(lengths[1]) + 5 and sum(lengths[0]) == sum(lengths[1]) == 1000
+    assert np.array_equal(*particles)
 
 
 @jax.tree_util.register_dataclass

@@ -17,10 +17,10 @@ from meanfield.simulate import ensemble
 from meanfield.simulate import probes as _probes
 from meanfield.simulate.progress import progress_bar
 from meanfield.simulate.results import Results, Status
+from meanfield.systems.dynamics.base import NEVER
 from meanfield.systems.system import System
 
 _CHUNK_SECONDS = 0.3  # how long Ctrl-C may wait, and how often the progress bar moves
-_NEVER = np.iinfo(np.int32).max
 
 
 def simulate(
@@ -98,21 +98,23 @@ def _run_width(system, source, grid, width, steps, probes, say, interrupted) -> 
     """All cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
     states = ensemble.init(grid.dynamics, grid.keys, network=system.network, width=width)
     cells = len(grid.keys)
-    first_bad, broken = jnp.full(cells, _NEVER, jnp.int32), np.zeros(cells, int)
+    first_bad, broken = jnp.full(cells, NEVER, jnp.int32), np.zeros(cells, bool)
     seen: dict[str, dict[int, np.ndarray]] = {}
     due = {step: tuple(p for p in probes if step in p.schedule(steps)) for step in _union(probes, steps)}
+    stride = system.dynamics.stride(system.network, width)
     done, chunk = 0, 16
     say(0)
     for stop in sorted({*due, steps}):
         while done < stop and not interrupted.is_set():
-            take, start = min(chunk, stop - done), time.perf_counter()
+            take = min(-(-chunk // stride) * stride - done % stride, stop - done)
+            start = time.perf_counter()
             states, first_bad, broken = ensemble.advance(grid.dynamics, source, grid.keys, states, first_bad, jnp.asarray(take))
             broken = np.asarray(broken)
             seconds = time.perf_counter() - start
             # The first chunk includes compilation, so the length grows stepwise instead of being computed at once.
             chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))
             done += take
-            first_bad = jnp.minimum(first_bad, jnp.where(broken > 0, done, _NEVER))
+            first_bad = jnp.minimum(first_bad, jnp.where(broken, done, NEVER))
             say(done, take / seconds)
         if done < stop:
             break
@@ -121,9 +123,9 @@ def _run_width(system, source, grid, width, steps, probes, say, interrupted) -> 
             for name, value in ensemble.observe(system.data, states, probes=due[stop]).items():
                 value = seen.setdefault(name, {})[stop] = np.asarray(value)
                 lost = ~np.isfinite(value).reshape(cells, -1).all(axis=1) & (not about[name].may_be_nan)
-                first_bad = jnp.minimum(first_bad, jnp.where(jnp.asarray(lost), stop, _NEVER))
+                first_bad = jnp.minimum(first_bad, jnp.where(jnp.asarray(lost), stop, NEVER))
     first_bad = np.asarray(first_bad)
-    bad = first_bad < _NEVER
+    bad = first_bad < NEVER
     status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
     final = jax.tree.map(lambda v: np.asarray(v).reshape(*grid.shape, *v.shape[1:]), states.particles)
     return {

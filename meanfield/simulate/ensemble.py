@@ -101,23 +101,15 @@ def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: An
         steps: number of steps.
 
     Returns:
-        The states, `first_bad`, and the number of non-finite numbers in every cell's particles.
+        The states, `first_bad`, and whether a number of the particles is not finite, (cells,).
     """
-    data_keys, noise_keys = (jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
-
-    def step(one, state, data_key, noise_key, bad):
-        batch = one.draw(source, data_key, state.step, state.particles.w.shape[0])
-        state, info = one.step(jax.random.fold_in(noise_key, state.step), state, batch)
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in (*jax.tree.leaves(info), 0.0)]))
-        return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))
-
-    def body(_, carry):
-        return jax.vmap(step)(dynamics, carry[0], data_keys, noise_keys, carry[1])
-
-    states, first_bad = jax.lax.fori_loop(0, steps, body, (states, first_bad))
-    leaves = jax.tree.leaves(states.particles)
-    broken = sum(jnp.sum(~jnp.isfinite(v), axis=tuple(range(1, v.ndim)), dtype=jnp.int32) for v in leaves)
-    return states, first_bad, broken
+    streams = tuple(jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
+    states, bad = dynamics.advance(source, streams, states, steps)
+    # Extremes, because XLA reduces the particles themselves: a sum of `~isfinite` would write that out first, N x dim numbers.
+    leaves = [v.reshape(len(keys), -1) for v in jax.tree.leaves(states.particles)]
+    extremes = jnp.stack([extreme(v, axis=1) for v in leaves for extreme in (jnp.max, jnp.min)])
+    broken = ~jnp.all(jnp.isfinite(extremes), axis=0)
+    return states, jnp.minimum(first_bad, bad), broken
 
 
 @partial(jax.jit, static_argnames=("probes",))

@@ -7,9 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from meanfield import _check
 from meanfield.systems.network import Particles, TwoLayer
+
+NEVER = np.iinfo(np.int32).max  # a step that no run reaches
 
 
 @jax.tree_util.register_dataclass
@@ -84,6 +87,37 @@ class AbstractDynamics(abc.ABC):
             The next state, and scalars to look at ("info"). `simulate` takes the first step whose info is not finite for the
             step at which a run diverged, so the info should hold a number that feels every particle, like the risk.
         """
+
+    def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: Any, steps: jax.Array) -> tuple[Any, jax.Array]:
+        """Take `steps` steps in all cells; axis 0 of every array, those of the dynamics included, is the cell.
+
+        By default a `draw` and a `step` after the other. A dynamics that can take several steps in one pass over the particles
+        overrides this; what comes out must be what the steps give one by one, up to rounding.
+
+        Args:
+            source: what `prepare` returned, one for all cells.
+            streams: keys of the data and of the noise of every cell.
+            states: the states.
+            steps: number of steps.
+
+        Returns:
+            The states, and the step count after which a number of a cell's info was first seen not finite, (cells,); `NEVER` if none.
+        """
+
+        def step(one, state, data_key, noise_key, bad):
+            batch = one.draw(source, data_key, state.step, state.particles.w.shape[0])
+            state, info = one.step(jax.random.fold_in(noise_key, state.step), state, batch)
+            finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in (*jax.tree.leaves(info), 0.0)]))
+            return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))
+
+        def body(_, carry):
+            return jax.vmap(step)(self, carry[0], *streams, carry[1])
+
+        return jax.lax.fori_loop(0, steps, body, (states, jnp.full(states.step.shape, NEVER, jnp.int32)))
+
+    def stride(self, network: TwoLayer, width: int) -> int:
+        """How many steps `advance` takes at once: chunks end at multiples of it, so that results do not depend on their lengths."""
+        return 1
 
     def limit(self) -> "AbstractDynamics | None":
         """The dynamics that the particles converge to as the width grows; None where the library has none.

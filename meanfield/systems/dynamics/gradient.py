@@ -1,5 +1,6 @@
 """What all dynamics share that move along the gradient of the risk: mini-batches, ridge, injected noise, and the limit."""
 
+import dataclasses
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
+from meanfield.systems import window
+from meanfield.systems.dynamics.base import NEVER, AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.injected import AbstractInjection
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.scaling import MeanField, Number, per_neuron
@@ -111,6 +113,49 @@ class AbstractGradientDynamics(AbstractDynamics):
             added = self.injected.displacement(jax.random.fold_in(key, 1), eta, particles)
             displacement = jax.tree.map(jnp.add, displacement, added)
         return State(network.move(particles, displacement), state.step + 1, network), {"risk": risk}
+
+    def stride(self, network: TwoLayer, width: int) -> int:
+        """Steps in one window."""
+        return window.plan(width, self.batch_size, network.dim or 1).steps if self._windowed else 1
+
+    def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: State, steps: jax.Array) -> Any:
+        """The steps, with shared mini-batches in windows: several in one pass over the particles (systems/window.py).
+
+        Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0.
+        """
+        if not self._windowed:
+            return super().advance(source, streams, states, steps)
+        network, (cells, width, dim) = states.network, states.particles.w.shape
+        cut = window.plan(width, self.batch_size, dim)
+        begin = states.step[0]
+        end = begin + steps.astype(begin.dtype)
+        dtype = states.particles.w.dtype
+        decay = jnp.broadcast_to(jnp.asarray(self.weight_decay, dtype), (cells,))
+
+        def body(number, carry):
+            particles, bad = carry
+            at = number * cut.steps + jnp.arange(cut.steps, dtype=begin.dtype)
+            happens = (begin <= at) & (at < end)
+
+            def prepared(one, key):
+                x, y = jax.vmap(lambda t: one.draw(source, key, t, width))(at)
+                eta = jax.vmap(lambda t: jnp.asarray(per_neuron(one.step_size, width, t), dtype))(at)
+                return x, y, jnp.where(happens, eta, jnp.zeros_like(eta))
+
+            x, y, eta = jax.vmap(prepared)(self, streams[0])
+            particles, risks = window.run(network, particles, x, y, eta, decay, cut)
+            lost = jnp.min(jnp.where(happens[None] & ~jnp.isfinite(risks), at[None] + 1, NEVER), axis=1)
+            return particles, jnp.minimum(bad, lost.astype(jnp.int32))
+
+        start = states.particles, jnp.full(cells, NEVER, jnp.int32)
+        particles, bad = jax.lax.fori_loop(begin // cut.steps, -(-end // cut.steps), body, start)
+        return dataclasses.replace(states, particles=particles, step=states.step + (end - begin)), bad
+
+    @property
+    def _windowed(self) -> bool:
+        """Whether a step is the plain one of this class with a mini-batch that all neurons share, and nothing beside it."""
+        plain = all(getattr(type(self), n) is getattr(AbstractGradientDynamics, n) for n in ("step", "draw", "weights"))
+        return plain and self.noise == "shared" and self.injected is None
 
     @property
     def conditional(self) -> bool:

@@ -1,0 +1,209 @@
+"""Several steps in one trip through the particles against the steps one by one, in float64 where rounding cannot hide a mistake."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.simulate import ensemble
+from meanfield.systems import window
+from meanfield.systems.dynamics import gradient
+
+DATA = np.random.default_rng(0).normal(size=(30, 5)) / 5**0.5
+LABELS, TARGETS = np.arange(30) % 3, np.sin(3 * DATA[:, :3])
+PLANS = [window.Plan(1, 1, 4), window.Plan(8, 1, 100), window.Plan(8, 2, 7), window.Plan(4, 2, 11), window.Plan(16, 4, 5)]
+
+
+def one_by_one(dynamics, system, key, steps, width=11):
+    """The reference: `draw` and `step`, no window."""
+    data, noise = (jax.random.fold_in(key, i) for i in (0, 1))
+    state = dynamics.init(key, system.network, width)
+    risks = []
+    for _ in range(steps):
+        state, info = dynamics.step(noise, state, dynamics.draw(system.data, data, state.step, width))
+        risks.append(info["risk"])
+    return state.particles, jnp.stack(risks)
+
+
+def in_windows(dynamics, system, key, steps, plan, monkeypatch, width=11):
+    """The same in windows of a given cut, as one cell."""
+    monkeypatch.setattr(window, "plan", lambda *_: plan)
+    streams = tuple(jax.random.fold_in(key, i)[None] for i in (0, 1))
+    state = jax.tree.map(lambda v: v[None], dynamics.init(key, system.network, width))
+    cells = jax.tree.map(lambda v: jnp.asarray(v)[None], dynamics)
+    states, bad = cells.advance(system.data, streams, state, jnp.asarray(steps))
+    return jax.tree.map(lambda v: v[0], states), int(bad[0])
+
+
+def differences(network, dynamics, monkeypatch, steps=11, plan=PLANS[2], targets=False):
+    """Largest relative differences of the particles, in float64."""
+    with jax.enable_x64(True):
+        data = mf.data.from_arrays(DATA, TARGETS if targets else LABELS)
+        system, key = mf.System(network, data, dynamics), jax.random.key(1)
+        particles, _ = one_by_one(dynamics, system, key, steps)
+        ours, bad = in_windows(dynamics, system, key, steps, plan, monkeypatch)
+        assert int(ours.step) == steps and bad == gradient.NEVER
+        start = system.network.init(key, 11)
+        pairs = [(a, b, c) for a, b, c in zip(*map(jax.tree.leaves, (particles, ours.particles, start)), strict=True)]
+        moved = max(float(jnp.max(jnp.abs(a - c))) for a, _, c in pairs)
+        return max(float(jnp.max(jnp.abs(a - b))) for a, b, _ in pairs) / moved
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypatch):
+    """With ridge and a step size that falls from step to step; 11 steps end inside every window."""
+    law = mf.scaling.MeanField(0.7, beta=0.9, decay=0.3)
+    dynamics = mf.dynamics.SGD(law, batch_size, weight_decay=0.4)
+    assert differences(mf.TwoLayer("tanh", bias=True), dynamics, monkeypatch, plan=plan) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "train_output", "bias"),
+    list(
+        itertools.product(("relu", "gelu", "quadratic", "identity"), ("cross_entropy", "squared"), (True, False), (True, False))
+    ),
+)
+def test_windows_equal_single_steps_for_every_network(activation, loss, train_output, bias, monkeypatch):
+    network = mf.TwoLayer(activation, loss, train_output=train_output, bias=bias)
+    dynamics = mf.dynamics.SGD(0.02, 2, weight_decay=0.1)
+    assert differences(network, dynamics, monkeypatch, targets=loss == "squared") < 1e-12
+
+
+def test_output_weights_that_are_all_one(monkeypatch):
+    network = mf.TwoLayer("tanh", "squared", train_output=False, output_weights="ones", dim=5, outputs=1)
+    dynamics = mf.dynamics.SGD(0.3, 2)
+    with jax.enable_x64(True):
+        system = mf.System(network, mf.data.from_arrays(DATA, TARGETS[:, :1]), dynamics)
+        particles, _ = one_by_one(dynamics, system, jax.random.key(1), 11)
+        ours, _ = in_windows(dynamics, system, jax.random.key(1), 11, PLANS[2], monkeypatch)
+        np.testing.assert_allclose(ours.particles.w, particles.w, rtol=1e-12, atol=1e-12)
+
+
+def test_the_comparison_sees_a_wrong_gram_number(monkeypatch):
+    """Power: a correction that is off by a thousandth, or left out, fails the test above by orders of magnitude."""
+    dynamics, network = mf.dynamics.SGD(0.7, 2, weight_decay=0.4), mf.TwoLayer("tanh")
+    rows = window._rows
+    for factor in (0.999, 0.0):
+        monkeypatch.setattr(window, "_rows", lambda now, gram, *at, f=factor: rows(now, f * gram, *at))
+        assert differences(network, dynamics, monkeypatch) > 1e-6
+
+
+@pytest.mark.parametrize("noise", ["epochs", "fresh"])
+def test_epochs_and_online_data(noise, monkeypatch):
+    data = (
+        mf.data.from_arrays(DATA, LABELS).in_epochs()
+        if noise == "epochs"
+        else mf.data.teacher(jax.random.key(3), dim=5, neurons=4)
+    )
+    dynamics = mf.dynamics.SGD(0.5, 4)
+    system, key = (
+        mf.System(mf.TwoLayer("relu", "cross_entropy" if noise == "epochs" else "squared"), data, dynamics),
+        jax.random.key(1),
+    )
+    particles, _ = one_by_one(dynamics, system, key, 19)
+    ours, _ = in_windows(dynamics, system, key, 19, PLANS[2], monkeypatch)
+    np.testing.assert_allclose(ours.particles.vectors, particles.vectors, rtol=1e-4, atol=1e-5)
+
+
+def test_float32_loses_no_more_than_single_steps():
+    """Against float64 on the same 64 examples: the windows' rounding error is that of the single steps, within a factor 3."""
+    rng = np.random.default_rng(2)
+    network = mf.TwoLayer(dim=5, outputs=3)
+    w, a, x, y = rng.normal(size=(64, 5)), rng.normal(size=(64, 3)), rng.normal(size=(64, 1, 5)), rng.integers(0, 3, (64, 1))
+
+    def single(dtype):
+        particles = mf.Particles(jnp.asarray(w, dtype), jnp.asarray(a, dtype))
+        for example, label in zip(x, y, strict=True):
+            _, g = network.gradient(particles, jnp.asarray(example, dtype), jnp.asarray(label))
+            particles = jax.tree.map(lambda p, d: p - d, particles, g)
+        return particles
+
+    with jax.enable_x64(True):
+        exact = np.asarray(single(jnp.float64).vectors)
+    start = mf.Particles(jnp.asarray(w[None], jnp.float32), jnp.asarray(a[None], jnp.float32))
+    batches = jnp.asarray(x[None], jnp.float32), jnp.asarray(y[None])
+    ours, _ = window.run(network, start, *batches, jnp.ones((1, 64)), jnp.zeros(1), window.Plan(64, 8, 16))
+    error = [np.linalg.norm(np.asarray(v, float) - exact) for v in (single(jnp.float32).vectors, ours.vectors[0])]
+    assert 0 < error[0] < 1e-2 * np.linalg.norm(exact)
+    assert error[1] < 3 * error[0]
+
+
+def test_steps_that_do_not_happen_change_nothing(monkeypatch):
+    """Chunks that begin and end inside windows, and an empty one, equal one chunk; infinite numbers stay what they are."""
+    data, key = mf.data.from_arrays(DATA, LABELS), jax.random.key(1)
+    grid = ensemble.make_grid(mf.dynamics.SGD([0.5, 1.0], 2, weight_decay=0.1), (0, 1), key)
+    monkeypatch.setattr(window, "plan", lambda *_: window.Plan(8, 2, 4))
+
+    def run(*chunks, start=lambda particles: particles):
+        states = ensemble.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
+        states = mf.dynamics.State(start(states.particles), states.step, states.network)
+        bad = jnp.full(4, gradient.NEVER, jnp.int32)
+        for steps in chunks:
+            states, bad, _ = ensemble.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
+        return states.particles, states.step, bad
+
+    for chunks in ((3, 0, 1, 20), (8, 16), (23, 1)):
+        for a, b in zip(jax.tree.leaves(run(24)), jax.tree.leaves(run(*chunks)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    huge = lambda particles: mf.Particles(particles.w.at[1].multiply(3e38), particles.a)  # noqa: E731
+    before, _, bad = run(0, start=huge)
+    assert np.array_equal(before.w[1], run(0, 0, start=huge)[0].w[1]) and np.isinf(np.asarray(before.w[1])).any()
+    assert bad.tolist() == [gradient.NEVER] * 4
+    after, _, bad = run(5, start=huge)
+    assert bad.tolist() == [gradient.NEVER, 1, gradient.NEVER, gradient.NEVER] and np.isfinite(after.w[0]).all()
+
+
+def test_the_step_at_which_a_run_is_lost(monkeypatch):
+    """The same step as in single steps, whatever the window."""
+    data, key = mf.data.from_arrays(100 * DATA, TARGETS), jax.random.key(1)
+    dynamics = mf.dynamics.SGD(3.0, 1)
+    system = mf.System(mf.TwoLayer("identity", "squared"), data, dynamics)
+    _, risks = one_by_one(dynamics, system, key, 40)
+    lost = 1 + int(np.argmin(np.isfinite(risks)))
+    assert 2 < lost < 40
+    for plan in PLANS:
+        assert in_windows(dynamics, system, key, 40, plan, monkeypatch)[1] == lost
+
+
+def test_who_goes_in_windows():
+    """Shared mini-batches and nothing beside them; a step of one's own is never passed over."""
+
+    class Mine(mf.dynamics.SGD):
+        def step(self, key, state, batch):
+            return super().step(key, state, batch)
+
+    class Weighted(mf.dynamics.SGD):
+        def weights(self, key, width, examples):
+            return None
+
+    network = mf.TwoLayer(dim=64, outputs=10)
+    assert mf.dynamics.SGD(0.1, 1).stride(network, 1000) > 1
+    others = [Mine(0.1, 1), Weighted(0.1, 1), mf.dynamics.SGD(0.1, 1, noise="independent"), mf.dynamics.McKeanVlasov(0.1)]
+    others += [mf.dynamics.Langevin(0.1, 1, temperature=0.0)]
+    assert [one.stride(network, 1000) for one in others] == [1] * len(others)
+
+
+@pytest.mark.parametrize("width", [1, 100, 10**4, 10**6])
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 100, 1000])
+@pytest.mark.parametrize("dim", [1, 64, 784])
+def test_plans_are_consistent(width, batch_size, dim):
+    cut = window.plan(width, batch_size, dim)
+    assert cut.steps % cut.group == 0 and cut.group <= cut.steps and cut.steps & (cut.steps - 1) == 0
+    assert cut.block >= 1
+
+
+def test_no_second_copy_of_the_weights():
+    """Temporary memory of a chunk at N = 65536, d = 784: less than a fifth of the particles (batch size 1)."""
+    network = mf.TwoLayer(dim=784, outputs=10)
+    system = mf.System(network, mf.data.from_arrays(np.zeros((50, 784)), np.arange(50) % 10), mf.dynamics.SGD(0.1, 1))
+    grid = ensemble.make_grid(system.dynamics, (0,), jax.random.key(0))
+    states = jax.eval_shape(lambda: ensemble.init(grid.dynamics, grid.keys, network=network, width=65536))
+    bad, steps = jnp.zeros(1, jnp.int32), jnp.asarray(1)
+    memory = ensemble.advance.lower(grid.dynamics, system.data, grid.keys, states, bad, steps).compile().memory_analysis()
+    particles = 4 * 65536 * 794
+    assert memory.temp_size_in_bytes < 0.2 * particles
+    assert memory.alias_size_in_bytes > 0.99 * particles
