@@ -1,0 +1,1 @@
+"""How fast, how far from the machine's limit, and against whom: `make bench`."""
