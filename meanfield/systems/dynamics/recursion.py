@@ -138,7 +138,7 @@ class LinearRecursion(AbstractDynamics):
         """
         key = jax.random.fold_in(key, step)
         if self.reduced and isinstance(source, GaussianRegression):
-            return _recipe(source, key, self.batch_size)
+            return _Recipe.of(source, key, self.batch_size)
         return per_particle(key, width, lambda own: source.batch(own, 0, self.batch_size))
 
     def step(self, key: jax.Array, state: State, batch: Any) -> tuple[State, dict[str, jax.Array]]:
@@ -148,9 +148,8 @@ class LinearRecursion(AbstractDynamics):
         centre = jnp.mean(x, axis=0, keepdims=True) if self.coupled else jnp.zeros_like(x[:1])
         if isinstance(batch, _Recipe):
             move = lambda x, first: x - eta * (batch.gradient(x, first, self.batch_size) + lam * (x - centre))  # noqa: E731
-            block = max(128, _NUMBERS // len(batch.streams[0]))
             # On a CPU the numbers of a block of chains stay in its cache; an accelerator wants all chains at once.
-            moved = jax.lax.platform_dependent(x, cpu=lambda x: in_blocks(move, x, block), default=lambda x: move(x, 0))
+            moved = jax.lax.platform_dependent(x, cpu=lambda x: in_blocks(move, x, batch.block), default=lambda x: move(x, 0))
         else:
             a, y = batch
             residual = jnp.sum(a * x[:, None, :], axis=2) - y[:, :, 0]
@@ -182,9 +181,6 @@ def largest_eigenvalue(data: FiniteData | GaussianRegression) -> float:
     return float(np.linalg.norm(root, 2) ** 2)
 
 
-_NUMBERS = 2**16  # pairs of random words of a block of chains
-
-
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class _Recipe:
@@ -199,51 +195,60 @@ class _Recipe:
     streams: tuple[jax.Array, jax.Array]
     isotropic: bool = field(metadata={"static": True})
 
+    @staticmethod
+    def of(data: GaussianRegression, key: jax.Array, batch_size: int) -> "_Recipe":
+        normals, uniforms = _pairs(data.dim, batch_size)
+        streams = noise.fold_words(noise.key_words(key), jnp.arange(normals + uniforms, dtype=jnp.uint32))
+        return _Recipe(data.root, data.optimum, jnp.asarray(data.noise_std), streams, data.isotropic)
+
+    @property
+    def block(self) -> int:
+        """Chains whose numbers fit the cache of a CPU."""
+        return max(128, 2**16 // len(self.streams[0]))
+
+    def numbers(self, chain: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
+        """Normal numbers (dim, chains) and a chi^2_b (1, chains) of the chains of these numbers.
+
+        Chains are on the last axis: short vectors of numbers make slow loops.
+        """
+        dim = len(self.optimum)
+        normals, uniforms = _pairs(dim, batch_size)
+        one, two = noise.fold_words((self.streams[0][:, None], self.streams[1][:, None]), chain[None, :])
+        xi = jnp.concatenate(noise.normal_pair((one[:normals], two[:normals])))
+        q = xi[dim : dim + 1] ** 2 if batch_size % 2 else jnp.zeros_like(xi[:1])
+        if uniforms:
+            # -2 log u ~ chi^2_2, and the product of two is at least 2^-66. The last pair of an odd number of uniforms is a single.
+            single = jnp.arange(uniforms)[:, None] == batch_size // 4
+            both = noise.uniform(one[normals:]) * jnp.where(single, 1.0, noise.uniform(two[normals:]))
+            q = q - 2 * jnp.sum(jnp.log(both), axis=0, keepdims=True)
+        return xi[:dim], q
+
     def gradient(self, x: jax.Array, first: int | jax.Array, batch_size: int) -> jax.Array:
         """Gradients (chains, dim) of the chains x (chains, dim) of numbers `first`, `first` + 1, ..."""
-        # Chains on the last axis: short vectors of numbers make slow loops.
-        dim = x.shape[1]
         chain = jnp.arange(len(x), dtype=jnp.uint32) + jnp.asarray(first).astype(jnp.uint32)
-        words = noise.fold_words((self.streams[0][:, None], self.streams[1][:, None]), chain[None, :])
-        normals = _normals(dim, batch_size)
-        pairs = (normals + 1) // 2
-        if dim > 1:
-            words = jax.lax.optimization_barrier(words)
-        xi = jnp.concatenate(noise.normal_pair((words[0][:pairs], words[1][:pairs])))
-        if dim > 1:
-            xi = jax.lax.optimization_barrier(xi)
-        q = xi[normals - 1] ** 2 if batch_size % 2 else jnp.zeros_like(xi[0])
-        if batch_size > 1:
-            # -2 log u ~ chi^2_2; a product of two uniforms is at least 2^-66.
-            one, two = (noise.uniform(word[pairs:]) for word in words)
-            single = jnp.arange(len(one))[:, None] == batch_size // 4  # the last pair of an odd number of uniforms
-            q = q - 2 * jnp.sum(jnp.log(one * jnp.where(single, 1.0, two)), axis=0)
-        xi, q = xi[:dim].astype(x.dtype), q.astype(x.dtype)
+        xi, q = (v.astype(x.dtype) for v in self.numbers(chain, batch_size))
         s, optimum, root = (v.astype(x.dtype) for v in (self.noise_std, self.optimum, self.root))
         v = (x - optimum[None, :]).T
         v = root[0, 0] * v if self.isotropic else jnp.matmul(root.T, v, precision="highest")
-        if dim == 1:
+        if x.shape[1] == 1:
             total = q * v + jnp.sqrt(q) * s * xi
         else:
-            # s xi_par + c xi_perp = c xi - <v, xi> v / (c + s), all in units of the largest number: squares must not overflow.
-            unit = jnp.maximum(jnp.maximum(jnp.max(jnp.abs(v), axis=0), s), jnp.finfo(x.dtype).tiny)
+            # s xi_par + c xi_perp = c xi - <v, xi> v / (c + s), in units of the largest number: its square could overflow.
+            unit = jnp.maximum(jnp.max(jnp.abs(v), axis=0, keepdims=True), jnp.maximum(s, jnp.finfo(x.dtype).tiny))
             v, s = v / unit, s / unit
-            c = jnp.sqrt(jnp.sum(v * v, axis=0) + s * s)
-            along = q - jnp.sqrt(q) * jnp.sum(v * xi, axis=0) / (c + s)
+            c = jnp.sqrt(jnp.sum(v * v, axis=0, keepdims=True) + s * s)
+            along = q - jnp.sqrt(q) * jnp.sum(v * xi, axis=0, keepdims=True) / (c + s)
             total = unit * (along * v + jnp.sqrt(q) * c * xi)
         total = root[0, 0] * total if self.isotropic else jnp.matmul(root, total, precision="highest")
         return total.T / batch_size
 
 
-def _normals(dim: int, batch_size: int) -> int:
-    """Normal numbers of one chain and step: xi, and one more for a chi^2 of an odd number of degrees of freedom."""
-    return dim + batch_size % 2
+def _pairs(dim: int, batch_size: int) -> tuple[int, int]:
+    """Pairs of random words of a chain and step for normal numbers and for uniform ones.
 
-
-def _recipe(source: GaussianRegression, key: jax.Array, batch_size: int) -> _Recipe:
-    pairs = (_normals(source.dim, batch_size) + 1) // 2 + (batch_size // 2 + 1) // 2
-    streams = noise.fold_words(noise.key_words(key), jnp.arange(pairs, dtype=jnp.uint32))
-    return _Recipe(source.root, source.optimum, jnp.asarray(source.noise_std), streams, source.isotropic)
+    Normal are dim, and one whose square is a chi^2_1 if batch_size is odd; every uniform makes a chi^2_2.
+    """
+    return (dim + batch_size % 2 + 1) // 2, (batch_size // 2 + 1) // 2
 
 
 def in_blocks(move: Callable[[jax.Array, Any], jax.Array], x: jax.Array, size: int) -> jax.Array:
