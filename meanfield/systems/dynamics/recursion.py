@@ -237,7 +237,7 @@ class _Recipe:
             unit = jnp.maximum(jnp.max(jnp.abs(v), axis=0, keepdims=True), jnp.maximum(s, jnp.finfo(x.dtype).tiny))
             v, s = v / unit, s / unit
             c = jnp.sqrt(jnp.sum(v * v, axis=0, keepdims=True) + s * s)
-            along = q - jnp.sqrt(q) * jnp.sum(v * xi, axis=0, keepdims=True) / (c + s)
+            along = q - jnp.sqrt(q) * jnp.sum(v * xi, axis=0, keepdims=True) / jnp.maximum(c + s, 1)  # c >= 1, or v = s = 0
             total = unit * (along * v + jnp.sqrt(q) * c * xi)
         total = root[0, 0] * total if self.isotropic else jnp.matmul(root, total, precision="highest")
         return total.T / batch_size
