@@ -449,7 +449,9 @@ def normal_counts(sample, rounds, levels):
 
 def pairs(key, size=5_000_000):
     """`size` pairs a round."""
-    return lambda i: noise.normal_pair(noise.fold_words(noise.fold_words(noise.key_words(key), i), jnp.arange(size, dtype="uint32")))
+    return lambda i: noise.normal_pair(
+        noise.fold_words(noise.fold_words(noise.key_words(key), i), jnp.arange(size, dtype="uint32"))
+    )
 
 
 def test_distribution_of_normal_pairs(key):
@@ -479,5 +481,7 @@ def test_a_thousand_million_normal_pairs(key):
     tested = exact * rounds * 1e7 >= 10
     assert np.abs(z_scores(counts, rounds * 1e7, exact))[tested].max() < 5
     if draws >= 1e9:
-        other = normal_counts(lambda i: (jax.random.normal(jax.random.fold_in(key, i), (10_000_000,)),), rounds, levels).sum(axis=0)
+        other = normal_counts(lambda i: (jax.random.normal(jax.random.fold_in(key, i), (10_000_000,)),), rounds, levels).sum(
+            axis=0
+        )
         assert np.abs(z_scores(other, rounds * 1e7, exact))[tested].max() > 5

@@ -1,5 +1,6 @@
 """Stable noise: symmetric, positive, rotation-invariant; finite in float32 by construction, right far into the tails.
-And cheap normal numbers for the dynamics that draw one or more a particle and step.
+
+Below them, cheap normal numbers for dynamics that draw some for every particle and step.
 
 All three stable laws are products of powers of sines and of an exponential variable W, with a uniform angle (Chambers, Mallows,
 Stuck 1976; Kanter 1975), and heavy tails are born where a sine or W is near 0. Three measures keep them right in float32.
