@@ -50,7 +50,7 @@ class Config:
 
 
 def run(config: Config) -> dict:
-    """Simulate and measure; the summary with predictions beside measurements. Takes some three minutes at full size."""
+    """Simulate and measure; the summary with predictions beside measurements. Takes some forty seconds at full size."""
     chains, top = (20_000, 400) if config.quick else (config.chains, config.top)
     _check.integer("chains", chains, at_least=100)
     _check.require(0 < top < chains, "top", "be an integer from 1 to the number of chains", top)

@@ -151,7 +151,7 @@ def test_a_step_is_its_formula_in_float64(dim, b, key):
     after, _ = dynamics.step(key, state, dynamics.draw(data, jax.random.clone(key), jnp.asarray(4), 5))
     step = jax.random.fold_in(key, 4)
     for i, x in enumerate(np.asarray(state.particles.w, float)):
-        normals, uniforms = (dim + b % 2 + 1) // 2, (b // 2 + 1) // 2
+        normals, uniforms = recursion._pairs(dim, b)
         words = [jax.random.key_data(jax.random.fold_in(jax.random.fold_in(step, j), i)) for j in range(normals + uniforms)]
         words = np.array(words).astype(np.int64)
         u = (words[:normals, 0] + ((words[:normals, 1] & 255) + 0.5) / 256) / 2**32
@@ -162,8 +162,8 @@ def test_a_step_is_its_formula_in_float64(dim, b, key):
         e = x - np.arange(1.0, dim + 1)
         xi, s2 = xi[:dim], 1.7
         along = (e @ xi) * e / (e @ e)
-        noise = np.sqrt(s2 * q) * (0.5 * along + np.sqrt(s2 * e @ e + 0.25) * (xi - along))
-        np.testing.assert_allclose(after.particles.w[i], x - 0.2 * ((s2 * q * e + noise) / b + 0.3 * x), rtol=2e-5, atol=2e-6)
+        spread = np.sqrt(s2 * q) * (0.5 * along + np.sqrt(s2 * e @ e + 0.25) * (xi - along))
+        np.testing.assert_allclose(after.particles.w[i], x - 0.2 * ((s2 * q * e + spread) / b + 0.3 * x), rtol=2e-5, atol=2e-6)
 
 
 def test_chains_do_not_depend_on_their_number(key):

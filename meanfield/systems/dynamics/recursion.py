@@ -213,13 +213,17 @@ class _Recipe:
         """
         dim = len(self.optimum)
         normals, uniforms = _pairs(dim, batch_size)
-        one, two = noise.fold_words((self.streams[0][:, None], self.streams[1][:, None]), chain[None, :])
-        xi = jnp.concatenate(noise.normal_pair((one[:normals], two[:normals])))
+        # Left to itself, XLA computes a pair anew for each of its numbers and for every use of one. It does not across the end of a
+        # loop, nor for the halves of a complex number. (A loop of one turn it removes: in one dimension a step is one fusion.)
+        draw = lambda _, stream: (None, jax.lax.complex(*noise.normal_pair(noise.fold_words(stream, chain))))  # noqa: E731
+        _, pairs = jax.lax.scan(draw, None, (self.streams[0][:normals], self.streams[1][:normals]))
+        xi = jnp.concatenate([pairs.real, pairs.imag])
         q = xi[dim : dim + 1] ** 2 if batch_size % 2 else jnp.zeros_like(xi[:1])
         if uniforms:
+            one, two = noise.fold_words((self.streams[0][normals:, None], self.streams[1][normals:, None]), chain[None, :])
             # -2 log u ~ chi^2_2, and the product of two is at least 2^-66. The last pair of an odd number of uniforms is a single.
             single = jnp.arange(uniforms)[:, None] == batch_size // 4
-            both = noise.uniform(one[normals:]) * jnp.where(single, 1.0, noise.uniform(two[normals:]))
+            both = noise.uniform(one) * jnp.where(single, 1.0, noise.uniform(two))
             q = q - 2 * jnp.sum(jnp.log(both), axis=0, keepdims=True)
         return xi[:dim], q
 
@@ -246,9 +250,10 @@ class _Recipe:
 def _pairs(dim: int, batch_size: int) -> tuple[int, int]:
     """Pairs of random words of a chain and step for normal numbers and for uniform ones.
 
-    Normal are dim, and one whose square is a chi^2_1 if batch_size is odd; every uniform makes a chi^2_2.
+    Normal are dim, and one whose square is a chi^2_1 if batch_size is odd; every uniform makes a chi^2_2. In two dimensions one
+    pair of normals could be enough, but see `numbers`: its loop must have two turns.
     """
-    return (dim + batch_size % 2 + 1) // 2, (batch_size // 2 + 1) // 2
+    return max((dim + batch_size % 2 + 1) // 2, min(dim, 2)), (batch_size // 2 + 1) // 2
 
 
 def in_blocks(move: Callable[[jax.Array, Any], jax.Array], x: jax.Array, size: int) -> jax.Array:
