@@ -28,7 +28,7 @@ def measure(chains: int = CHAINS, rounds: int = 3, steps: int = 10) -> dict:
     Args:
         chains: number of chains.
         rounds: how often numpy and ours alternate.
-        steps: steps of ours between two looks at the clock (numpy: two in one dimension, a tenth of the chains in more).
+        steps: steps of ours between two looks at the clock (numpy: one, in more than one dimension of a tenth of the chains).
 
     Returns:
         `rows`, a list of dictionaries: dim, batch_size; ours, numpy: chain-steps a second; ratio; numpy_best: which spelling won;
@@ -98,7 +98,7 @@ def _numpy(dim, batch_size, eta, chains, block, dtype) -> Callable[[], object]:
     """A function that takes one step."""
     rng = np.random.Generator(np.random.SFC64(0))
     x = rng.standard_normal((chains, dim), dtype=dtype)
-    draws = np.empty((block, batch_size, dim + 1), dtype)
+    draws, scratch = np.empty((block, batch_size, dim + 1), dtype), np.empty(block, dtype)
     rate = dtype(eta / batch_size)
 
     def one_number(x):
@@ -106,10 +106,11 @@ def _numpy(dim, batch_size, eta, chains, block, dtype) -> Callable[[], object]:
         a, noise = draws.ravel()[: len(x)], draws.ravel()[-len(x) :]
         rng.standard_normal(out=a, dtype=dtype)
         rng.standard_normal(out=noise, dtype=dtype)
-        np.subtract(a * x, noise, out=noise)
-        noise *= a
-        noise *= rate
-        x -= noise
+        product = np.multiply(a, x, out=scratch[: len(x)])
+        product -= noise
+        product *= a
+        product *= rate
+        x -= product
 
     def vectors(x):
         mine = draws[: len(x)]
