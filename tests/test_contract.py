@@ -14,6 +14,7 @@ from meanfield import testing
 from meanfield.systems.dynamics import AbstractDynamics
 
 LAW = mf.scaling.MeanField(0.3, beta=0.5, decay=0.2)
+ONLINE = mf.data.gaussian_regression(3)
 REGRESSION = mf.data.from_arrays(np.random.default_rng(0).normal(size=(30, 3)), np.linspace(-1.0, 1.0, 30))
 MEMBERS = {
     "sgd": mf.dynamics.SGD(0.1, 2, weight_decay=0.1),
@@ -30,6 +31,7 @@ MEMBERS = {
     "optax, adam": mf.dynamics.Optax(optax.adam, 2, hyperparameters={"learning_rate": 0.01, "b1": 0.8}),
     "recursion": mf.dynamics.LinearRecursion(0.3, batch_size=2, weight_decay=0.1),
     "recursion, coupled": mf.dynamics.LinearRecursion(0.3, batch_size=2, weight_decay=0.1, coupled=True),
+    "recursion, reduced": mf.dynamics.LinearRecursion(0.3, batch_size=5, weight_decay=0.1, coupled=True),
     "homogenized": mf.dynamics.HomogenizedSGD(0.3, batch_size=2, weight_decay=0.1),
 }
 
@@ -38,7 +40,8 @@ MEMBERS = {
 def test_members_keep_the_contract(name):
     member = MEMBERS[name]
     chains = isinstance(member, mf.dynamics.LinearRecursion | mf.dynamics.HomogenizedSGD)
-    testing.check_dynamics(member, *((mf.dynamics.chains(), REGRESSION) if chains else ()))
+    data = ONLINE if name == "recursion, reduced" else REGRESSION
+    testing.check_dynamics(member, *((mf.dynamics.chains(), data) if chains else ()))
 
 
 def test_every_member_is_put_to_the_contract():

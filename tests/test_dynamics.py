@@ -210,7 +210,7 @@ def test_hyperparameters_are_swept(digits, key):
 @pytest.mark.parametrize("coupled", [False, True])
 def test_recursion_equals_a_float64_loop(coupled, key):
     data = mf.data.gaussian_regression(3, 0.5, covariance=[[2.0, 0.3, 0.0], [0.3, 1.0, 0.1], [0.0, 0.1, 0.5]], optimum=[1, 2, 3])
-    dynamics = mf.dynamics.LinearRecursion(0.2, 2, weight_decay=0.3, coupled=coupled)
+    dynamics = mf.dynamics.LinearRecursion(0.2, 2, weight_decay=0.3, coupled=coupled, reduced=False)
     results = mf.simulate(mf.System(mf.dynamics.chains(), data, dynamics), widths=7, steps=10, seeds=[4], key=key, probes=())
     seed = jax.random.fold_in(key, 4)
     network = dataclasses.replace(mf.dynamics.chains(), dim=3, outputs=1)
@@ -266,7 +266,7 @@ def test_recursion_on_finite_data_and_correlated_inputs(key):
 def test_coupled_chains_contract_at_the_exact_rate(key):
     """E|x_k - x'_k|^s = h(s)^k E|x_0 - x'_0|^s in two dimensions, 100 000 pairs, |z| < 5; the rate of one dimension must fail."""
     data = mf.data.gaussian_regression(2)
-    dynamics = mf.dynamics.LinearRecursion(0.4, 1)
+    dynamics = mf.dynamics.LinearRecursion(0.4, 1, reduced=False)  # pairs see the same data
 
     def final(scale):
         system = mf.System(mf.dynamics.chains(scale), data, dynamics)

@@ -1,6 +1,8 @@
 """Stable noise: symmetric, positive, rotation-invariant; finite in float32 by construction, right far into the tails.
 
-All three laws are products of powers of sines and of an exponential variable W, with a uniform angle (Chambers, Mallows,
+Below them, cheap normal numbers for dynamics that draw some for every particle and step.
+
+All three stable laws are products of powers of sines and of an exponential variable W, with a uniform angle (Chambers, Mallows,
 Stuck 1976; Kanter 1975), and heavy tails are born where a sine or W is near 0. Three measures keep them right in float32.
 
 *Uniforms that are fine at both ends.* `jax.random.uniform` lies on a grid of step 2^-23 and is 0 sometimes. Here a uniform is a
@@ -116,6 +118,83 @@ def isotropic_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...], dtyp
     alpha, shape, dtype = _arguments(key, alpha, shape, dtype, top=2, vector=True)
     one = shape[-1] == 1  # the same law, in less time
     return _symmetric(key, alpha, shape[:-1], dtype)[..., None] if one else _isotropic(key, alpha, shape, dtype)
+
+
+def key_words(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The two words of 32 bits from which `fold_words` starts: those of a threefry key; two that a key of another kind draws.
+
+    Examples:
+        >>> [int(word) for word in key_words(jax.random.key(7))]
+        [0, 7]
+    """
+    threefry = str(jax.random.key_impl(key)) == "threefry2x32"
+    data = jax.random.key_data(key) if threefry else jax.random.bits(key, (2,), "uint32")
+    return data[0], data[1]
+
+
+def fold_words(words: tuple[jax.Array, jax.Array], count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`jax.random.fold_in` on the words of a threefry key, bit for bit; 64 random bits that are a function of both arguments.
+
+    What is ours is the spelling: elementwise and unrolled, so that XLA fuses it with what uses the words, and nothing is stored.
+    (On CPU jax's own is a loop over whole arrays, three to six times slower; `jax.random.bits` spends one hash a WORD.)
+
+    Args:
+        words: two uint32 arrays.
+        count: uint32; broadcast against the words.
+
+    Source: Salmon, Moraes, Dror, Shaw (2011), Threefry-2x32 with 20 rounds.
+
+    Examples:
+        >>> first, second = fold_words(key_words(jax.random.key(7)), jnp.arange(3, dtype="uint32"))
+        >>> bool((jax.random.key_data(jax.random.fold_in(jax.random.key(7), 2)) == jnp.stack([first[2], second[2]])).all())
+        True
+    """
+    keys = (*words, words[0] ^ words[1] ^ jnp.uint32(0x1BD11BDA))
+    x, y = keys[0], keys[1] + count
+    for i in range(5):
+        for r in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
+            x = x + y
+            y = x ^ ((y << r) | (y >> (32 - r)))
+        x, y = x + keys[(i + 1) % 3], y + keys[(i + 2) % 3] + jnp.uint32(i + 1)
+    return x, y
+
+
+def normal_pair(words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Two independent float32 N(0, 1) for every 64 random bits: the polar transform of Box and Muller.
+
+        sqrt(-2 log u) (sin, cos)(2 pi v),   u on the centres of a grid of step 2^-40 (as far as float32 goes), v of 2^-24
+
+    The probability of |Z| > z is right to a relative 1e-5 for z <= 5.5, 1e-3 for z <= 6.5, and no |Z| is beyond 7.54. (Those of
+    `jax.random.normal` in float32 lie between -5.42 and 5.23, and P(Z > 5) is wrong by a fifth.)
+
+    Args:
+        words: two uint32 arrays of independent uniform bits.
+
+    Source: Box, Muller (1958).
+
+    Examples:
+        >>> bits = jax.random.bits(jax.random.key(0), (2, 1000), "uint32")
+        >>> first, second = normal_pair((bits[0], bits[1]))
+        >>> first.shape, bool(jnp.abs(jnp.std(first) - 1) < 0.1)
+        ((1000,), True)
+    """
+    one, two = words
+    low, angle = ((v.astype(jnp.float32) + 0.5) for v in (two & 0xFF, (two >> 8) & 0x3FFFFF))
+    radius = jnp.sqrt(-2 * jnp.log((one.astype(jnp.float32) + low * 2.0**-8) * 2.0**-32))
+    p = angle * 2.0**-22  # a quarter of the circle, 1 - p exact; two more bits are the signs
+    both = ((radius * _sine(p), two >> 31), (radius * _sine(1 - p), (two >> 30) & 1))
+    first, second = (jnp.where(negative == 1, -v, v) for v, negative in both)
+    return first, second
+
+
+def uniform(word: jax.Array) -> jax.Array:
+    """Uniform on (0, 1) from 32 random bits, float32: the centres of a grid of step 2^-32, fine near 0 (near 1 as float32 is).
+
+    Examples:
+        >>> float(uniform(jnp.uint32(0))) == 2.0**-33
+        True
+    """
+    return (word.astype(jnp.float32) + 0.5) * 2.0**-32
 
 
 def _arguments(key, alpha, shape, dtype, top, vector=False):
