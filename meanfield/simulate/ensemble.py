@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from meanfield import _check
+from meanfield.simulate import placement
 from meanfield.systems.dynamics.base import AbstractDynamics
 
 # Random streams of one seed. A step's key is `fold_in(stream, step)` and a neuron's `fold_in(stream, index)`: no key is carried
@@ -82,14 +84,25 @@ def _name(entry) -> str:
     return str(getattr(entry, "name", getattr(entry, "key", entry)))
 
 
-@partial(jax.jit, static_argnames=("width", "network"))
-def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int) -> Any:
-    """The states of all cells at step 0."""
-    return jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, _INIT), network, width))(dynamics, keys)
+@partial(jax.jit, static_argnames=("width", "network", "mesh"))
+def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int, mesh: Mesh | None = None) -> Any:
+    """The states of all cells at step 0; on a mesh every device draws its own neurons and never sees the others."""
+    with placement.using(mesh):
+        states = jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, _INIT), network, width))(dynamics, keys)
+    return placement.placed(mesh, states, width)
 
 
-@partial(jax.jit, donate_argnames=("states", "first_bad"))
-def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: Any, first_bad: jax.Array, steps: jax.Array) -> Any:
+@partial(jax.jit, static_argnames=("mesh",), donate_argnames=("states", "first_bad"))
+def advance(
+    dynamics: AbstractDynamics,
+    source: Any,
+    keys: jax.Array,
+    states: Any,
+    first_bad: jax.Array,
+    steps: jax.Array,
+    *,
+    mesh: Mesh | None = None,
+) -> Any:
     """Take `steps` steps in all cells.
 
     `steps` is traced, so chunks of any length share one program; so are all numbers of the dynamics.
@@ -99,6 +112,7 @@ def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: An
         source: what the dynamics draws from (`prepare`), one for all cells.
         first_bad: step count after which a cell's info was first seen not finite, (cells,); the largest integer if never.
         steps: number of steps.
+        mesh: over which the states lie.
 
     Returns:
         The states, `first_bad`, and the number of non-finite numbers in every cell's particles.
@@ -114,17 +128,21 @@ def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: An
     def body(_, carry):
         return jax.vmap(step)(dynamics, carry[0], data_keys, noise_keys, carry[1])
 
-    states, first_bad = jax.lax.fori_loop(0, steps, body, (states, first_bad))
+    width = states.particles.w.shape[1]
+    with placement.using(mesh):
+        carry = placement.placed(mesh, states, width), first_bad
+        states, first_bad = jax.lax.fori_loop(0, steps, body, carry)
     leaves = jax.tree.leaves(states.particles)
     broken = sum(jnp.sum(~jnp.isfinite(v), axis=tuple(range(1, v.ndim)), dtype=jnp.int32) for v in leaves)
-    return states, first_bad, broken
+    return placement.placed(mesh, states, width), *placement.everywhere(mesh, (first_bad, broken))
 
 
-@partial(jax.jit, static_argnames=("probes",))
-def observe(data: Any, states: Any, *, probes: tuple) -> dict[str, jax.Array]:
+@partial(jax.jit, static_argnames=("probes", "mesh"))
+def observe(data: Any, states: Any, *, probes: tuple, mesh: Mesh | None = None) -> dict[str, jax.Array]:
     """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles."""
 
     def one(state):
         return {name: value for probe in probes for name, value in probe(state.network, state.particles, data).items()}
 
-    return jax.lax.map(one, states)
+    with placement.using(mesh):
+        return placement.everywhere(mesh, jax.lax.map(one, states))
