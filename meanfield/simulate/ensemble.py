@@ -20,7 +20,20 @@ _INIT, _DATA, _NOISE = range(3)
 
 
 # Names of other axes and variables of the results.
-RESERVED = ("width", "seed", "step", "split", "level", "order", "neuron", "component", "status", "steps_done", "first_bad_step")
+RESERVED = (
+    "width",
+    "seed",
+    "step",
+    "split",
+    "level",
+    "order",
+    "neuron",
+    "component",
+    "status",
+    "steps_done",
+    "first_bad_step",
+    "programs",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,10 @@ class Grid:
     def dims(self) -> tuple[str, ...]:
         """Names of the axes."""
         return (*self.sweeps, "seed")
+
+    def part(self, start: int, size: int) -> tuple[AbstractDynamics, jax.Array]:
+        """Dynamics and keys of `size` cells from `start` on."""
+        return jax.tree.map(lambda v: v[start : start + size], (self.dynamics, jax.random.clone(self.keys)))
 
 
 def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array) -> Grid:
@@ -92,7 +109,7 @@ def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: in
     return placement.placed(mesh, states, width)
 
 
-@partial(jax.jit, static_argnames=("mesh",), donate_argnames=("states", "first_bad"))
+@partial(jax.jit, static_argnames=("mesh",), donate_argnames=("states",))
 def advance(
     dynamics: AbstractDynamics,
     source: Any,
@@ -139,10 +156,21 @@ def advance(
 
 @partial(jax.jit, static_argnames=("probes", "mesh"))
 def observe(data: Any, states: Any, *, probes: tuple, mesh: Mesh | None = None) -> dict[str, jax.Array]:
-    """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles."""
+    """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles.
+
+    On a mesh every replica goes through its own cells.
+    """
+    replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
 
     def one(state):
         return {name: value for probe in probes for name, value in probe(state.network, state.particles, data).items()}
 
+    def of_every_replica(number):
+        return jax.vmap(one)(jax.tree.map(lambda v: v.reshape(replicas, -1, *v.shape[1:])[:, number], states))
+
     with placement.using(mesh):
-        return placement.everywhere(mesh, jax.lax.map(one, states))
+        if replicas == 1:
+            return placement.everywhere(mesh, jax.lax.map(one, states))
+        values = jax.lax.map(of_every_replica, jnp.arange(states.step.shape[0] // replicas))
+        values = jax.tree.map(lambda v: jnp.swapaxes(v, 0, 1).reshape(-1, *v.shape[2:]), values)
+        return placement.everywhere(mesh, values)

@@ -124,4 +124,8 @@ def over_particles(tree: Any) -> Any:
     Without it every device could draw the noise of all particles and throw most of it away.
     """
     parts = jax.sharding.get_abstract_mesh().shape.get("particles", 1)
-    return jax.tree.map(lambda v: jax.lax.with_sharding_constraint(v, P("particles")) if v.shape[0] % parts == 0 else v, tree) if parts > 1 else tree
+
+    def one(leaf):
+        return jax.lax.with_sharding_constraint(leaf, P("particles")) if leaf.shape[0] % parts == 0 else leaf
+
+    return tree if parts == 1 else jax.tree.map(one, tree)
