@@ -165,7 +165,7 @@ class _Programs:
         lowered = ensemble.init.lower(dynamics, keys, network=self.system.network, width=width, mesh=self.mesh)
         compiled = lowered.compile()
         states = placement.like(self.mesh, lowered.out_info, compiled.output_shardings)
-        bad = placement.put(self.mesh, np.full(len(keys), _NEVER, np.int32))
+        bad = np.full(len(keys), _NEVER, np.int32)
         take = np.int32(1)
         advance = ensemble.advance.lower(dynamics, self.source, keys, states, bad, take, mesh=self.mesh).compile()
         looks = [
@@ -193,9 +193,11 @@ class _Programs:
                 take = clock.agree(min(chunk, stop - done))
                 if not take:
                     break
-                start, bad = time.perf_counter(), placement.put(self.mesh, first_bad)
-                states, bad, broken = ensemble.advance(dynamics, self.source, keys, states, bad, np.int32(take), mesh=self.mesh)
-                first_bad, broken = np.asarray(bad), np.asarray(broken)
+                start = time.perf_counter()
+                states, first_bad, broken = ensemble.advance(
+                    dynamics, self.source, keys, states, first_bad, np.int32(take), mesh=self.mesh
+                )
+                first_bad, broken = np.asarray(first_bad), np.asarray(broken)
                 seconds = time.perf_counter() - start
                 # The first chunk includes compilation, so the length grows stepwise instead of being computed at once.
                 chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))

@@ -53,6 +53,12 @@ def checked(mesh: Any, widths: tuple[int, ...], cells: int) -> Mesh | None:
     known = isinstance(mesh, Mesh) and set(mesh.axis_names) <= set(AXES)
     must = "be None, `mf.make_mesh(...)`, or a jax Mesh with no axes but 'particles' and 'replicas'"
     _check.require(known, "mesh", must, mesh)
+    members = {device.process_index for device in mesh.devices.flat}
+    must = "have devices of this process alone, or of all processes"
+    about = _check.words(
+        f"one with devices of the processes {sorted(members)} of {jax.process_count()}, in process {jax.process_index()}"
+    )
+    _check.require(members in ({jax.process_index()}, set(range(jax.process_count()))), "mesh", must, about)
     parts = {axis: mesh.shape.get(axis, 1) for axis in AXES}
     for width in widths:
         must = f"be multiples of the {parts['particles']} devices along 'particles'"
@@ -100,8 +106,15 @@ def several(mesh: Mesh | None) -> bool:
 
 
 def put(mesh: Mesh | None, tree: Any) -> Any:
-    """A tree of arrays, the same in every process, whole on every device of the mesh."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, P()))
+    """A tree of arrays, whole on every device of the mesh. Fails if they are not the same in every process."""
+
+    def one(leaf):
+        if hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            # jax cannot put keys on devices of other processes, but their numbers.
+            return jax.random.wrap_key_data(one(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return jax.device_put(leaf, NamedSharding(mesh, P()))  # type: ignore[arg-type]
+
+    return tree if mesh is None else jax.tree.map(one, tree)
 
 
 def gathered(mesh: Mesh | None, tree: Any) -> Any:

@@ -1,0 +1,303 @@
+"""Particles and runs over a mesh of (virtual) devices: the same results, one sum a step, no device that holds all neurons."""
+
+import logging
+import math
+import re
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh
+from jax.sharding import PartitionSpec as P
+
+import meanfield as mf
+from meanfield.simulate import driver, ensemble, placement
+from tests.test_contract import MEMBERS, REGRESSION
+
+WIDTH = 4 * 46  # no other axis of a program is as long
+DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
+CELLS = 6
+LAYOUTS = [(4, 1), (2, 2), (2, 1), (1, 2)]  # devices along "particles", along "replicas"
+PROBES = (mf.probes.Moments(at=(0, 7)), mf.probes.Subsample(at=(0,)))
+COLLECTIVES = "all-reduce|all-gather|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
+
+
+def make_system(dynamics):
+    chains = isinstance(dynamics, mf.dynamics.LinearRecursion | mf.dynamics.HomogenizedSGD)
+    return mf.System(*((mf.dynamics.chains(), REGRESSION) if chains else (mf.TwoLayer("tanh"), DATA)), dynamics)
+
+
+def start(system, mesh, width=WIDTH):
+    """The arguments of `advance`."""
+    grid = ensemble.make_grid(system.dynamics, tuple(range(CELLS)), jax.random.key(1))
+    states = ensemble.init(grid.dynamics, grid.keys, network=system.network, width=width, mesh=mesh)
+    bad = np.full(CELLS, driver._NEVER, np.int32)
+    return [grid.dynamics, system.dynamics.prepare(system.data), grid.keys, states, bad, np.int32(1)]
+
+
+def compiled(system, mesh):
+    return ensemble.advance.lower(*start(system, mesh), mesh=mesh).compile().as_text()
+
+
+def collectives(program, inside_the_loop=False):
+    """Kind and how many numbers of every collective of a compiled program."""
+    parts = dict(re.findall(r"^(?:ENTRY )?%?([\w.-]+) \(.*?\) -> .*? \{\n(.*?)^\}", program, re.M | re.S))
+    if inside_the_loop:
+        todo, loop = re.findall(r"while\(.*?body=%?([\w.-]+)", parts[re.findall(r"^ENTRY %?([\w.-]+)", program, re.M)[0]]), set()
+        assert todo
+        while todo:
+            name = todo.pop()
+            loop.add(name)
+            todo += [n for n in re.findall(r"%([\w.-]+)", parts[name]) if n in parts and n not in loop]
+        parts = {name: parts[name] for name in loop}
+    found = []
+    for text in parts.values():
+        for shapes, kind in re.findall(rf"^.*? = (.*?) ({COLLECTIVES})(?:-start)?\(", text, re.M):
+            sizes = [math.prod(int(n) for n in shape.split(",") if n) for shape in re.findall(r"\w+\[([\d,]*)\]", shapes)]
+            found.append((kind, sum(sizes)))
+    return sorted(found)
+
+
+def axes(program):
+    """The length of every axis of every array in a compiled program: shapes there are those of one device."""
+    return {int(n) for shape in re.findall(r"\w+\[([\d,]+)\]", program) for n in shape.split(",")}
+
+
+def close(ours, theirs):
+    """Equal but for the order of sums, after a few dozen steps of float32."""
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_results_do_not_depend_on_the_mesh(name):
+    """The whole `simulate`. The start and all draws are the same to the last bit; sums over neurons are rounded differently."""
+    system, plain = make_system(MEMBERS[name]), name in ("sgd", "recursion, coupled")
+    probes = mf.probes.DEFAULT if plain else (mf.probes.Subsample(at=(0, 30)),)
+    run = lambda mesh: mf.simulate(  # noqa: E731
+        system, widths=WIDTH, steps=30, seeds=2, key=jax.random.key(1), mesh=mesh, probes=probes
+    )
+    alone = run(None)
+    for layout in LAYOUTS if plain else [(2, 2)]:
+        spread = run(mf.make_mesh(*layout))
+        assert isinstance(spread.particles[WIDTH].w, np.ndarray) and set(spread.dataset) == set(alone.dataset)
+        close(spread.particles, alone.particles)
+        for variable in alone.dataset:
+            close(spread.dataset[variable].to_numpy(), alone.dataset[variable].to_numpy())
+        assert np.array_equal(*(r.dataset["particle"].sel(step=0) for r in (spread, alone)))
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_step_sends_sums_over_the_neurons_and_nothing_else(name):
+    """No device ever holds an axis of all neurons, so none draws the noise of all.
+
+    With shared mini-batches what is sent is one all-reduce a step of batch x outputs numbers a run; with a pool, of pool x outputs.
+    """
+    system = make_system(MEMBERS[name])
+    program = compiled(system, mf.make_mesh(4))
+    assert WIDTH not in axes(program) and WIDTH // 4 in axes(program)
+    chains = len(REGRESSION.y) == system.data.size
+    examples = 40 if "independent" in name or "mckean" in name else 2
+    in_a_step = collectives(program, inside_the_loop=True)
+    if chains:  # a mean for the info, and of coupled chains their mean
+        assert in_a_step == sorted([("all-reduce", CELLS)] + [("all-reduce", 3 * CELLS)] * ("coupled" in name))
+    else:
+        assert in_a_step == [("all-reduce", examples * 3 * CELLS)]
+    rest = collectives(program)
+    for one in in_a_step:
+        rest.remove(one)
+    assert all(kind == "all-reduce" and size <= 3 * CELLS for kind, size in rest), (
+        rest
+    )  # counts of non-finite numbers, at the end
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_sent_on_every_layout(layout):
+    """Replicas share nothing in a step."""
+    (particles, replicas), system = layout, make_system(MEMBERS["sgd"])
+    program = compiled(system, mf.make_mesh(particles, replicas))
+    in_a_step = [("all-reduce", CELLS // replicas * 2 * 3)] if particles > 1 else []
+    assert collectives(program, inside_the_loop=True) == in_a_step
+    assert all(size <= 3 * CELLS for kind, size in collectives(program) if (kind, size) not in in_a_step)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Ranked(mf.dynamics.AbstractDynamics):
+    """Neurons that interact through the order of their first weights: no sum can say it. `noise` is drawn without `per_particle`."""
+
+    step_size: float
+    batch_size: int = field(default=2, metadata={"static": True})
+    ranked: bool = field(default=True, metadata={"static": True})
+
+    def step(self, key, state, batch):
+        w = state.particles.w
+        risk = state.network.risk(state.particles, *batch)
+        noise = 0.01 * jax.random.normal(key, w.shape)
+        rank = jnp.argsort(jnp.argsort(w[:, 0])).astype(w.dtype)[:, None] / len(w) if self.ranked else jnp.zeros((len(w), 1))
+        moved = mf.Particles(w + self.step_size * (rank - w) + noise, state.particles.a)
+        return mf.dynamics.State(moved, state.step + 1, state.network), {"risk": risk}
+
+    references = ()
+
+
+def test_dynamics_that_mix_all_neurons_work_and_show():
+    """Power: a sort over the neurons gives the same results on a mesh, and is seen by the tests above."""
+    system, mesh = make_system(Ranked(0.1)), mf.make_mesh(4)
+    program = compiled(system, mesh)
+    assert {kind for kind, _ in collectives(program, inside_the_loop=True)} > {"all-reduce"} and WIDTH in axes(program)
+    run = lambda mesh: mf.simulate(system, widths=WIDTH, steps=20, seeds=2, key=jax.random.key(1), mesh=mesh)  # noqa: E731
+    close(run(mesh).particles, run(None).particles)
+
+
+def test_noise_of_a_plain_array_is_drawn_where_it_is_used():
+    """`jax.random.normal(key, (N, d))` in a user's step: every device draws its part, and the numbers are those of one device."""
+    program = compiled(make_system(Ranked(0.1, ranked=False)), mf.make_mesh(4))
+    assert WIDTH not in axes(program) and {kind for kind, _ in collectives(program)} == {"all-reduce"}
+
+
+def test_particles_are_born_on_their_devices():
+    system = make_system(mf.dynamics.Optax(MEMBERS["optax"].transformation, 2))  # with momentum
+    for particles, replicas in LAYOUTS:
+        mesh = mf.make_mesh(particles, replicas)
+        dynamics, _, keys, states, *_ = start(system, mesh)
+        part = (CELLS // replicas, WIDTH // particles)
+        for leaf in jax.tree.leaves((states.particles, states.optimiser)):
+            assert {shard.data.shape[:2] for shard in leaf.addressable_shards} == {part}
+        program = ensemble.init.lower(dynamics, keys, network=system.network, width=WIDTH, mesh=mesh).compile()
+        assert particles == 1 or WIDTH not in axes(program.as_text())
+    alone = ensemble.init.lower(dynamics, keys, network=system.network, width=WIDTH, mesh=None).compile()
+    assert WIDTH in axes(alone.as_text())  # power
+
+
+def test_probes_leave_the_particles_where_they_are():
+    """Sums, and the norms for a quantile, travel; a run of another replica does not."""
+    system = make_system(MEMBERS["sgd"])
+    for particles, replicas in LAYOUTS:
+        mesh = mf.make_mesh(particles, replicas)
+        states = start(system, mesh)[3]
+        for probe in mf.probes.DEFAULT:
+            program = ensemble.observe.lower(DATA, states, probes=(probe,), mesh=mesh).compile().as_text()
+            quantiles = isinstance(probe, mf.probes.NormQuantiles)
+            sent = max(size for _, size in collectives(program))
+            assert sent <= (WIDTH if quantiles else CELLS * 16 * 8), (probe, collectives(program))  # 16 neurons of the subsample
+            shapes = re.findall(rf"\w+\[[\d,]*\b{WIDTH}\b[\d,]*\]", program) if particles > 1 else []
+            flat = all(re.sub(r"\b1,|,1\b", "", shape).count(",") == 0 for shape in shapes)
+            assert (flat and quantiles) or not shapes, (probe, set(shapes))
+
+
+def test_device_particles_stay_on_the_mesh(key):
+    mesh = mf.make_mesh(2, 2)
+    system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
+    arguments = {"widths": [8, 16], "steps": 10, "seeds": 2, "key": key, "mesh": mesh, "probes": ()}
+    there, here = (mf.simulate(system, particles=where, **arguments) for where in ("device", "host"))
+    for width in (8, 16):
+        w = there.particles[width].w
+        assert isinstance(w, jax.Array) and w.shape == (2, 2, width, 5)
+        assert {shard.data.size for shard in w.addressable_shards} == {4 * width * 5 // 4}
+        assert np.array_equal(w, here.particles[width].w)
+        norms = np.linalg.norm(here.particles[width].vectors, axis=-1)
+        np.testing.assert_allclose(jnp.linalg.norm(there.particles[width].vectors, axis=-1), norms, rtol=1e-6)
+
+
+def test_any_jax_mesh_with_the_right_names_will_do(key):
+    system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
+    run = lambda mesh: mf.simulate(system, widths=8, steps=10, seeds=2, key=key, mesh=mesh, probes=()).particles  # noqa: E731
+    alone = run(None)
+    for mesh in (
+        jax.make_mesh((4,), ("particles",)),  # explicit axes, jax's default
+        jax.make_mesh((2,), ("replicas",), (AxisType.Auto,)),
+        jax.make_mesh((2, 2), ("particles", "replicas")),
+    ):
+        close(run(mesh), alone)
+    made = mf.make_mesh(replicas=2)
+    assert dict(made.shape) == {"replicas": 2, "particles": 2} and dict(mf.make_mesh().shape)["particles"] == 4
+    assert made.devices[0].tolist() == jax.devices()[:2]
+
+
+def test_divergence_and_other_statuses_on_a_mesh(key):
+    """A cell that explodes is marked at the same step as without a mesh, the others go on."""
+    system = mf.System(mf.TwoLayer("quadratic", "squared"), DATA, mf.dynamics.SGD(step_size=[0.001, 1e4], batch_size=1))
+    run = lambda mesh: mf.simulate(system, widths=16, steps=60, seeds=2, key=key, mesh=mesh, probes=()).dataset  # noqa: E731
+    alone, spread = run(None), run(mf.make_mesh(2, 2))
+    assert spread["status"].to_numpy().tolist() == [[[mf.Status.COMPLETE.code] * 2, [mf.Status.DIVERGED.code] * 2]]
+    assert spread.identical(alone)
+
+
+def test_threefry_draws_are_the_same_on_every_mesh():
+    """What the promise rests on: jax's partitionable threefry, which is its default."""
+    assert jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    draw = lambda: jax.random.normal(jax.random.key(3), (64, 5))  # noqa: E731
+    spread = jax.jit(draw, out_shardings=placement.sharding(mf.make_mesh(4), "particles"))()
+    assert spread.sharding.spec == P("particles") and np.array_equal(spread, draw())
+
+
+def wrong(match, **arguments):
+    system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
+    with pytest.raises(mf.ArgumentError, match=match):
+        mf.simulate(system, **({"widths": [8], "steps": 5, "seeds": 2, "key": jax.random.key(0)} | arguments))
+
+
+def test_what_does_not_fit_a_mesh_is_a_sentence():
+    wrong("Argument `widths` must be multiples of the 4 devices along 'particles', but is 6.", widths=[8, 6], mesh=mf.make_mesh())
+    wrong("Argument `mesh` must have .* divide the number of runs, 2, but is one with 4", seeds=1, mesh=mf.make_mesh(1, 4))
+    wrong("Argument `mesh` must be None, ", mesh=4)
+    wrong("Argument `mesh` must be None, ", mesh=Mesh(np.array(jax.devices()), ("x",)))
+    wrong("Argument `particles` must be one of 'host', 'device'", particles="disk")
+    with pytest.raises(mf.ArgumentError, match="Argument `particles` must be at most 2: there are 4 devices for 2 replicas"):
+        mf.make_mesh(3, 2)
+    with pytest.raises(mf.ArgumentError, match="Argument `replicas` must be at most the number of devices, 4, but is 5"):
+        mf.make_mesh(replicas=5)
+
+
+def test_every_program_is_compiled_once(caplog, key):
+    """The memory plan reads off the programs that run afterwards; it does not compile its own."""
+    system = make_system(mf.dynamics.SGD([0.1, 0.2], 2, weight_decay=0.3))
+    for mesh in (None, mf.make_mesh(2, 2)):
+        caplog.clear()
+        with jax.log_compiles(), caplog.at_level(logging.WARNING):
+            mf.simulate(system, widths=20, steps=30, seeds=2, key=key, mesh=mesh, probes=(mf.probes.Moments(at=(0, 30)),))
+        names = re.findall(r"Finished XLA compilation of jit\((init|advance|observe)\)", caplog.text)
+        assert sorted(names) == ["advance", "init", "observe"], names
+
+
+@pytest.mark.parametrize("layout", [None, (2, 2)])
+def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
+    """Six runs at two widths with room for some: the same results, several programs, and a line that says so."""
+    mesh = layout and mf.make_mesh(*layout)
+    system = make_system(mf.dynamics.SGD([0.1, 0.2, 0.4], 2))
+    run = lambda: mf.simulate(system, widths=[20, 400], steps=30, seeds=2, key=key, mesh=mesh, probes=PROBES)  # noqa: E731
+    whole = run()
+    assert whole.dataset["programs"].to_numpy().tolist() == [1, 1] and not caplog.text
+    monkeypatch.setattr(placement, "available", lambda mesh: 140_000 if mesh is None else 70_000)
+    split = run()
+    programs = split.dataset["programs"].to_numpy().tolist()
+    assert programs[0] == 1 < programs[1], programs
+    assert f"Width 400: 6 runs do not fit into memory together and run as {programs[1]} programs." in caplog.text
+    close(split.particles, whole.particles)
+    for variable in set(whole.dataset) - {"programs"}:
+        close(split.dataset[variable].to_numpy(), whole.dataset[variable].to_numpy())
+    monkeypatch.setattr(placement, "available", lambda mesh: 20_000)
+    with pytest.raises(
+        mf.ArgumentError, match=r"`widths` must leave room for one run in the memory that .* free, 19.5 KiB, but is"
+    ):
+        run()
+    monkeypatch.setattr(placement, "available", lambda mesh: 140_000 if mesh is None else 70_000)
+    with pytest.raises(mf.ArgumentError, match="`particles` must be 'host' for a grid whose runs do not fit"):
+        mf.simulate(system, widths=400, steps=3, seeds=2, key=key, mesh=mesh, particles="device")
+
+
+def test_plans_are_the_fewest_programs_of_nearly_equal_size():
+    for cells in range(1, 30):
+        for room in range(1, 40):
+            sizes = placement.plan(10, cells, int(10 * room / 0.9) + 1, 1)
+            assert sum(sizes) == cells and max(sizes) <= room and len(sizes) == -(-cells // room)
+            assert len(set(sizes)) <= 2  # two compilations at most
+
+
+def test_memory_of_this_machine_is_known():
+    free = placement.host_memory()
+    assert 2**26 < free < 2**50
+    assert placement.available(mf.make_mesh(4)) <= placement.available(None)
