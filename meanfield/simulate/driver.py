@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -88,8 +89,8 @@ def simulate(
         _check.require(isinstance(probe, _probes.AbstractProbe), "probes", "hold probes only", probe)
     names = [name for probe in probes for name in probe.variables]
     _check.require(len(set(names)) == len(names), "probes", "have variables of different names", names)
-
     _check.choice("particles", particles, ("host", "device"))
+
     grid = ensemble.make_grid(system.dynamics, seeds, key)
     cells = len(grid.keys)
     mesh = placement.checked(mesh, widths, cells)
@@ -144,17 +145,21 @@ class _Programs:
     def plan(self, grid, width, particles) -> list[int]:
         """How many runs to take at a time so that they fit into memory.
 
-        The numbers of the states alone say how many runs can be thought of; what the compiler needs for these says how many fit.
+        The states alone give a first bound; the program compiled for as many runs then tells what a run really needs.
         """
         cells = len(grid.keys)
         replicas = 1 if self.mesh is None else self.mesh.shape.get("replicas", 1)
         free = placement.available(self.mesh)
-        shapes = ensemble.init.eval_shape(*grid.part(0, 1), network=self.system.network, width=width)
-        least = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
-        groups = placement.plan(least, cells // replicas, free, width)
-        sizes = placement.plan(
-            self.bytes(*grid.part(0, replicas * groups[0]), width) // groups[0], cells // replicas, free, width
-        )
+        shapes = jax.eval_shape(partial(ensemble.init, network=self.system.network, width=width), *grid.part(0, 1))
+        final = cells * placement.size(shapes.particles)
+        room = placement.least(self.mesh, placement.host_memory())
+        fits = particles == "device" or final < room
+        must = f"be 'device' for final particles of {placement.text(final)}, where this host has {placement.text(room)} free"
+        _check.require(fits, "particles", must, particles)
+        lowest = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
+        groups = placement.plan(lowest, cells // replicas, free, width)
+        needed = self.bytes(*grid.part(0, replicas * groups[0]), width) // groups[0]
+        sizes = placement.plan(needed, cells // replicas, free, width)
         must = "be 'host' for a grid whose runs do not fit into memory together"
         _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
         return [replicas * size for size in sizes]
@@ -199,7 +204,7 @@ class _Programs:
                 )
                 first_bad, broken = np.asarray(first_bad), np.asarray(broken)
                 seconds = time.perf_counter() - start
-                # The first chunk includes compilation, so the length grows stepwise instead of being computed at once.
+                # A short chunk is timed badly, and one may include compilation: the length grows stepwise.
                 chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))
                 done += take
                 first_bad = np.minimum(first_bad, np.where(broken > 0, done, _NEVER).astype(np.int32))

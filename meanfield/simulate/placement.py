@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -109,7 +110,7 @@ def put(mesh: Mesh | None, tree: Any) -> Any:
     """A tree of arrays, whole on every device of the mesh. Fails if they are not the same in every process."""
 
     def one(leaf):
-        if hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             # jax cannot put keys on devices of other processes, but their numbers.
             return jax.random.wrap_key_data(one(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
         return jax.device_put(leaf, NamedSharding(mesh, P()))  # type: ignore[arg-type]
@@ -163,7 +164,12 @@ def available(mesh: Mesh | None) -> int:
             free.append(stats["bytes_limit"] - stats["bytes_in_use"])
         else:
             free.append(host_memory() // len(devices))
-    return int(agreed(mesh, min(free) // _MIB).min()) * _MIB
+    return least(mesh, min(free))
+
+
+def least(mesh: Mesh | None, count: int) -> int:
+    """The smallest of a number of bytes in all processes of the mesh, in whole MiB (bytes do not fit into an integer of jax)."""
+    return int(agreed(mesh, min(count // _MIB, 2**31 - 1)).min()) * _MIB
 
 
 def host_memory() -> int:
@@ -199,17 +205,17 @@ def plan(bytes_per_group: int, groups: int, free: int, width: int) -> list[int]:
         ([3, 3, 3, 1], [10])
     """
     most = int(0.9 * free) // max(1, bytes_per_group)
-    must = f"leave room for one run in the memory that a device has free, {_text(free)}"
-    _check.require(most > 0, "widths", must, _check.words(f"{width}, for which a run needs {_text(bytes_per_group)} of a device"))
+    must = f"leave room for one run in the memory that a device has free, {text(free)}"
+    _check.require(most > 0, "widths", must, _check.words(f"{width}, for which a run needs {text(bytes_per_group)} of a device"))
     each = -(-groups // -(-groups // most))
     return [min(each, groups - start) for start in range(0, groups, each)]
 
 
-def _text(count: int) -> str:
+def text(count: int) -> str:
     """Bytes in words.
 
     Examples:
-        >>> _text(3 * 2**30), _text(5000)
+        >>> text(3 * 2**30), text(5000)
         ('3.0 GiB', '4.9 KiB')
     """
     power = min(5, max(0, (max(1, count).bit_length() - 1) // 10))
