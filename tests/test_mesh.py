@@ -21,7 +21,6 @@ WIDTH = 4 * 46  # no other axis of a program is as long
 DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
 CELLS = 6
 LAYOUTS = [(4, 1), (2, 2), (2, 1), (1, 2)]  # devices along "particles", along "replicas"
-PROBES = (mf.probes.Moments(at=(0, 7)), mf.probes.Subsample(at=(0,)))
 COLLECTIVES = "all-reduce|all-gather|all-to-all|collective-permute|collective-broadcast|reduce-scatter"
 
 
@@ -285,28 +284,33 @@ def test_every_program_is_compiled_once(caplog, key):
 
 @pytest.mark.parametrize("layout", [None, (2, 2)])
 def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
-    """Six runs at two widths with room for some: the same results, several programs, and a line that says so."""
+    """Six runs with room for some: the same results, several programs, and a line that says so."""
     mesh = layout and mf.make_mesh(*layout)
     system = make_system(mf.dynamics.SGD([0.1, 0.2, 0.4], 2))
-    run = lambda: mf.simulate(system, widths=[20, 400], steps=30, seeds=2, key=key, mesh=mesh, probes=PROBES)  # noqa: E731
+    probes = (mf.probes.Moments(at=(0, 7)),)
+
+    def run(free=None, **more):
+        if free is not None:
+            monkeypatch.setattr(placement, "available", lambda mesh: free if mesh is None else free // 4)
+        return mf.simulate(system, widths=400, steps=30, seeds=2, key=key, mesh=mesh, probes=probes, **more)
+
     whole = run()
-    assert whole.dataset["programs"].to_numpy().tolist() == [1, 1] and not caplog.text
-    monkeypatch.setattr(placement, "available", lambda mesh: 140_000 if mesh is None else 70_000)
-    split = run()
-    programs = split.dataset["programs"].to_numpy().tolist()
-    assert programs[0] == 1 < programs[1], programs
-    assert f"Width 400: 6 runs do not fit into memory together and run as {programs[1]} programs." in caplog.text
+    assert whole.dataset["programs"].item() == 1 and not caplog.text
+    split = run(200_000)
+    programs = split.dataset["programs"].item()
+    assert 1 < programs < 6
+    assert f"Width 400: 6 runs do not fit into memory together and run as {programs} programs." in caplog.text
     close(split.particles, whole.particles)
     for variable in set(whole.dataset) - {"programs"}:
         close(split.dataset[variable].to_numpy(), whole.dataset[variable].to_numpy())
-    monkeypatch.setattr(placement, "available", lambda mesh: 20_000)
-    with pytest.raises(
-        mf.ArgumentError, match=r"`widths` must leave room for one run in the memory that .* free, 19.5 KiB, but is"
-    ):
-        run()
-    monkeypatch.setattr(placement, "available", lambda mesh: 140_000 if mesh is None else 70_000)
+    must = "`widths` must leave room for one run in the memory that a device has free, .* KiB, but is 400, for which a run needs .* KiB"
+    with pytest.raises(mf.ArgumentError, match=must):
+        run(20_000)
     with pytest.raises(mf.ArgumentError, match="`particles` must be 'host' for a grid whose runs do not fit"):
-        mf.simulate(system, widths=400, steps=3, seeds=2, key=key, mesh=mesh, particles="device")
+        run(200_000, particles="device")
+    monkeypatch.setattr(placement, "host_memory", lambda: 2**16)
+    with pytest.raises(mf.ArgumentError, match=r"`particles` must be 'device' for final particles of 75\.0 KiB, where this host"):
+        run(10**9)
 
 
 def test_plans_are_the_fewest_programs_of_nearly_equal_size():

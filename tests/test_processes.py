@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 SYSTEMS = """
 import jax, numpy as np, meanfield as mf
 DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
+PROBES = (mf.probes.Evaluation(at=(0, 40)), mf.probes.Subsample(at=(0, 40)))
 SYSTEMS = {
     "sgd": mf.dynamics.SGD([0.1, 0.2], 2),
     "independent": mf.dynamics.Langevin([0.1, 0.2], 2, temperature=0.1, noise="independent"),
@@ -28,6 +29,7 @@ SYSTEMS = {
 
 def run(name, steps=40, widths=24, **more):
     system = mf.System(mf.TwoLayer("tanh"), DATA, SYSTEMS[name])
+    more = {"probes": PROBES} | more
     return mf.simulate(system, widths=widths, steps=steps, seeds=2, key=jax.random.key(1), **more)
 """
 JOIN = """

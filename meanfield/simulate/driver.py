@@ -158,7 +158,8 @@ class _Programs:
         _check.require(fits, "particles", must, particles)
         lowest = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
         groups = placement.plan(lowest, cells // replicas, free, width)
-        needed = self.bytes(*grid.part(0, replicas * groups[0]), width) // groups[0]
+        dynamics, keys = grid.part(0, replicas * groups[0])
+        needed = self.bytes(dynamics, keys, width) // groups[0]
         sizes = placement.plan(needed, cells // replicas, free, width)
         must = "be 'host' for a grid whose runs do not fit into memory together"
         _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
