@@ -1,6 +1,6 @@
 """All benchmarks, side by side in one process: tables, JSON, a picture of the roofline.
 
-    python -m benchmarks.run --out out/bench [--quick]
+python -m benchmarks.run --out out/bench [--quick]
 """
 
 import dataclasses
@@ -72,9 +72,7 @@ def time_ensembles(config: Config) -> list[dict]:
     for dim in (16,) if config.quick else (64, 784):
         cell = steps.Cell(32 if config.quick else 256, 1, dim)
         grids = ((1, 1), (2, 2)) if config.quick else ((1, 1), (2, 2), (4, 4), (8, 8), (16, 16))
-        contestants = {
-            str(s * r): steps.ours(cell, config.seconds, 0.01 * np.arange(1, s + 1), seeds=r) for s, r in grids
-        }
+        contestants = {str(s * r): steps.ours(cell, config.seconds, 0.01 * np.arange(1, s + 1), seeds=r) for s, r in grids}
         best = steps.best_of(contestants, config.rounds)
         for cells, seconds in best.items():
             made.append(
@@ -147,7 +145,10 @@ def time_lengths(config: Config) -> dict:
         rows.append(json.loads(done.stdout.splitlines()[-1]))
     seconds = [row["seconds"] for row in rows]
     per_step = float(np.polyfit(counts, seconds, 1)[0])
-    memory = [program_memory(*size) for size in (((64, 1, 16),) if config.quick else ((65536, 1, 784), (65536, 10, 784), (65536, 100, 784), (8192, 1, 64)))]
+    memory = [
+        program_memory(*size)
+        for size in (((64, 1, 16),) if config.quick else ((65536, 1, 784), (65536, 10, 784), (65536, 100, 784), (8192, 1, 64)))
+    ]
     return {"width": width, "dim": dim, "rows": rows, "seconds_per_step": per_step, "programs": memory}
 
 
@@ -206,7 +207,21 @@ def tables(result: dict) -> list:
     """For the terminal."""
     made = []
     if "steps" in result:
-        columns = ("N", "b", "steps/s", "GFLOP/s", "GB/s", "peak", "copy", "roof", "bound", "in place", "ratio", "autograd", "ratio")
+        columns = (
+            "N",
+            "b",
+            "steps/s",
+            "GFLOP/s",
+            "GB/s",
+            "peak",
+            "copy",
+            "roof",
+            "bound",
+            "in place",
+            "ratio",
+            "autograd",
+            "ratio",
+        )
 
         def peer(row, name):
             return (f"{row[name]['steps_per_s']:.1f}", f"{row[name]['ratio']:.2f}") if name in row else ("", "")

@@ -144,7 +144,11 @@ def _autograd(cell, device):
     """As in the founding paper's code: a module, a loss, an optimiser."""
     x, y, draw = _torch_data(cell, device)
     torch.manual_seed(0)
-    layers = (torch.nn.Linear(cell.dim, cell.width, bias=False), torch.nn.ReLU(), torch.nn.Linear(cell.width, cell.outputs, bias=False))
+    layers = (
+        torch.nn.Linear(cell.dim, cell.width, bias=False),
+        torch.nn.ReLU(),
+        torch.nn.Linear(cell.width, cell.outputs, bias=False),
+    )
     model = torch.nn.Sequential(*layers).to(device)
     loss, optimiser = torch.nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=STEP_SIZE)
 

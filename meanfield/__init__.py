@@ -2,7 +2,7 @@
 
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
-from meanfield.simulate import DivergenceError, Results, Status, probes, simulate
+from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
 from meanfield.systems import data, dynamics, noise, scaling
 from meanfield.systems.network import Activation, Particles, TwoLayer
 from meanfield.systems.system import System
@@ -21,6 +21,7 @@ __all__ = [
     "TwoLayer",
     "data",
     "dynamics",
+    "make_mesh",
     "measure",
     "noise",
     "probes",

@@ -11,7 +11,7 @@ from meanfield import testing
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/extending.md", "docs/guides/scaling.md"])
 def test_programs_run(page, capsys):
     programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert programs

@@ -1,19 +1,22 @@
 """The host loop: jitted chunks of steps, probes between them, and a status for every cell."""
 
+import logging
 import signal
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jax.sharding import Mesh
 
 from meanfield import _check
-from meanfield.simulate import ensemble
+from meanfield.simulate import ensemble, placement
 from meanfield.simulate import probes as _probes
 from meanfield.simulate.progress import progress_bar
 from meanfield.simulate.results import Results, Status
@@ -21,6 +24,7 @@ from meanfield.systems.dynamics.base import NEVER
 from meanfield.systems.system import System
 
 _CHUNK_SECONDS = 0.3  # how long Ctrl-C may wait, and how often the progress bar moves
+_log = logging.getLogger("meanfield")
 
 
 def simulate(
@@ -32,6 +36,8 @@ def simulate(
     key: jax.Array,
     probes: Sequence[_probes.AbstractProbe] = _probes.DEFAULT,
     progress: bool | None = None,
+    mesh: Mesh | None = None,
+    particles: str = "host",
 ) -> Results:
     """Run a system at several widths, at every swept value of its dynamics, with several seeds.
 
@@ -47,12 +53,20 @@ def simulate(
         key: random key; every draw of seed s comes from `fold_in(key, s)`.
         probes: what to look at along the run.
         progress: show a progress bar; None: if standard error is a terminal.
+        mesh: devices to spread over, `mf.make_mesh(...)`: neurons over its axis "particles", runs over its axis "replicas". Widths
+            and the number of runs must be multiples. Draws are the same on every mesh; sums over neurons are rounded differently.
+            A mesh over the devices of several processes needs the same call in all of them.
+        particles: "host": the final particles come back as numpy arrays, in several processes to every one of them. "device":
+            they stay where they are, as jax arrays spread over the mesh.
+
+    Runs that do not fit into memory together are taken some at a time; a log line says so, and `programs` in the dataset.
 
     Returns:
         `Results`. A run that diverges is marked and does not stop the others; Ctrl-C stops the simulation and keeps what it has.
 
     Raises:
-        ValueError: an argument is not what it must be; nothing has been compiled then.
+        ValueError: an argument is not what it must be; nothing has been compiled then. Or a single run does not fit into memory;
+            nothing of its width has run then.
 
     Examples:
         >>> import meanfield as mf
@@ -75,17 +89,34 @@ def simulate(
         _check.require(isinstance(probe, _probes.AbstractProbe), "probes", "hold probes only", probe)
     names = [name for probe in probes for name in probe.variables]
     _check.require(len(set(names)) == len(names), "probes", "have variables of different names", names)
+    _check.choice("particles", particles, ("host", "device"))
 
     grid = ensemble.make_grid(system.dynamics, seeds, key)
+    cells = len(grid.keys)
+    mesh = placement.checked(mesh, widths, cells)
     source = system.dynamics.prepare(system.data)
+    data = placement.put(mesh, system.data)
+    source = data if source is system.data else placement.put(mesh, source)
+    programs = _Programs(system, data, source, tuple(probes), steps, mesh)
     columns = []
-    with progress_bar(sum(widths) * steps, progress) as report, _interrupt_flag() as interrupted:
-        before = 0
+    show = False if placement.several(mesh) and jax.process_index() > 0 else progress
+    with progress_bar(sum(widths) * steps * cells, show) as report, _interrupt_flag() as interrupted:
+        clock, before = _Clock(mesh, interrupted), 0
         for number, width in enumerate(widths, 1):
-            say = _Speaker(report, before, width, f"width {width} ({number} of {len(widths)}), {len(grid.keys)} runs")
-            columns.append(_run_width(system, source, grid, width, steps, tuple(probes), say, interrupted))
-            before += width * steps
-            if interrupted.is_set():
+            what = f"width {width} ({number} of {len(widths)})"
+            report(before, f"{what}, {cells} runs")
+            sizes, parts = programs.plan(grid, width, particles), []
+            if len(sizes) > 1:
+                _log.warning(
+                    "Width %d: %d runs do not fit into memory together and run as %d programs.", width, cells, len(sizes)
+                )
+            for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+                which = f"{cells} runs" if len(sizes) == 1 else f"runs {start + 1} to {start + size} of {cells}"
+                say = _Speaker(report, before, width * size, f"{what}, {which}")
+                parts.append(programs.run(*grid.part(start, size), width, say, clock, particles))
+                before += width * steps * size
+            columns.append(_joined(parts, grid.shape))
+            if not clock.agree(1):
                 break
     done = widths[: len(columns)]
     return Results(
@@ -94,47 +125,126 @@ def simulate(
     )
 
 
-def _run_width(system, source, grid, width, steps, probes, say, interrupted) -> dict[str, Any]:
-    """All cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
-    states = ensemble.init(grid.dynamics, grid.keys, network=system.network, width=width)
-    cells = len(grid.keys)
-    first_bad, broken = jnp.full(cells, NEVER, jnp.int32), np.zeros(cells, bool)
-    seen: dict[str, dict[int, np.ndarray]] = {}
-    due = {step: tuple(p for p in probes if step in p.schedule(steps)) for step in _union(probes, steps)}
-    stride = system.dynamics.stride(system.network, width)
-    done, chunk = 0, 16
-    say(0)
-    for stop in sorted({*due, steps}):
-        while done < stop and not interrupted.is_set():
-            take = min(-(-chunk // stride) * stride - done % stride, stop - done)
-            start = time.perf_counter()
-            states, first_bad, broken = ensemble.advance(grid.dynamics, source, grid.keys, states, first_bad, jnp.asarray(take))
-            broken = np.asarray(broken)
-            seconds = time.perf_counter() - start
-            # The first chunk includes compilation, so the length grows stepwise instead of being computed at once.
-            chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))
-            done += take
-            first_bad = jnp.minimum(first_bad, jnp.where(broken, done, NEVER))
-            say(done, take / seconds)
-        if done < stop:
-            break
-        if due.get(stop):
-            about = {name: variable for probe in due[stop] for name, variable in probe.variables.items()}
-            for name, value in ensemble.observe(system.data, states, probes=due[stop]).items():
-                value = seen.setdefault(name, {})[stop] = np.asarray(value)
-                lost = ~np.isfinite(value).reshape(cells, -1).all(axis=1) & (not about[name].may_be_nan)
-                first_bad = jnp.minimum(first_bad, jnp.where(jnp.asarray(lost), stop, NEVER))
-    first_bad = np.asarray(first_bad)
-    bad = first_bad < NEVER
-    status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
-    final = jax.tree.map(lambda v: np.asarray(v).reshape(*grid.shape, *v.shape[1:]), states.particles)
-    return {
-        "particles": final,
-        "status": status,
-        "first_bad_step": np.where(bad, first_bad, -1),
-        "steps_done": done,
-        "seen": seen,
+@dataclass(frozen=True)
+class _Programs:
+    """The compiled programs of a simulation: how much memory they need, and running them."""
+
+    system: System
+    data: Any
+    source: Any
+    probes: tuple
+    steps: int
+    mesh: Any
+
+    @property
+    def due(self) -> dict[int, tuple]:
+        """The probes that look, for every step at which some do."""
+        at = _union(self.probes, self.steps)
+        return {step: tuple(p for p in self.probes if step in p.schedule(self.steps)) for step in at}
+
+    def plan(self, grid, width, particles) -> list[int]:
+        """How many runs to take at a time so that they fit into memory.
+
+        The states alone give a first bound; the program compiled for as many runs then tells what a run really needs.
+        """
+        cells = len(grid.keys)
+        replicas = 1 if self.mesh is None else self.mesh.shape.get("replicas", 1)
+        free = placement.available(self.mesh)
+        shapes = jax.eval_shape(partial(ensemble.init, network=self.system.network, width=width), *grid.part(0, 1))
+        final = cells * placement.size(shapes.particles)
+        room = placement.least(self.mesh, placement.host_memory())
+        fits = particles == "device" or final < room
+        must = f"be 'device' for final particles of {placement.text(final)}, where this host has {placement.text(room)} free"
+        _check.require(fits, "particles", must, particles)
+        lowest = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
+        groups = placement.plan(lowest, cells // replicas, free, width)
+        dynamics, keys = grid.part(0, replicas * groups[0])
+        needed = self.bytes(dynamics, keys, width) // groups[0]
+        sizes = placement.plan(needed, cells // replicas, free, width)
+        must = "be 'host' for a grid whose runs do not fit into memory together"
+        _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
+        return [replicas * size for size in sizes]
+
+    def bytes(self, dynamics, keys, width) -> int:
+        """Memory of a device that the programs need beside the data. They are compiled here, and used when they run."""
+        dynamics, keys = placement.put(self.mesh, (dynamics, keys))
+        lowered = ensemble.init.lower(dynamics, keys, network=self.system.network, width=width, mesh=self.mesh)
+        compiled = lowered.compile()
+        states = placement.like(self.mesh, lowered.out_info, compiled.output_shardings)
+        bad = np.full(len(keys), NEVER, np.int32)
+        take = np.int32(1)
+        advance = ensemble.advance.lower(dynamics, self.source, keys, states, bad, take, mesh=self.mesh).compile()
+        looks = [
+            ensemble.observe.lower(self.data, states, probes=probes, mesh=self.mesh).compile()
+            for probes in set(self.due.values())
+        ]
+        source, data = placement.size(self.source), placement.size(self.data)
+        return max(
+            placement.needs(compiled),
+            placement.needs(advance) - source,
+            *(placement.needs(look) - data for look in looks),
+        )
+
+    def run(self, dynamics, keys, width, say, clock, particles) -> dict[str, Any]:
+        """Some cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
+        dynamics, keys = placement.put(self.mesh, (dynamics, keys))
+        states = ensemble.init(dynamics, keys, network=self.system.network, width=width, mesh=self.mesh)
+        cells, steps, due = len(keys), self.steps, self.due
+        first_bad = np.full(cells, NEVER, np.int32)
+        seen: dict[str, dict[int, np.ndarray]] = {}
+        stride = self.system.dynamics.stride(self.system.network, width)
+        done, chunk = 0, 16
+        say(0)
+        for stop in sorted({*due, steps}):
+            while done < stop:
+                take = clock.agree(min(-(-chunk // stride) * stride - done % stride, stop - done))
+                if not take:
+                    break
+                start = time.perf_counter()
+                states, first_bad, broken = ensemble.advance(
+                    dynamics, self.source, keys, states, first_bad, np.int32(take), mesh=self.mesh
+                )
+                first_bad, broken = np.asarray(first_bad), np.asarray(broken)
+                seconds = time.perf_counter() - start
+                # A short chunk is timed badly, and one may include compilation: the length grows stepwise.
+                chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))
+                done += take
+                first_bad = np.minimum(first_bad, np.where(broken, done, NEVER).astype(np.int32))
+                say(done, take / seconds)
+            if done < stop:
+                break
+            if due.get(stop):
+                about = {name: variable for probe in due[stop] for name, variable in probe.variables.items()}
+                for name, value in ensemble.observe(self.data, states, probes=due[stop], mesh=self.mesh).items():
+                    value = seen.setdefault(name, {})[stop] = np.asarray(value)
+                    lost = ~np.isfinite(value).reshape(cells, -1).all(axis=1) & (not about[name].may_be_nan)
+                    first_bad = np.minimum(first_bad, np.where(lost, stop, NEVER).astype(np.int32))
+        bad = first_bad < NEVER
+        status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
+        return {
+            "particles": placement.gathered(self.mesh, states.particles) if particles == "host" else states.particles,
+            "status": status,
+            "first_bad_step": np.where(bad, first_bad, -1),
+            "steps_done": np.full(cells, done),
+            "seen": seen,
+        }
+
+
+def _joined(parts, shape) -> dict[str, Any]:
+    """The cells of one width, from those of its programs; the particles in the shape of the grid."""
+    together = lambda values: values[0] if len(values) == 1 else np.concatenate(values)  # noqa: E731
+    column = {name: together([part[name] for part in parts]) for name in ("status", "first_bad_step", "steps_done")}
+    seen = {
+        name: {step: together([p["seen"].get(name, {}).get(step, _blank(p, value)) for p in parts]) for step, value in at.items()}
+        for name, at in parts[0]["seen"].items()
     }
+    particles = jax.tree.map(lambda *v: together(v).reshape(*shape, *v[0].shape[1:]), *(part["particles"] for part in parts))
+    return column | {"particles": particles, "seen": seen, "programs": len(parts)}
+
+
+def _blank(part, value):
+    """What a program that was interrupted did not see."""
+    return np.full((len(part["status"]), *value.shape[1:]), np.nan)
 
 
 def _union(probes, steps) -> list[int]:
@@ -174,6 +284,8 @@ def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
     for name, attrs in about.items():
         array = np.stack([np.broadcast_to(column[name], len(grid.keys)).reshape(grid.shape) for column in columns])
         variables[name] = (dims, array.astype(np.int32), attrs)
+    attrs = {"long_name": "programs that the runs were divided into, to fit into memory", "units": "1"}
+    variables["programs"] = (("width",), np.array([column["programs"] for column in columns], np.int32), attrs)
     dataset = xr.Dataset(variables, coords)
     units = {
         "width": ("number of neurons N", "neuron"),
@@ -192,13 +304,25 @@ def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
 
 
 class _Speaker:
-    """Reports of one width to the progress bar."""
+    """Reports of one program to the progress bar; a step is worth as much as it moves neurons."""
 
-    def __init__(self, report, before: int, width: int, description: str):
-        self._report, self._before, self._width, self._description = report, before, width, description
+    def __init__(self, report, before: int, neurons: int, description: str):
+        self._report, self._before, self._neurons, self._description = report, before, neurons, description
 
     def __call__(self, done: int, steps_per_second: float | None = None) -> None:
-        self._report(self._before + self._width * done, self._description, steps_per_second)
+        self._report(self._before + self._neurons * done, self._description, steps_per_second)
+
+
+class _Clock:
+    """How many steps to take next. All processes must take the same number, or their sums over the neurons would not meet."""
+
+    def __init__(self, mesh, interrupted: threading.Event):
+        self._mesh, self._interrupted = mesh, interrupted
+
+    def agree(self, steps: int) -> int:
+        """The steps that process 0 wants to take; 0 if Ctrl-C was pressed in any process."""
+        wishes = placement.agreed(self._mesh, steps, int(self._interrupted.is_set()))
+        return 0 if wishes[:, 1].any() else int(wishes[0, 0])
 
 
 @contextmanager

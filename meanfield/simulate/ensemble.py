@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from meanfield import _check
+from meanfield.simulate import placement
 from meanfield.systems.dynamics.base import AbstractDynamics
 
 # Random streams of one seed. A step's key is `fold_in(stream, step)` and a neuron's `fold_in(stream, index)`: no key is carried
@@ -18,7 +20,20 @@ _INIT, _DATA, _NOISE = range(3)
 
 
 # Names of other axes and variables of the results.
-RESERVED = ("width", "seed", "step", "split", "level", "order", "neuron", "component", "status", "steps_done", "first_bad_step")
+RESERVED = (
+    "width",
+    "seed",
+    "step",
+    "split",
+    "level",
+    "order",
+    "neuron",
+    "component",
+    "status",
+    "steps_done",
+    "first_bad_step",
+    "programs",
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,10 @@ class Grid:
     def dims(self) -> tuple[str, ...]:
         """Names of the axes."""
         return (*self.sweeps, "seed")
+
+    def part(self, start: int, size: int) -> tuple[AbstractDynamics, jax.Array]:
+        """Dynamics and keys of `size` cells from `start` on."""
+        return jax.tree.map(lambda v: v[start : start + size], (self.dynamics, jax.random.clone(self.keys)))
 
 
 def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array) -> Grid:
@@ -82,14 +101,25 @@ def _name(entry) -> str:
     return str(getattr(entry, "name", getattr(entry, "key", entry)))
 
 
-@partial(jax.jit, static_argnames=("width", "network"))
-def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int) -> Any:
-    """The states of all cells at step 0."""
-    return jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, _INIT), network, width))(dynamics, keys)
+@partial(jax.jit, static_argnames=("width", "network", "mesh"))
+def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int, mesh: Mesh | None = None) -> Any:
+    """The states of all cells at step 0; on a mesh every device draws its own neurons and never sees the others."""
+    with placement.using(mesh):
+        states = jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, _INIT), network, width))(dynamics, keys)
+    return placement.placed(mesh, states, width)
 
 
-@partial(jax.jit, donate_argnames=("states", "first_bad"))
-def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: Any, first_bad: jax.Array, steps: jax.Array) -> Any:
+@partial(jax.jit, static_argnames=("mesh",), donate_argnames=("states",))
+def advance(
+    dynamics: AbstractDynamics,
+    source: Any,
+    keys: jax.Array,
+    states: Any,
+    first_bad: jax.Array,
+    steps: jax.Array,
+    *,
+    mesh: Mesh | None = None,
+) -> Any:
     """Take `steps` steps in all cells.
 
     `steps` is traced, so chunks of any length share one program; so are all numbers of the dynamics.
@@ -99,24 +129,39 @@ def advance(dynamics: AbstractDynamics, source: Any, keys: jax.Array, states: An
         source: what the dynamics draws from (`prepare`), one for all cells.
         first_bad: step count after which a cell's info was first seen not finite, (cells,); the largest integer if never.
         steps: number of steps.
+        mesh: over which the states lie.
 
     Returns:
         The states, `first_bad`, and whether a number of the particles is not finite, (cells,).
     """
     streams = tuple(jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
-    states, bad = dynamics.advance(source, streams, states, steps)
+    width = states.particles.w.shape[1]
+    with placement.using(mesh):
+        states, bad = dynamics.advance(source, streams, placement.placed(mesh, states, width), steps)
     # Extremes, because XLA reduces the particles themselves: a sum of `~isfinite` would write that out first, N x dim numbers.
-    leaves = [v.reshape(len(keys), -1) for v in jax.tree.leaves(states.particles)]
-    extremes = jnp.stack([extreme(v, axis=1) for v in leaves for extreme in (jnp.max, jnp.min)])
+    leaves = jax.tree.leaves(states.particles)
+    extremes = jnp.stack([extreme(v, axis=tuple(range(1, v.ndim))) for v in leaves for extreme in (jnp.max, jnp.min)])
     broken = ~jnp.all(jnp.isfinite(extremes), axis=0)
-    return states, jnp.minimum(first_bad, bad), broken
+    return placement.placed(mesh, states, width), *placement.everywhere(mesh, (jnp.minimum(first_bad, bad), broken))
 
 
-@partial(jax.jit, static_argnames=("probes",))
-def observe(data: Any, states: Any, *, probes: tuple) -> dict[str, jax.Array]:
-    """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles."""
+@partial(jax.jit, static_argnames=("probes", "mesh"))
+def observe(data: Any, states: Any, *, probes: tuple, mesh: Mesh | None = None) -> dict[str, jax.Array]:
+    """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles.
+
+    On a mesh every replica goes through its own cells.
+    """
+    replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
 
     def one(state):
         return {name: value for probe in probes for name, value in probe(state.network, state.particles, data).items()}
 
-    return jax.lax.map(one, states)
+    def of_every_replica(number):
+        return jax.vmap(one)(jax.tree.map(lambda v: v.reshape(replicas, -1, *v.shape[1:])[:, number], states))
+
+    with placement.using(mesh):
+        if replicas == 1:
+            return placement.everywhere(mesh, jax.lax.map(one, states))
+        values = jax.lax.map(of_every_replica, jnp.arange(states.step.shape[0] // replicas))
+        values = jax.tree.map(lambda v: jnp.swapaxes(v, 0, 1).reshape(-1, *v.shape[2:]), values)
+        return placement.everywhere(mesh, values)

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Results:
             did not look. Among them `status` (codes of `Status`), `steps_done`, and `first_bad_step` (-1 if the run did not
             diverge).
         particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, neuron,
-            component).
+            component); with `simulate(..., particles="device")` as jax arrays on the mesh.
     """
 
     dataset: xr.Dataset
@@ -66,7 +67,7 @@ class Results:
     def save(self, path: str | os.PathLike) -> None:
         """Write one netCDF-4 file: the arrays in its root, the particles of width N in its group `particles_N`.
 
-        The file appears under its name only when it is whole.
+        The file appears under its name only when it is whole. Of several processes that share a directory one needs to call this.
         """
         path = Path(path)
         dims = self.dataset["status"].dims[1:]
@@ -80,7 +81,7 @@ class Results:
                     group[name].attrs = {"long_name": f"{text} at the last step", "units": "1"}
             # Names of their own: a group inherits the root's coordinates, and the root's `neuron` are those of a probe.
             tree[f"particles_{width}"] = group.rename(neuron=f"neuron_{width}")
-        partial = path.with_name(path.name + ".partial")
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # processes may write the same file
         xr.DataTree.from_dict(tree).to_netcdf(partial, engine="h5netcdf")
         partial.replace(path)
 

@@ -50,7 +50,14 @@ def plan(width: int, batch_size: int, dim: int) -> Plan:
 
 
 def run(
-    network: TwoLayer, particles: Particles, x: jax.Array, y: jax.Array, step_size: jax.Array, decay: jax.Array, plan: Plan
+    network: TwoLayer,
+    particles: Particles,
+    x: jax.Array,
+    y: jax.Array,
+    step_size: jax.Array,
+    decay: jax.Array,
+    plan: Plan,
+    axis: str | None = None,
 ) -> tuple[Particles, jax.Array]:
     """K steps of SGD in all cells.
 
@@ -63,6 +70,8 @@ def run(
         step_size: step size of one neuron in every step, (cells, K); a step of size 0 does not happen.
         decay: ridge coefficient, (cells,).
         plan: its `steps` is K.
+        axis: of the mesh, under `shard_map`, over which the neurons are spread. A step then sums b x outputs numbers over the devices,
+            which is all that they say to each other.
 
     Returns:
         The particles, and the risk of every mini-batch before its step, (cells, K).
@@ -80,7 +89,7 @@ def run(
         """Step `at`, whose rows in z and gram start at `first`: pre-activations are replaced by what the neurons take."""
         eta, c = (jax.lax.dynamic_index_in_dim(v, at, 1, keepdims=False) for v in (step_size, keep))
         target = jax.lax.dynamic_index_in_dim(y, at, 1, keepdims=False)
-        take, a, risk = _respond(network, _rows(now, gram, first, batch), now.a, target, eta, c)
+        take, a, risk = _respond(network, _rows(now, gram, first, batch), now.a, target, eta, c, axis)
         risks = _write(now.risks, risk[:, None], at, 1)
         past = _write(now.past * c[:, None], jnp.ones((cells, batch), dtype), first, 1)
         return _Now(_write(now.z, take, first, 1), a, past, now.whole * c, risks)
@@ -143,12 +152,15 @@ def _rows(now, gram, first, count):
     return _einsum("cml,cln->cmn", _write(factors, own, first, 2), now.z)
 
 
-def _respond(network, z, a, y, eta, c):
+def _respond(network, z, a, y, eta, c, axis):
     """One step, given the pre-activations (cells, b, N): what the neurons take from the examples, output weights, risk."""
-    width, batch = z.shape[2], z.shape[1]
+    batch = z.shape[1]
     moves = (eta > 0)[:, None, None]
     h = network.act.value(z)
-    f = (jnp.sum(h, axis=2, keepdims=True) if a is None else _einsum("cbn,ckn->cbk", h, a)) / width
+    width, f = z.shape[2], jnp.sum(h, axis=2, keepdims=True) if a is None else _einsum("cbn,ckn->cbk", h, a)
+    if axis is not None:
+        width, f = width * jax.lax.axis_size(axis), jax.lax.psum(f, axis)
+    f = f / width
     losses, residuals = jax.vmap(LOSSES[network.loss])(f, y)
     residuals = residuals * (eta / batch)[:, None, None]
     pull = residuals if a is None else _einsum("cbk,ckn->cbn", residuals, a)

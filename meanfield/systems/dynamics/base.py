@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec as P
 
 from meanfield import _check
 from meanfield.systems.network import Particles, TwoLayer
@@ -147,4 +148,18 @@ def per_particle(key: jax.Array, width: int, sample: Callable[[jax.Array], jax.A
         >>> bool(jnp.all(few == many[:2]))
         True
     """
-    return jax.vmap(lambda index: sample(jax.random.fold_in(key, index)))(jnp.arange(width))
+    mine = over_particles(jnp.arange(width))
+    return over_particles(jax.vmap(lambda index: sample(jax.random.fold_in(key, index)))(mine))
+
+
+def over_particles(tree: Any) -> Any:
+    """Axis 0 of every array cut over the axis "particles" of the mesh in use, if there is one.
+
+    Without it every device could draw the noise of all particles and throw most of it away.
+    """
+    parts = jax.sharding.get_abstract_mesh().shape.get("particles", 1)
+
+    def one(leaf):
+        return jax.lax.with_sharding_constraint(leaf, P("particles")) if leaf.shape[0] % parts == 0 else leaf
+
+    return tree if parts == 1 else jax.tree.map(one, tree)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec as P
 
 from meanfield import _check
 from meanfield.systems import window
@@ -125,7 +126,21 @@ class AbstractGradientDynamics(AbstractDynamics):
         """
         if not self._windowed:
             return super().advance(source, streams, states, steps)
-        network, (cells, width, dim) = states.network, states.particles.w.shape
+        mesh = jax.sharding.get_abstract_mesh()
+        if mesh.empty:
+            return self._in_windows(source, streams, states, steps, states.particles.w.shape[1], None)
+        # By hand, because a window goes through the neurons block by block: every device through its own.
+        names = [axis if axis in mesh.axis_names else None for axis in ("replicas", "particles")]
+        width, cell, neuron = states.particles.w.shape[1], P(names[0]), P(*names)
+        placed = jax.tree.map(lambda v: neuron if v.ndim > 1 else cell, states)
+        run = lambda one, *rest: one._in_windows(*rest, width, names[1])  # noqa: E731
+        return jax.shard_map(run, in_specs=(cell, P(), cell, placed, P()), out_specs=(placed, cell), check_vma=False)(
+            self, source, streams, states, steps
+        )
+
+    def _in_windows(self, source, streams, states, steps, width, axis):
+        """`advance` on the neurons of one device; `axis` is that of the mesh over which they are spread, `width` their number in all."""
+        network, (cells, _, dim) = states.network, states.particles.w.shape
         cut = window.plan(width, self.batch_size, dim)
         begin = states.step[0]
         end = begin + steps.astype(begin.dtype)
@@ -143,7 +158,7 @@ class AbstractGradientDynamics(AbstractDynamics):
                 return x, y, jnp.where(happens, eta, jnp.zeros_like(eta))
 
             x, y, eta = jax.vmap(prepared)(self, streams[0])
-            particles, risks = window.run(network, particles, x, y, eta, decay, cut)
+            particles, risks = window.run(network, particles, x, y, eta, decay, cut, axis)
             lost = jnp.min(jnp.where(happens[None] & ~jnp.isfinite(risks), at[None] + 1, NEVER), axis=1)
             return particles, jnp.minimum(bad, lost.astype(jnp.int32))
 
