@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 import meanfield as mf
 from meanfield.simulate import driver, ensemble, placement
+from meanfield.systems.dynamics.base import NEVER
 from tests.test_contract import MEMBERS, REGRESSION
 
 WIDTH = 4 * 46  # no other axis of a program is as long
@@ -50,7 +51,7 @@ def advanced(system, mesh, steps=30):
     own = isinstance(system.dynamics, mf.dynamics.Optax)
     states = start(system) if own else plain_start(system.network.output_weights == "ones")
     states = spread_out(states, mesh)
-    arguments = (cells.dynamics, source, cells.keys, states, np.full(CELLS, driver._NEVER, np.int32), np.int32(steps))
+    arguments = (cells.dynamics, source, cells.keys, states, np.full(CELLS, NEVER, np.int32), np.int32(steps))
     program = ensemble.advance.lower(*arguments, mesh=mesh).compile().as_text()
     return ensemble.advance(*arguments, mesh=mesh)[0].particles, program
 
@@ -107,7 +108,7 @@ def test_a_member_on_a_mesh(name):
     examples = 40 if "independent" in name or "mckean" in name else 2
     in_a_step = collectives(program, inside_the_loop=True)
     if system.data is REGRESSION:  # chains: a mean for the info, and of coupled chains their mean
-        assert in_a_step == sorted([("all-reduce", CELLS)] + [("all-reduce", 3 * CELLS)] * ("coupled" in name))
+        assert in_a_step == sorted([("all-reduce", CELLS)] + [("all-reduce", 3 * CELLS)] * bool(getattr(system.dynamics, "coupled", False)))
     else:
         assert in_a_step == [("all-reduce", examples * 3 * CELLS)]
     rest = collectives(program)
@@ -296,7 +297,7 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
 
     whole = run()
     assert whole.dataset["programs"].item() == 1 and not caplog.text
-    split = run(200_000)
+    split = run(450_000)
     programs = split.dataset["programs"].item()
     assert 1 < programs < 6
     assert f"Width 400: 6 runs do not fit into memory together and run as {programs} programs." in caplog.text
@@ -307,7 +308,7 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
     with pytest.raises(mf.ArgumentError, match=must):
         run(20_000)
     with pytest.raises(mf.ArgumentError, match="`particles` must be 'host' for a grid whose runs do not fit"):
-        run(200_000, particles="device")
+        run(450_000, particles="device")
     monkeypatch.setattr(placement, "host_memory", lambda: 2**16)
     with pytest.raises(mf.ArgumentError, match=r"`particles` must be 'device' for final particles of 75\.0 KiB, where this host"):
         run(10**9)

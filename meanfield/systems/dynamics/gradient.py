@@ -130,7 +130,7 @@ class AbstractGradientDynamics(AbstractDynamics):
         if mesh.empty:
             return self._in_windows(source, streams, states, steps, states.particles.w.shape[1], None)
         # By hand, because a window goes through the neurons block by block: every device through its own.
-        names = [axis if axis in mesh.axis_names else None for axis in ("replicas", "particles")]
+        names = [axis if mesh.shape.get(axis, 1) > 1 else None for axis in ("replicas", "particles")]
         width, cell, neuron = states.particles.w.shape[1], P(names[0]), P(*names)
         placed = jax.tree.map(lambda v: neuron if v.ndim > 1 else cell, states)
         run = lambda one, *rest: one._in_windows(*rest, width, names[1])  # noqa: E731
