@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
 import meanfield as mf
-from meanfield.simulate import driver, ensemble, placement
+from meanfield.simulate import ensemble, placement
 from meanfield.systems.dynamics.base import NEVER
 from tests.test_contract import MEMBERS, REGRESSION
 
@@ -108,7 +108,9 @@ def test_a_member_on_a_mesh(name):
     examples = 40 if "independent" in name or "mckean" in name else 2
     in_a_step = collectives(program, inside_the_loop=True)
     if system.data is REGRESSION:  # chains: a mean for the info, and of coupled chains their mean
-        assert in_a_step == sorted([("all-reduce", CELLS)] + [("all-reduce", 3 * CELLS)] * bool(getattr(system.dynamics, "coupled", False)))
+        assert in_a_step == sorted(
+            [("all-reduce", CELLS)] + [("all-reduce", 3 * CELLS)] * bool(getattr(system.dynamics, "coupled", False))
+        )
     else:
         assert in_a_step == [("all-reduce", examples * 3 * CELLS)]
     rest = collectives(program)

@@ -159,6 +159,20 @@ def fold_words(words: tuple[jax.Array, jax.Array], count: jax.Array) -> tuple[ja
     return x, y
 
 
+def integer(words: tuple[jax.Array, jax.Array], size: int) -> jax.Array:
+    """Uniform on 0, ..., size - 1: the 64 bits as one number modulo `size`, int32.
+
+    Probabilities are right to a relative `size / 2^64` up to size 2^16. Beyond that the arithmetic of 32 bits wraps around, as in
+    `jax.random.randint`.
+
+    Examples:
+        >>> integer((jnp.uint32(1), jnp.uint32(5)), 7).item(), (2**32 + 5) % 7
+        (2, 2)
+    """
+    n = np.uint32(size)
+    return ((words[0] % n * np.uint32(2**32 % size) + words[1] % n) % n).astype(jnp.int32)
+
+
 def normal_pair(words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     """Two independent float32 N(0, 1) for every 64 random bits: the polar transform of Box and Muller.
 

@@ -29,7 +29,7 @@ _slice, _write = jax.lax.dynamic_slice_in_dim, jax.lax.dynamic_update_slice_in_d
 class Plan(NamedTuple):
     """How a run is cut: `steps` a window, `group` steps whose pre-activations are corrected together, `block` neurons an update.
 
-    `steps` and `group` are powers of two, `group` divides `steps`.
+    `group` divides `steps`.
     """
 
     steps: int
@@ -81,41 +81,46 @@ def run(
     dtype = particles.w.dtype
     x = x.reshape(cells, size, dim).astype(dtype)
     keep = 1 - step_size * decay[:, None]
-    gram, z = _einsum("cmd,cld->cml", x, x), _einsum("cmd,cnd->cmn", x, particles.w)
+    left = _left(keep)
+    z = _einsum("cmd,cnd->cmn", x, particles.w)
     if particles.bias is not None:  # one more input, the number 1
-        gram, z = gram + 1, z + particles.bias[:, None, :]
-
-    def step(at, now, first, gram):
-        """Step `at`, whose rows in z and gram start at `first`: pre-activations are replaced by what the neurons take."""
-        eta, c = (jax.lax.dynamic_index_in_dim(v, at, 1, keepdims=False) for v in (step_size, keep))
-        target = jax.lax.dynamic_index_in_dim(y, at, 1, keepdims=False)
-        take, a, risk = _respond(network, _rows(now, gram, first, batch), now.a, target, eta, c, axis)
-        risks = _write(now.risks, risk[:, None], at, 1)
-        past = _write(now.past * c[:, None], jnp.ones((cells, batch), dtype), first, 1)
-        return _Now(_write(now.z, take, first, 1), a, past, now.whole * c, risks)
-
-    def group(number, now):
-        """Steps whose rows are brought up to date by one product, and among themselves by a small one a step."""
-        rows = plan.group * batch
-        first = number * rows
-        inner = _Now(_rows(now, gram, first, rows), now.a, *_nothing(cells, rows, dtype), now.risks)
-        near = _slice(_slice(gram, first, rows, 1), first, rows, 2)
-        inner = jax.lax.fori_loop(0, plan.group, lambda t, s: step(number * plan.group + t, s, t * batch, near), inner)
-        past = _write(now.past * inner.whole[:, None], inner.past, first, 1)
-        return _Now(_write(now.z, inner.z, first, 1), inner.a, past, now.whole * inner.whole, inner.risks)
-
+        z = z + particles.bias[:, None, :]
     # Neurons on the last axis, where they are many: XLA vectorises that one.
     a = None if particles.a is None else jnp.swapaxes(particles.a, 1, 2)
-    now = _Now(z, a, *_nothing(cells, size, dtype), jnp.zeros((cells, steps), dtype))
-    if plan.group == 1:
-        now = jax.lax.fori_loop(0, steps, lambda t, s: step(t, s, t * batch, gram), now)
+    now = _Now(z, a, jnp.zeros((cells, steps, batch, 1 if a is None else a.shape[1]), dtype))
+
+    def step(at, now, first, factors):
+        """Step `at`, whose rows in z start at `first`: its pre-activations are replaced by what the neurons take."""
+        at_this = lambda v: jax.lax.dynamic_index_in_dim(v, at, 1, keepdims=False)  # noqa: E731
+        rows = now.z if factors is None else _rows(now.z, factors, first, batch)
+        take, a, f = _respond(network, rows, now.a, *map(at_this, (y, step_size, keep)), axis)
+        return _Now(_write(now.z, take, first, 1), a, _write(now.f, f[:, None], at, 1))
+
+    if steps == 1:
+        now = step(0, now, 0, None)
     else:
-        now = jax.lax.fori_loop(0, steps // plan.group, group, now)
+        rows = plan.group * batch
+        far, near = _factors(x, left, rows, particles.bias is not None)
+
+        def group(number, now):
+            """Rows of several steps are brought up to date by one product, and among themselves by a small one a step."""
+            first = number * rows
+            among = _slice(_slice(near, first, rows, 1), first, rows, 2)
+            inner = _Now(_rows(now.z, far, first, rows), now.a, now.f)
+            one = lambda t, inner: step(number * plan.group + t, inner, t * batch, among)  # noqa: E731
+            inner = jax.lax.fori_loop(0, plan.group, one, inner)
+            return _Now(_write(now.z, inner.z, first, 1), inner.a, inner.f)
+
+        single = lambda t, now: step(t, now, t * batch, far)  # noqa: E731
+        now = jax.lax.fori_loop(0, steps // plan.group, single if plan.group == 1 else group, now)
+    whole, remains = left[:, 0, -1], jnp.repeat(left[:, 1:, -1], batch, axis=1)
     bias = particles.bias
     if bias is not None:
-        bias = now.whole[:, None] * bias - _einsum("cm,cmn->cn", now.past, now.z)
+        bias = whole[:, None] * bias - _einsum("cm,cmn->cn", remains, now.z)
     a = particles.a if now.a is None or not network.train_output else jnp.swapaxes(now.a, 1, 2)
-    return Particles(_update(particles.w, now, x, plan.block), a, bias), now.risks
+    w = _update(particles.w, now.z, whole, remains[:, :, None] * x, plan.block)
+    losses = jax.vmap(jax.vmap(lambda f, y: LOSSES[network.loss](f, y)[0]))(now.f, y)
+    return Particles(w, a, bias), jnp.mean(losses, axis=2)
 
 
 class _Now(NamedTuple):
@@ -124,60 +129,74 @@ class _Now(NamedTuple):
     Args:
         z: rows of steps to come: pre-activations with the weights at the start; of steps taken: what the neurons took, (cells, M, N).
         a: output weights, (cells, outputs, N), or None.
-        past: what is left of every row's take, the product of c over the steps since; 0 for steps to come, (cells, M).
-        whole: what is left of the weights at the start, the product of c over all steps taken, (cells,).
-        risks: of the steps taken, (cells, K).
+        f: outputs of the network in the steps taken, (cells, K, b, outputs).
     """
 
     z: jax.Array
     a: Any
-    past: jax.Array
-    whole: jax.Array
-    risks: jax.Array
+    f: jax.Array
 
 
-def _nothing(cells, size, dtype):
-    """`past` and `whole` before the first step."""
-    return jnp.zeros((cells, size), dtype), jnp.ones(cells, dtype)
+def _left(keep):
+    """What is left at the start of every step, and at the end, of the weights at the start (row 0) and of what step s took (row 1 + s).
+
+    The product of c over the steps in between; 1 before s is taken. (cells, K) -> (cells, 1 + K, 1 + K).
+    """
+    steps = keep.shape[1]
+    later = jnp.arange(steps)[None, :] >= jnp.arange(1 + steps)[:, None]
+    factors = jnp.where(later[None], keep[:, None, :], 1)
+    return jnp.cumprod(jnp.pad(factors, ((0, 0), (0, 0), (1, 0)), constant_values=1), axis=2)
 
 
-def _rows(now, gram, first, count):
+def _factors(x, left, rows, bias):
+    """Matrices (cells, M, M) that bring rows of z up to date.
+
+    `far`: a row's own pre-activations, and what the groups of `rows` rows before its own took; `near`: a row itself, and what the
+    steps before it in its group took. In groups of one step `far` says it all.
+    """
+    gram = _einsum("cmd,cld->cml", x, x)
+    size, batch = x.shape[1], x.shape[1] // (left.shape[1] - 1)
+    spread = lambda v: jnp.repeat(jnp.repeat(v, batch, axis=1), batch, axis=2)  # noqa: E731
+    taken = (gram + 1 if bias else gram) * spread(jnp.swapaxes(left[:, 1:, :-1], 1, 2))
+    own = jnp.eye(size, dtype=x.dtype)[None]
+    step, group = (jnp.arange(size) // n for n in (batch, rows))
+    earlier = lambda v: (v[:, None] > v[None, :])[None]  # noqa: E731
+    far = jnp.repeat(left[:, 0, :-1], batch, axis=1)[:, :, None] * own - jnp.where(earlier(group), taken, 0)
+    return far, own - jnp.where(earlier(step), taken, 0)
+
+
+def _rows(z, factors, first, count):
     """Pre-activations of `count` rows with the weights of now.
 
     The rows' own pre-activations are part of the product: a sum of a slice of z and a product would make XLA copy all of z in
     every step, because the slice would still be wanted when z is written.
     """
-    factors = _slice(gram, first, count, 1) * -now.past[:, None, :]
-    own = now.whole[:, None, None] * jnp.eye(count, dtype=gram.dtype)[None]
-    return _einsum("cml,cln->cmn", _write(factors, own, first, 2), now.z)
+    return _einsum("cml,cln->cmn", _slice(factors, first, count, 1), z)
 
 
 def _respond(network, z, a, y, eta, c, axis):
-    """One step, given the pre-activations (cells, b, N): what the neurons take from the examples, output weights, risk."""
-    batch = z.shape[1]
+    """One step, given the pre-activations (cells, b, N): what the neurons take from the examples, output weights, outputs."""
     moves = (eta > 0)[:, None, None]
     h = network.act.value(z)
     width, f = z.shape[2], jnp.sum(h, axis=2, keepdims=True) if a is None else _einsum("cbn,ckn->cbk", h, a)
     if axis is not None:
         width, f = width * jax.lax.axis_size(axis), jax.lax.psum(f, axis)
     f = f / width
-    losses, residuals = jax.vmap(LOSSES[network.loss])(f, y)
-    residuals = residuals * (eta / batch)[:, None, None]
+    residuals = jax.vmap(LOSSES[network.loss])(f, y)[1] * (eta / z.shape[1])[:, None, None]
     pull = residuals if a is None else _einsum("cbk,ckn->cbn", residuals, a)
     # `where`, not a factor 0: a step that does not happen must not turn an infinite number into NaN.
     take = jnp.where(moves, pull * network.act.derivative(z), 0)
     if a is not None and network.train_output:
         a = c[:, None, None] * a - _einsum("cbk,cbn->ckn", jnp.where(moves, residuals, 0), h)
-    return take, a, jnp.mean(losses, axis=1)
+    return take, a, f
 
 
-def _update(w, now, x, block):
-    """`whole * w - sum_rows past * take * x`, in blocks of neurons: each is written in place, so no second copy of w is made."""
-    x = now.past[:, :, None] * x
+def _update(w, taken, whole, x, block):
+    """`whole * w - taken' x`, in blocks of neurons: each is written in place, so no second copy of w is made."""
 
     def part(w, first, count):
-        change = _einsum("cmn,cmd->cnd", _slice(now.z, first, count, 2), x)
-        return _write(w, now.whole[:, None, None] * _slice(w, first, count, 1) - change, first, 1)
+        change = _einsum("cmn,cmd->cnd", _slice(taken, first, count, 2), x)
+        return _write(w, whole[:, None, None] * _slice(w, first, count, 1) - change, first, 1)
 
     width = w.shape[1]
     block = min(block, width)

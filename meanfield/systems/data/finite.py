@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
+from meanfield.systems import noise
 
 
 @jax.tree_util.register_dataclass
@@ -71,8 +72,10 @@ class FiniteData:
             epoch, place = count // np.uint32(self.size), count % np.uint32(self.size)
             index = jax.vmap(lambda e, p: shuffled(jax.random.fold_in(key, e), p, self.size))(epoch, place)
         else:
-            index = jax.random.randint(jax.random.fold_in(key, step), (batch_size,), 0, self.size)
-        return self.x[index], self.y[index]
+            words = noise.fold_words(noise.key_words(key), jnp.asarray(step, jnp.uint32))
+            index = noise.integer(noise.fold_words(words, jnp.arange(batch_size, dtype=jnp.uint32)), self.size)
+        # Without the promise XLA looks at every number whether its place exists, which takes longer than copying it.
+        return tuple(v.at[index].get(mode="promise_in_bounds") for v in (self.x, self.y))  # type: ignore[return-value]
 
     def pool(self, key: jax.Array, step: int | jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
         """The whole training set."""

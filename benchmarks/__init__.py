@@ -1,1 +1,0 @@
-"""How fast, how far from the machine's limit, and against whom: `make bench`."""
