@@ -159,13 +159,13 @@ class _Programs:
         lowest = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
         groups = placement.plan(lowest, cells // replicas, free, width)
         dynamics, keys = grid.part(0, replicas * groups[0])
-        needed = self.bytes(dynamics, keys, width) // groups[0]
+        needed = self.needed(dynamics, keys, width) // groups[0]
         sizes = placement.plan(needed, cells // replicas, free, width)
         must = "be 'host' for a grid whose runs do not fit into memory together"
         _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
         return [replicas * size for size in sizes]
 
-    def bytes(self, dynamics, keys, width) -> int:
+    def needed(self, dynamics, keys, width) -> int:
         """Memory of a device that the programs need beside the data. They are compiled here, and used when they run."""
         dynamics, keys = placement.put(self.mesh, (dynamics, keys))
         lowered = ensemble.init.lower(dynamics, keys, network=self.system.network, width=width, mesh=self.mesh)

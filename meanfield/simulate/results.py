@@ -75,7 +75,7 @@ class Results:
         for width, particles in self.particles.items():
             axes = {"w": ("neuron", "input"), "a": ("neuron", "output"), "bias": ("neuron",)}
             arrays = {name: (*dims, *axes[name]) for name in axes if getattr(particles, name) is not None}
-            group = xr.Dataset({name: (at, getattr(particles, name)) for name, at in arrays.items()})
+            group = xr.Dataset({name: (at, np.asarray(getattr(particles, name))) for name, at in arrays.items()})
             for name, text in {"w": "input weights", "a": "output weights", "bias": "bias"}.items():
                 if name in group:
                     group[name].attrs = {"long_name": f"{text} at the last step", "units": "1"}
