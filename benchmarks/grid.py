@@ -1,0 +1,190 @@
+"""Steps of one network, for widths x batch sizes: this project, its peers, and the roofline of the machine, all in turn."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from benchmarks import machine, peers
+from benchmarks.ours import Ours, synthetic
+from benchmarks.timing import Effort, Timing, alternate
+
+STEP_SIZE = 0.1  # small: nothing diverges
+CHECKED_STEPS = 3
+TOLERANCE = 1e-5
+CONTESTANTS = ("meanfield", "torch autograd", "torch in place")
+_LEAST = 8  # steps of one call: a kernel that takes several steps in one trip through memory must be able to
+
+
+class UnequalWorkError(Exception):
+    """Two contestants do not compute the same steps: their times say nothing."""
+
+
+def work(width: int, batch_size: int, dim: int, outputs: int) -> dict[str, float]:
+    """What a step must do: FLOPs of its five products, bytes of the particles read once and written once, and their ratio."""
+    flops = 4 * width * batch_size * dim + 6 * width * batch_size * outputs
+    moved = 2 * 4 * width * (dim + outputs)
+    return {"flops": flops, "bytes": moved, "intensity": flops / moved}
+
+
+def cell(data, width: int, batch_size: int, flops_per_second: float, effort: Effort) -> dict:
+    """Everything about one width and batch size.
+
+    Args:
+        data: a finite data set.
+        width, batch_size: of the network and its steps.
+        flops_per_second: peak of the machine.
+        effort: of the timing.
+
+    Raises:
+        UnequalWorkError: the contestants disagree.
+        FloatingPointError: one of them diverged.
+    """
+    ours = Ours(data, width, batch_size, (STEP_SIZE,))
+    start, indices = ours.particles(), ours.indices(CHECKED_STEPS)
+    x, y = np.asarray(data.x), np.asarray(data.y)
+    others = _peers(x, y, batch_size, width, data.outputs)
+    differences = check_equal_work(ours, others, start, reference(*start, x, y, indices, STEP_SIZE), indices)
+
+    runs: dict[tuple[str, str], Callable[[int], object]] = {("meanfield", ""): ours.run}
+    for name, peer in others.items():
+        for variant in peer.variants:
+            for threads in peers.thread_counts():
+                how = ", ".join(part for part in (variant, peers.threads_name(threads)) if part)
+                runs[name, how] = partial(peer.run, variant=variant, threads=threads)
+    numbers = width * (data.dim + data.outputs)
+    runs |= {("copy", how): run for how, run in machine.copies(numbers).items()}
+    timings = alternate(runs, effort, {("meanfield", ""): _LEAST})
+    finite = {"meanfield": ours.finite()} | {name: _finite(peer.particles()) for name, peer in others.items()}
+    if not all(finite.values()):
+        raise FloatingPointError(f"diverged at width {width}, batch size {batch_size}: {finite}")
+    best = {name: _best(timings, name) for name in (*CONTESTANTS, "copy")}
+    return (
+        {"width": width, "batch_size": batch_size, "dim": data.dim, "outputs": data.outputs}
+        | _rates(work(width, batch_size, data.dim, data.outputs), best, flops_per_second, numbers)
+        | {"largest_difference": differences}
+        | {"seconds": {f"{name}: {how}" if how else name: timing.as_dict() for (name, how), timing in timings.items()}}
+    )
+
+
+def _rates(needed: dict, best: dict[str, tuple[str, Timing] | None], flops_per_second: float, numbers: int) -> dict:
+    """Rates, fractions of the roofline and ratios, of the best rounds and of the median ones."""
+    copy = best["copy"]
+    assert copy is not None
+    bytes_per_second = machine.bandwidth(numbers, copy[1])
+    roof = {"compute": needed["flops"] / flops_per_second, "memory": needed["bytes"] / bytes_per_second}
+    seconds = max(roof.values())
+    contestants = {}
+    for name in CONTESTANTS:
+        found = best[name]
+        contestants[name] = found and {
+            "variant": found[0],
+            "seconds": found[1].best,
+            "seconds_median": found[1].median,
+            "steps_per_second": 1 / found[1].best,
+            "gflops": needed["flops"] / found[1].best / 1e9,
+            "gbytes_per_second": needed["bytes"] / found[1].best / 1e9,
+            "fraction_of_roofline": seconds / found[1].best,
+        }
+    ours = contestants["meanfield"]
+    assert ours
+    times_faster = {
+        name: other and {"best": other["seconds"] / ours["seconds"], "median": other["seconds_median"] / ours["seconds_median"]}
+        for name, other in contestants.items()
+        if name != "meanfield"
+    }
+    return {
+        **needed,
+        "roofline": {
+            "bytes_per_second": bytes_per_second,
+            "copy": copy[0],
+            "flops_per_second": flops_per_second,
+            "bound": max(roof, key=lambda name: roof[name]),
+            "seconds": seconds,
+        },
+        "contestants": contestants,
+        "times_faster": times_faster,
+    }
+
+
+def _peers(x, y, batch_size: int, width: int, outputs: int) -> dict[str, "peers.Autograd | peers.InPlace"]:
+    if peers.device() is None:
+        return {}
+    kinds = {"torch autograd": peers.Autograd, "torch in place": peers.InPlace}
+    return {name: kind(x, y, batch_size, STEP_SIZE, width, outputs) for name, kind in kinds.items()}
+
+
+def _best(timings: dict, name: str) -> tuple[str, Timing] | None:
+    """The fastest variant."""
+    found = {how: timing for (who, how), timing in timings.items() if who == name}
+    return min(found.items(), key=lambda item: item[1].best) if found else None
+
+
+def _finite(arrays) -> bool:
+    return all(bool(np.all(np.isfinite(v))) for v in arrays)
+
+
+def reference(w, a, x, y, indices: np.ndarray, step_size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same steps in float64 numpy: weights afterwards, and which neurons have a derivative that rounding cannot change.
+
+    A pre-activation within rounding of 0 may fall on either side of relu's kink.
+    """
+    w, a, width = np.array(w, np.float64), np.array(a, np.float64), len(w)
+    clear = np.ones(width, bool)
+    for index in indices:
+        inputs = x[index].astype(np.float64)
+        z = w @ inputs.T
+        clear &= (np.abs(z) > TOLERANCE).all(axis=1)
+        h = np.maximum(z, 0)
+        f = h.T @ a / width
+        p = np.exp(f - f.max(axis=1, keepdims=True))
+        residual = p / p.sum(axis=1, keepdims=True)
+        residual[np.arange(len(index)), y[index]] -= 1
+        slope = (a @ residual.T) * (z > 0)
+        rate = step_size / len(index)
+        w -= rate * slope @ inputs
+        a -= rate * h @ residual
+    return w, a, clear
+
+
+def check_equal_work(ours: Ours, others: dict, start, expected, indices: np.ndarray) -> dict[str, float]:
+    """Let every contestant take the same steps from the same weights; the largest difference of a weight from `expected`.
+
+    Args:
+        ours: at step 0; takes the first steps of its run.
+        others: the peers, by name.
+        start: weights at step 0.
+        expected: what `reference` returned.
+        indices: the examples of every step.
+
+    Raises:
+        UnequalWorkError: a weight differs by more than 1e-5.
+    """
+    *weights, clear = expected
+    ours.run(len(indices))
+    found = {"meanfield": ours.particles()}
+    for name, peer in others.items():
+        for variant in peer.variants:
+            peer.load(*start)
+            for index in peer.x.new_tensor(indices, dtype=peer.y.dtype):
+                peer.step(index, variant)
+            peers.wait()
+            found[f"{name}: {variant}" if variant else name] = peer.particles()
+    differences = {
+        name: max(float(np.max(np.abs(v - e)[clear])) for v, e in zip(arrays, weights, strict=True))
+        for name, arrays in found.items()
+    }
+    unequal = {name: d for name, d in differences.items() if not d <= TOLERANCE}
+    if unequal:
+        raise UnequalWorkError(f"weights after {len(indices)} steps differ from the expected by {unequal}, more than {TOLERANCE}")
+    return differences
+
+
+def measure(widths, batch_sizes, dim: int, outputs: int, flops_per_second: float, effort: Effort, say=print) -> list[dict]:
+    """All cells."""
+    data, cells = synthetic(dim, outputs), []
+    for width in widths:
+        for batch_size in batch_sizes:
+            say(f"grid: width {width}, batch size {batch_size}")
+            cells.append(cell(data, width, batch_size, flops_per_second, effort))
+    return cells
