@@ -27,13 +27,13 @@ def work(width: int, batch_size: int, dim: int, outputs: int) -> dict[str, float
     return {"flops": flops, "bytes": moved, "intensity": flops / moved}
 
 
-def cell(data, width: int, batch_size: int, flops_per_second: float, effort: Effort) -> dict:
-    """Everything about one width and batch size.
+def time_cell(data, width: int, batch_size: int, products: dict[machine.Product, Callable], effort: Effort) -> tuple[dict, dict]:
+    """Time one width and batch size: the largest differences of the contestants, and {(who, how): timing}.
 
     Args:
         data: a finite data set.
         width, batch_size: of the network and its steps.
-        flops_per_second: peak of the machine.
+        products: matrix products that take their turn too.
         effort: of the timing.
 
     Raises:
@@ -52,26 +52,24 @@ def cell(data, width: int, batch_size: int, flops_per_second: float, effort: Eff
             for threads in peers.thread_counts():
                 how = ", ".join(part for part in (variant, peers.threads_name(threads)) if part)
                 runs[name, how] = partial(peer.run, variant=variant, threads=threads)
-    numbers = width * (data.dim + data.outputs)
-    runs |= {("copy", how): run for how, run in machine.copies(numbers).items()}
+    runs |= {("copy", how): run for how, run in machine.copies(width * (data.dim + data.outputs)).items()}
+    runs |= {("product", f"{library}, {size}"): run for (library, size), run in products.items()}
     timings = alternate(runs, effort, {("meanfield", ""): _LEAST})
     finite = {"meanfield": ours.finite()} | {name: _finite(peer.particles()) for name, peer in others.items()}
     if not all(finite.values()):
         raise FloatingPointError(f"diverged at width {width}, batch size {batch_size}: {finite}")
-    best = {name: _best(timings, name) for name in (*CONTESTANTS, "copy")}
-    return (
-        {"width": width, "batch_size": batch_size, "dim": data.dim, "outputs": data.outputs}
-        | _rates(work(width, batch_size, data.dim, data.outputs), best, flops_per_second, numbers)
-        | {"largest_difference": differences}
-        | {"seconds": {f"{name}: {how}" if how else name: timing.as_dict() for (name, how), timing in timings.items()}}
-    )
+    return differences, timings
 
 
-def _rates(needed: dict, best: dict[str, tuple[str, Timing] | None], flops_per_second: float, numbers: int) -> dict:
-    """Rates, fractions of the roofline and ratios, of the best rounds and of the median ones."""
-    copy = best["copy"]
-    assert copy is not None
-    bytes_per_second = machine.bandwidth(numbers, copy[1])
+def rates(needed: dict, timings: dict, flops_per_second: float, bytes_per_second: float) -> dict:
+    """Rates, fractions of the roofline and ratios, of the best rounds and of the median ones.
+
+    Args:
+        needed: what `work` returned.
+        timings: {(who, how): timing}.
+        flops_per_second, bytes_per_second: peak of the machine, bandwidth of the working set.
+    """
+    best = {name: _best(timings, name) for name in CONTESTANTS}
     roof = {"compute": needed["flops"] / flops_per_second, "memory": needed["bytes"] / bytes_per_second}
     seconds = max(roof.values())
     contestants = {}
@@ -97,7 +95,6 @@ def _rates(needed: dict, best: dict[str, tuple[str, Timing] | None], flops_per_s
         **needed,
         "roofline": {
             "bytes_per_second": bytes_per_second,
-            "copy": copy[0],
             "flops_per_second": flops_per_second,
             "bound": max(roof, key=lambda name: roof[name]),
             "seconds": seconds,
@@ -180,11 +177,42 @@ def check_equal_work(ours: Ours, others: dict, start, expected, indices: np.ndar
     return differences
 
 
-def measure(widths, batch_sizes, dim: int, outputs: int, flops_per_second: float, effort: Effort, say=print) -> list[dict]:
-    """All cells."""
-    data, cells = synthetic(dim, outputs), []
+def measure(widths, batch_sizes, dim: int, outputs: int, effort: Effort, sizes=None, say=print) -> tuple[dict, list[dict]]:
+    """The peak of the machine, and all cells.
+
+    A machine that others use too has good and bad minutes. So the two fastest matrix products take their turn in every cell, and the
+    roofline is made of the best of the whole run: of all products, and of all copies of the same working set.
+
+    Args:
+        widths, batch_sizes, dim, outputs: of the networks.
+        effort: of the timing.
+        sizes: of the matrices whose products are timed.
+        say: told what is being done.
+    """
+    products = machine.products(sizes)
+    speeds = {name: machine.speed(name, timing) for name, timing in alternate(products, effort, {}).items()}
+    fastest = sorted(speeds, key=lambda name: speeds[name])[-2:]
+    data, timed, copies = synthetic(dim, outputs), {}, dict.fromkeys(widths, 0.0)
     for width in widths:
         for batch_size in batch_sizes:
             say(f"grid: width {width}, batch size {batch_size}")
-            cells.append(cell(data, width, batch_size, flops_per_second, effort))
-    return cells
+            _, timings = timed[width, batch_size] = time_cell(
+                data, width, batch_size, {name: products[name] for name in fastest}, effort
+            )
+            for name in fastest:
+                again = timings["product", f"{name[0]}, {name[1]}"]
+                speeds[name] = max(speeds[name], machine.speed(name, again))
+            fastest_copy = min(timing.best for (who, _), timing in timings.items() if who == "copy")
+            copies[width] = max(copies[width], 2 * 4 * width * (dim + outputs) / fastest_copy)
+    peak = max(speeds.values())
+    cells = []
+    for (width, batch_size), (differences, timings) in timed.items():
+        needed = work(width, batch_size, dim, outputs)
+        cells.append(
+            {"width": width, "batch_size": batch_size, "dim": dim, "outputs": outputs}
+            | rates(needed, timings, peak, copies[width])
+            | {"largest_difference": differences}
+            | {"seconds": {f"{who}: {how}" if how else who: timing.as_dict() for (who, how), timing in timings.items()}}
+        )
+    every = {f"{library}, {size}": speed for (library, size), speed in speeds.items()}
+    return {"flops_per_second": peak, "all": every}, cells

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.timing import Effort, Timing, alternate
+from benchmarks.timing import Timing
 
 
 def describe() -> dict:
@@ -47,11 +47,14 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
-def peak(effort: Effort, sizes: tuple[int, ...] | None = None) -> dict:
-    """Largest float32 FLOP/s of square matrix products, over sizes and libraries."""
+Product = tuple[str, int]  # library and size
+
+
+def products(sizes: tuple[int, ...] | None = None) -> dict[Product, Callable[[int], object]]:
+    """Float32 products of square matrices in every library, to be timed: `run(times)`."""
     if sizes is None:
         sizes = (1024, 2048, 3072) if jax.default_backend() == "cpu" else (4096, 8192)
-    runs: dict[tuple[str, int], Callable[[int], object]] = {}
+    runs: dict[Product, Callable[[int], object]] = {}
     for size in sizes:
         matrix = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32)
         runs["jax", size] = partial(_products_of_jax, jnp.asarray(matrix))
@@ -62,11 +65,12 @@ def peak(effort: Effort, sizes: tuple[int, ...] | None = None) -> dict:
             runs["torch", size] = partial(
                 _repeat_in_torch, peers.thread_counts()[-1], partial(peers.torch.mm, a, a, out=a.clone())
             )
-    timings = alternate(runs, effort, {})
-    speeds = {name: 2 * name[1] ** 3 / timing.best for name, timing in timings.items()}
-    library, size = max(speeds, key=lambda name: speeds[name])
-    every = {f"{library}, {size}": speed for (library, size), speed in speeds.items()}
-    return {"flops_per_second": speeds[library, size], "library": library, "size": size, "all": every}
+    return runs
+
+
+def speed(product: Product, timing: Timing) -> float:
+    """FLOP/s of a matrix product."""
+    return 2 * product[1] ** 3 / timing.best
 
 
 _product = jax.jit(partial(jnp.matmul, precision="highest"))
@@ -101,11 +105,6 @@ def copies(numbers: int) -> dict[str, Callable[[int], object]]:
             a, b = peers.torch.from_numpy(target), peers.torch.from_numpy(source)
             runs[f"torch, {peers.threads_name(threads)}"] = partial(_repeat_in_torch, threads, partial(a.copy_, b))
     return runs
-
-
-def bandwidth(numbers: int, timing: Timing) -> float:
-    """Bytes a second, read and written."""
-    return 2 * 4 * numbers / timing.best
 
 
 _doubled = jax.jit(lambda times, x: jax.lax.fori_loop(0, times, lambda _, v: -v, x))
