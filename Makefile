@@ -1,9 +1,9 @@
-# make run: set up .venv, run the main job.   make test: set up .venv, run the tests.   See README.md.
+# make run: set up .venv, run the main job.   make test: the tests.   make bench: the benchmarks (installs torch).   See README.md.
 PYTHON ?= python3
 BIN := .venv/bin
-OUT ?= out/width_scaling
+OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
 
-.PHONY: run test test-slow lint docs clean python
+.PHONY: run test test-slow bench lint docs clean python
 
 run: .venv/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
@@ -13,6 +13,9 @@ test: .venv/.installed-test
 
 test-slow: .venv/.installed-test
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: .venv/.installed-bench
+	$(BIN)/python -m benchmarks.run --out $(OUT) $(ARGS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -29,6 +32,10 @@ docs: .venv/.installed-docs
 
 .venv/.installed-test: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 .venv/.installed-docs: .venv/.installed
