@@ -8,8 +8,8 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.simulate import ensemble
+from meanfield.systems.dynamics.base import NEVER
 
-_NEVER = np.iinfo(np.int32).max
 SEED = 20211103
 
 
@@ -38,8 +38,9 @@ class Ours:
         self.grid = ensemble.make_grid(system.dynamics, tuple(range(seeds)), jax.random.key(SEED))
         self._source = system.dynamics.prepare(system.data)
         self.cells = len(self.grid.keys)
+        self.stride = system.dynamics.stride(system.network, width)  # steps in one trip through memory
         self._states = ensemble.init(self.grid.dynamics, self.grid.keys, network=system.network, width=width)
-        self._first_bad = jnp.full(self.cells, _NEVER, jnp.int32)
+        self._first_bad = jnp.full(self.cells, NEVER, jnp.int32)
 
     def _arguments(self, steps: int) -> tuple:
         return self.grid.dynamics, self._source, self.grid.keys, self._states, self._first_bad, jnp.asarray(steps)
@@ -63,7 +64,7 @@ class Ours:
     def finite(self) -> bool:
         """Whether no cell has diverged."""
         leaves = jax.tree.leaves(self._states.particles)
-        return bool(jnp.all(self._first_bad == _NEVER)) and all(bool(jnp.all(jnp.isfinite(v))) for v in leaves)
+        return bool(jnp.all(self._first_bad == NEVER)) and all(bool(jnp.all(jnp.isfinite(v))) for v in leaves)
 
     @cached_property
     def bytes(self) -> dict[str, int]:

@@ -57,6 +57,13 @@ def measure(config: Config) -> dict:
     """All sections; nothing is written."""
     for name in config.sections:
         _check.choice("sections", name, SECTIONS)
+    for name in ("dim", "outputs", "rounds"):
+        _check.integer(name, getattr(config, name), at_least=1)
+    for name in ("widths", "batch_sizes"):
+        _check.integers(name, getattr(config, name), at_least=1)
+    _check.number("seconds", config.seconds, "be a number >= 0", lambda v: v >= 0)
+    earlier = config.earlier is None or config.earlier.is_file()
+    _check.require(earlier, "earlier", "be a file written by benchmarks.main_job", _check.words(str(config.earlier)))
     quick = config.quick
     effort = Effort(2, 0.01) if quick else Effort(config.rounds, config.seconds)
     widths, batch_sizes, dim = ((64,), (2,), 16) if quick else (config.widths, config.batch_sizes, config.dim)
@@ -77,7 +84,7 @@ def measure(config: Config) -> dict:
     cells, dims = ((1, 4), (16,)) if quick else ((1, 4, 16, 64, 256), (64, 784))
     section("grid", steps_grid)
     section("ensembles", lambda: sections.ensembles(cells, 16 if quick else 256, dims, config.outputs, effort))
-    section("recursion", sections.recursion)
+    section("recursion", lambda: sections.recursion(quick))
     section("estimators", lambda: sections.estimators((1000,) if quick else (10**4, 10**5, 10**6), 1 if quick else 3))
     many = (16, 64) if quick else tuple(4**k for k in range(4, 10))
     section("width", lambda: sections.against_width(many, dim, config.outputs, effort))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def ensembles(
         data = synthetic(dim, outputs)
         sides = {count: round(count**0.5) for count in counts}
         ours = {n: Ours(data, width, batch_size, tuple(np.linspace(0.02, 0.1, side)), side) for n, side in sides.items()}
-        timings = alternate({count: one.run for count, one in ours.items()}, effort, dict.fromkeys(counts, 8))
+        timings = alternate({count: one.run for count, one in ours.items()}, effort, {n: one.stride for n, one in ours.items()})
         for count, timing in timings.items():
             if not ours[count].finite():
                 raise FloatingPointError(f"an ensemble of {count} cells diverged")
@@ -56,11 +56,11 @@ def ensembles(
     return rows
 
 
-def recursion() -> dict | None:
+def recursion(quick: bool) -> dict | None:
     """Chain-steps a second of the linear recursion, if its benchmark is there."""
     if importlib.util.find_spec("benchmarks.recursion") is None:
         return None
-    return importlib.import_module("benchmarks.recursion").measure()
+    return importlib.import_module("benchmarks.recursion").measure(**({"chains": 20_000, "rounds": 1} if quick else {}))
 
 
 def estimators(sizes: Sequence[int], rounds: int, columns: int = 10) -> list[dict]:
@@ -89,7 +89,7 @@ def estimators(sizes: Sequence[int], rounds: int, columns: int = 10) -> list[dic
     return rows
 
 
-def _seconds(run) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
@@ -102,7 +102,8 @@ def against_width(widths: Sequence[int], dim: int, outputs: int, effort: Effort)
     says where it is what.
     """
     data = synthetic(dim, outputs)
-    timings = alternate({width: Ours(data, width, 1).run for width in widths}, effort, dict.fromkeys(widths, 8))
+    ours = {width: Ours(data, width, 1) for width in widths}
+    timings = alternate({width: one.run for width, one in ours.items()}, effort, {w: one.stride for w, one in ours.items()})
     seconds = np.array([timings[width].best for width in widths])
     logs = np.log(widths), np.log(seconds)
     return {

@@ -10,7 +10,7 @@ import numpy as np
 
 Name = TypeVar("Name", bound=Hashable)
 
-_PAUSE = 0.005  # idle threads of one library spin for some milliseconds before they sleep, and would slow the next contestant
+_PAUSE = 0.25  # idle threads of torch and numpy spin for a while before they sleep, and would slow the next contestant
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def alternate(runs: Mapping[Name, Callable[[int], object]], effort: Effort, leas
     Args:
         runs: `run(units)` does so many units of work and returns when they are done.
         effort: rounds, and shortest time of a call.
-        least: smallest number of units of a call, 1 where it is not given.
+        least: the number of units of a call is a multiple of it, 1 where it is not given.
 
     Returns:
         The timing of every contestant. Compilation and the first touch of memory are not in it.
@@ -72,7 +72,8 @@ def _enough(run: Callable[[int], object], seconds: float, least: int) -> int:
     run(least)
     units = least
     while (taken := _clock(run, units)) < seconds:
-        units = max(2 * units, min(10 * units, math.ceil(1.2 * units * seconds / max(taken, 1e-9))))
+        more = max(2 * units, min(10 * units, math.ceil(1.2 * units * seconds / max(taken, 1e-9))))
+        units = math.ceil(more / least) * least
     return units
 
 
