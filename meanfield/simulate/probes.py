@@ -6,6 +6,7 @@ names their axes and units. Adding one is one class.
 
 import abc
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -198,7 +199,7 @@ class Subsample(AbstractProbe):
 
     def __call__(self, network, particles, data):
         """Array "particle" of shape (neuron, component); NaN for neurons that a narrow network does not have."""
-        vectors = particles.vectors[: self.count]
+        vectors = jax.tree.map(lambda v: v[: self.count], particles).vectors
         return {"particle": jnp.pad(vectors, ((0, self.count - vectors.shape[0]), (0, 0)), constant_values=jnp.nan)}
 
     @property
@@ -212,10 +213,16 @@ class Subsample(AbstractProbe):
 
 
 def _norms(particles):
-    """Norms of the neurons. The largest number is divided out first: a square overflows float32 from 2e19 on."""
-    vectors = particles.vectors
-    top = jnp.max(jnp.abs(vectors))
-    return top * jnp.linalg.norm(vectors / jnp.where(top > 0, top, 1), axis=1)
+    """Norms of the neurons. The largest number is divided out first: a square overflows float32 from 2e19 on.
+
+    Part by part and, on one device, block by block: `vectors` would be a second copy of the particles, their squares a third.
+    """
+    parts = [v.reshape(v.shape[0], -1) for v in jax.tree.leaves(particles)]
+    top = jnp.max(jnp.stack([extreme for v in parts for extreme in (jnp.max(v), -jnp.min(v))]))
+    scale = jnp.where(top > 0, top, 1)
+    square = lambda row: jnp.sum((row / scale) ** 2)  # noqa: E731
+    each = partial(jax.lax.map, square, batch_size=2048) if jax.sharding.get_abstract_mesh().empty else jax.vmap(square)
+    return top * jnp.sqrt(sum(each(v) for v in parts))
 
 
 DEFAULT = (Evaluation(), NormQuantiles(), Moments(), Subsample())

@@ -15,6 +15,8 @@ from meanfield import _check
 # On a GPU a float32 product would by default be rounded to TF32: three digits, without a word.
 _matmul = partial(jnp.matmul, precision="highest")
 
+_BLOCK = 2048  # neurons drawn at a time
+
 
 class Activation(NamedTuple):
     """An activation of one's own: `act` and `act'`, functions of an array, number by number.
@@ -179,7 +181,10 @@ class TwoLayer:
             }[self.output_weights]
             return Particles(self.init_scale * draws[:dim], a, draws[-1] if bias else None)
 
-        return jax.vmap(neuron)(jnp.arange(width))
+        if width <= _BLOCK or not jax.sharding.get_abstract_mesh().empty:
+            return jax.vmap(neuron)(jnp.arange(width))
+        # Block by block: the random bits on the way to a normal number take several times its memory.
+        return jax.lax.map(neuron, jnp.arange(width), batch_size=_BLOCK)
 
     def predict(self, particles: Particles, x: jax.Array) -> jax.Array:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, k). One matmul a layer; never a mat-vec a particle."""
