@@ -411,7 +411,7 @@ WRONG = {
             key=jax.random.key(0),
         ),
         "Argument `dynamics` must sweep fields of names other than width, seed, step, split, level, order, neuron, component, status, "
-        "steps_done, first_bad_step, but is with a sweep of 'step'.",
+        "steps_done, first_bad_step, programs, but is with a sweep of 'step'.",
     ),
     "covariance": (
         lambda: mf.data.gaussian_regression(2, covariance=[[1.0, 2.0], [2.0, 1.0]]),

@@ -59,6 +59,9 @@ def simulate(
         particles: "host": the final particles come back as numpy arrays, in several processes to every one of them. "device":
             they stay where they are, as jax arrays spread over the mesh.
 
+    For the same arguments results are the same to the last bit. Other probes, another grid or mesh change the order of sums: equal
+    but for rounding, which a chaotic run magnifies.
+
     Runs that do not fit into memory together are taken some at a time; a log line says so, and `programs` in the dataset.
 
     Returns:
