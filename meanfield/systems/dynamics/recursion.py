@@ -260,8 +260,9 @@ def in_blocks(move: Callable[[jax.Array, Any], jax.Array], x: jax.Array, size: i
     """`move(x, 0)` for a `move(rows, number of the first row)` that treats rows one by one, in place, `size` rows at a time.
 
     Examples:
-        >>> in_blocks(lambda rows, first: rows + jnp.asarray(first, float), jnp.zeros((5, 1)), 2).ravel().tolist()
-        [0.0, 0.0, 2.0, 2.0, 4.0]
+        >>> number = lambda rows, first: rows + jnp.asarray(first + jnp.arange(len(rows)), float)[:, None]
+        >>> in_blocks(number, jnp.zeros((5, 1)), 2).ravel().tolist()
+        [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     if len(x) <= size:
         return move(x, 0)
