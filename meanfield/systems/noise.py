@@ -201,6 +201,22 @@ def normal_pair(words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Arra
     return first, second
 
 
+def normal(key: jax.Array, size: int, dtype) -> jax.Array:
+    """A vector of `size` independent N(0, 1): `normal_pair` of `fold_in(key, 0)`, `fold_in(key, 1)`, ..., first all firsts.
+
+    For noise that every neuron draws by itself: one pass without intermediate arrays, several times faster than
+    `jax.random.normal`, which float64 falls back on.
+
+    Examples:
+        >>> normal(jax.random.key(0), 3, jnp.float32).shape
+        (3,)
+    """
+    if jnp.dtype(dtype).itemsize > 4:
+        return jax.random.normal(key, (size,), dtype)
+    pairs = normal_pair(fold_words(key_words(key), jnp.arange((size + 1) // 2, dtype=jnp.uint32)))
+    return jnp.concatenate(pairs)[:size].astype(dtype)
+
+
 def uniform(word: jax.Array) -> jax.Array:
     """Uniform on (0, 1) from 32 random bits, float32: the centres of a grid of step 2^-32, fine near 0 (near 1 as float32 is).
 

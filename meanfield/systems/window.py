@@ -85,7 +85,7 @@ def run(
     x = x.reshape(cells, size, dim).astype(dtype)
     keep = 1 - step_size * decay[:, None]
     left = _left(keep)
-    z = _einsum("cmd,cnd->cmn", x, particles.w)
+    z = _pre_activations(particles.w, x, plan.block)
     if particles.bias is not None:  # one more input, the number 1
         z = z + particles.bias[:, None, :]
     # Neurons on the last axis, where they are many: XLA vectorises that one.
@@ -195,6 +195,24 @@ def _respond(network, z, a, y, eta, c, axis):
     return take, a, f
 
 
+def _by_blocks(part, result, width, block):
+    """`part(result, first, count)` for blocks of neurons, one after the other."""
+    block = min(block, width)
+    result = jax.lax.fori_loop(0, width // block, lambda i, result: part(result, i * block, block), result)
+    return part(result, width - width % block, width % block) if width % block else result
+
+
+def _pre_activations(w, x, block):
+    """Rows `w x` of all examples, (cells, M, N), in blocks of neurons: a product packs its factors, and would pack all of w."""
+
+    def part(z, first, count):
+        return _write(z, _einsum("cmd,cnd->cmn", x, _slice(w, first, count, 1)), first, 2)
+
+    if w.shape[1] <= block:
+        return _einsum("cmd,cnd->cmn", x, w)
+    return _by_blocks(part, jnp.zeros((x.shape[0], x.shape[1], w.shape[1]), w.dtype), w.shape[1], block)
+
+
 def _update(w, taken, whole, x, block):
     """`whole * w - taken' x`, in blocks of neurons: each is written in place, so no second copy of w is made."""
 
@@ -202,7 +220,4 @@ def _update(w, taken, whole, x, block):
         change = _einsum("cmn,cmd->cnd", _slice(taken, first, count, 2), x)
         return _write(w, whole[:, None, None] * _slice(w, first, count, 1) - change, first, 1)
 
-    width = w.shape[1]
-    block = min(block, width)
-    w = jax.lax.fori_loop(0, width // block, lambda i, w: part(w, i * block, block), w)
-    return part(w, width - width % block, width % block) if width % block else w
+    return _by_blocks(part, w, w.shape[1], block)

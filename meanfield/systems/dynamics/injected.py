@@ -51,9 +51,8 @@ class GaussianInjection(AbstractInjection):
 
     def vector(self, key, step_size, size):
         """Increment of one neuron."""
-        return jnp.sqrt(2 * step_size * jnp.asarray(self.temperature, step_size.dtype)) * jax.random.normal(
-            key, (size,), step_size.dtype
-        )
+        scale = jnp.sqrt(2 * step_size * jnp.asarray(self.temperature, step_size.dtype))
+        return scale * noise.normal(key, size, step_size.dtype)
 
 
 @jax.tree_util.register_dataclass
