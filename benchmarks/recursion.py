@@ -91,7 +91,9 @@ def _ours(dim, batch_size, eta, chains, steps) -> tuple[Callable[[], object], in
 
     run()
     assert bool(jnp.isfinite(state.particles.w).all())
-    return run, program.memory_analysis().temp_size_in_bytes
+    memory = program.memory_analysis()
+    assert memory is not None
+    return run, memory.temp_size_in_bytes
 
 
 def _numpy(dim, batch_size, eta, chains, block, dtype) -> Callable[[], object]:

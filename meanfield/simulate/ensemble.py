@@ -134,10 +134,10 @@ def advance(
     Returns:
         The states, `first_bad`, and whether a number of the particles is not finite, (cells,).
     """
-    streams = tuple(jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
+    data_keys, noise_keys = (jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (_DATA, _NOISE))
     width = states.particles.w.shape[1]
     with placement.using(mesh):
-        states, bad = dynamics.advance(source, streams, placement.placed(mesh, states, width), steps)
+        states, bad = dynamics.advance(source, (data_keys, noise_keys), placement.placed(mesh, states, width), steps)
     # Extremes, because XLA reduces the particles themselves: a sum of `~isfinite` would write that out first, N x dim numbers.
     leaves = jax.tree.leaves(states.particles)
     extremes = jnp.stack([extreme(v, axis=tuple(range(1, v.ndim))) for v in leaves for extreme in (jnp.max, jnp.min)])

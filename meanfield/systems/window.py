@@ -96,7 +96,7 @@ def run(
         """Step `at`, whose rows in z start at `first`: its pre-activations are replaced by what the neurons take."""
         at_this = lambda v: jax.lax.dynamic_index_in_dim(v, at, 1, keepdims=False)  # noqa: E731
         rows = now.z if factors is None else _rows(now.z, factors, first, batch)
-        take, a, f = _respond(network, rows, now.a, *map(at_this, (y, step_size, keep)), axis)
+        take, a, f = _respond(network, rows, now.a, at_this(y), at_this(step_size), at_this(keep), axis)
         return _Now(_write(now.z, take, first, 1), a, _write(now.f, f[:, None], at, 1))
 
     if steps == 1:
