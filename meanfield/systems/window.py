@@ -52,6 +52,17 @@ def plan(width: int, batch_size: int, dim: int) -> Plan:
     return Plan(steps - steps % group, group, width if width <= 4096 else 2048)
 
 
+def together(cells: int, size: int) -> int:
+    """How many cells of `size` bytes go through a window together: a divisor of `cells`.
+
+    As many as stay in a cache of some 3 MiB, from timings at N = 256: 16 cells of 74 kB are 1.4 times as fast as one, and as 64; 4 cells
+    of 0.8 MB 1.3 times as fast as one, and 1.5 times as fast as 64. On a GPU all.
+    """
+    if jax.default_backend() != "cpu":
+        return cells
+    return max(n for n in range(1, cells + 1) if cells % n == 0 and (n == 1 or n * size <= 7 * 2**19))
+
+
 def run(
     network: TwoLayer,
     particles: Particles,

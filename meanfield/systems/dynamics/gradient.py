@@ -139,7 +139,25 @@ class AbstractGradientDynamics(AbstractDynamics):
         )
 
     def _in_windows(self, source, streams, states, steps, width, axis):
-        """`advance` on the neurons of one device; `axis` is that of the mesh over which they are spread, `width` their number in all."""
+        """`advance` on the neurons of one device; `axis` is that of the mesh over which they are spread, `width` their number in all.
+
+        Cells go in groups that fit into the cache, each through all the steps.
+        """
+        cells = states.step.shape[0]
+        together = window.together(cells, sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(states.particles)) // cells)
+        if together == cells:
+            return self._windows_of(source, streams, states, steps, width, axis)
+
+        def group(number, carry):
+            take = lambda v: jax.lax.dynamic_slice_in_dim(v, number * together, together)  # noqa: E731
+            put = lambda v, part: jax.lax.dynamic_update_slice_in_dim(v, part, number * together, 0)  # noqa: E731
+            one, keys, part = jax.tree.map(take, (self, streams, carry[0]))
+            return jax.tree.map(put, carry, one._windows_of(source, keys, part, steps, width, axis))
+
+        return jax.lax.fori_loop(0, cells // together, group, (states, jnp.full(cells, NEVER, jnp.int32)))
+
+    def _windows_of(self, source, streams, states, steps, width, axis):
+        """`_in_windows` for one group."""
         network, (cells, _, dim) = states.network, states.particles.w.shape
         cut = window.plan(width, self.batch_size, dim)
         begin = states.step[0]
