@@ -93,7 +93,10 @@ def close(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+LONG = ("stable, scalar", "stable, coordinates", "mckean-vlasov, sde")  # to compile; their kin run by default
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in MEMBERS])
 def test_a_member_on_a_mesh(name):
     """Every member: the same particles, no device that ever holds an axis of all neurons, and only sums over them are sent.
 
