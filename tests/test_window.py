@@ -158,6 +158,28 @@ def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     assert bad.tolist() == [gradient.NEVER, 1, gradient.NEVER, gradient.NEVER] and np.isfinite(after.w[0]).all()
 
 
+def test_cells_in_groups_equal_all_at_once(monkeypatch):
+    """Groups of 1, 2 and 4 of 8 cells, one of which is lost on the way: the same numbers, each in its place."""
+    data, key = mf.data.from_arrays(DATA, TARGETS), jax.random.key(1)
+    system = mf.System(mf.TwoLayer("identity", "squared"), data, mf.dynamics.SGD([0.1, 0.2, 0.4, 300.0], 2))
+
+    def run(together):
+        monkeypatch.setattr(window, "together", lambda cells, size: together)
+        jax.clear_caches()
+        return mf.simulate(system, widths=10, steps=40, seeds=2, key=key, probes=())
+
+    whole = run(8)
+    assert (whole.dataset["status"].to_numpy()[0] == 0).tolist() == [[True, True]] * 3 + [[False, False]]
+    for together in (1, 2, 4):
+        parts = run(together)
+        assert np.array_equal(parts.dataset["first_bad_step"], whole.dataset["first_bad_step"])
+        np.testing.assert_allclose(parts.particles[10].vectors[:3], whole.particles[10].vectors[:3], rtol=1e-4, atol=1e-5)
+
+
+def test_groups_divide_the_cells():
+    assert [window.together(*v) for v in ((64, 75776), (16, 2424832), (6, 600_000), (1, 10**9))] == [16, 1, 2, 1]
+
+
 def test_the_step_at_which_a_run_is_lost(monkeypatch):
     """The same step as in single steps, whatever the window."""
     data, key = mf.data.from_arrays(100 * DATA, TARGETS), jax.random.key(1)
