@@ -105,19 +105,17 @@ class Evaluation(AbstractProbe):
         """Arrays "risk" and "accuracy" of shape (split,); none for data without fixed sets."""
         if not data.splits:
             return {}
-        risks, hits = [], []
-        for x, y in data.splits.values():
-            index = np.arange(self.count(len(y))) * len(y) // self.count(len(y))
-            x, y = x[index], y[index]
-            f = _outputs(network, particles, x)
-            risks.append(jnp.mean(LOSSES[network.loss](f, y)[0]))
-            # argmax of NaN is class 0: without the mask a diverged network would score the share of that class.
-            finite = jnp.all(jnp.isfinite(f))
-            hits.append(
-                jnp.where(finite, jnp.mean((jnp.argmax(f, axis=1) == y).astype(f.dtype)), jnp.nan) if data.classes else None
-            )
-        arrays = {"risk": jnp.stack(risks)}
-        return arrays | {"accuracy": jnp.stack(hits)} if data.classes else arrays
+        # All sets together, and means at the end: one program to compile, not one for each set.
+        chosen = [np.arange(self.count(len(y))) * len(y) // self.count(len(y)) for _, y in data.splits.values()]
+        x, y = (jnp.concatenate([v[i] for v, i in zip(vs, chosen, strict=True)]) for vs in zip(*data.splits.values(), strict=True))
+        f = _outputs(network, particles, x)
+        scores = {"risk": LOSSES[network.loss](f, y)[0]}
+        if data.classes:
+            # argmax of NaN is class 0: without NaN a diverged network would score the share of that class.
+            right = (jnp.argmax(f, axis=1) == y).astype(f.dtype)
+            scores["accuracy"] = jnp.where(jnp.all(jnp.isfinite(f), axis=1), right, jnp.nan)
+        ends = np.cumsum([len(i) for i in chosen])[:-1]
+        return {name: jnp.stack([jnp.mean(part) for part in jnp.split(score, ends)]) for name, score in scores.items()}
 
     @property
     def variables(self):
@@ -175,7 +173,8 @@ class Moments(AbstractProbe):
         norms = _norms(particles)
         top = jnp.max(norms)
         ratio = norms / jnp.where(top > 0, top, 1)
-        return {"norm_moment": jnp.stack([top * jnp.mean(ratio**p) ** (1 / p) for p in self.orders])}
+        orders = jnp.asarray(self.orders, norms.dtype)
+        return {"norm_moment": top * jnp.mean(ratio[None] ** orders[:, None], axis=1) ** (1 / orders)}
 
     @property
     def variables(self):
@@ -221,7 +220,8 @@ def _norms(particles):
     top = jnp.max(jnp.stack([extreme for v in parts for extreme in (jnp.max(v), -jnp.min(v))]))
     scale = jnp.where(top > 0, top, 1)
     square = lambda row: jnp.sum((row / scale) ** 2)  # noqa: E731
-    each = partial(jax.lax.map, square, batch_size=2048) if jax.sharding.get_abstract_mesh().empty else jax.vmap(square)
+    blocks = len(parts[0]) > 2048 and jax.sharding.get_abstract_mesh().empty
+    each = partial(jax.lax.map, square, batch_size=2048) if blocks else jax.vmap(square)
     return top * jnp.sqrt(sum(each(v) for v in parts))
 
 

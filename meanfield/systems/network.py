@@ -11,11 +11,10 @@ import numpy as np
 from jax.scipy.stats import norm
 
 from meanfield import _check
+from meanfield.systems import noise
 
 # On a GPU a float32 product would by default be rounded to TF32: three digits, without a word.
 _matmul = partial(jnp.matmul, precision="highest")
-
-_BLOCK = 2048  # neurons drawn at a time
 
 
 class Activation(NamedTuple):
@@ -172,19 +171,13 @@ class TwoLayer:
         for name, size in (("dim", dim), ("outputs", outputs)):
             _check.require(size > 0, name, "be set, by hand or by `System`, before particles are drawn", None)
 
-        def neuron(index):
-            draws = jax.random.normal(jax.random.fold_in(key, index), (dim + outputs + bias,))
-            a = {
-                "normal": draws[dim : dim + outputs],
-                "signs": (1 - 2 * ((index >> jnp.arange(outputs)) & 1)).astype(draws.dtype),
-                "ones": None,
-            }[self.output_weights]
-            return Particles(self.init_scale * draws[:dim], a, draws[-1] if bias else None)
-
-        if width <= _BLOCK or not jax.sharding.get_abstract_mesh().empty:
-            return jax.vmap(neuron)(jnp.arange(width))
-        # Block by block: the random bits on the way to a normal number take several times its memory.
-        return jax.lax.map(neuron, jnp.arange(width), batch_size=_BLOCK)
+        draws = noise.normal_rows(key, width, dim + outputs + bias)
+        a = {
+            "normal": draws[:, dim : dim + outputs],
+            "signs": (1 - 2 * ((jnp.arange(width)[:, None] >> jnp.arange(outputs)[None]) & 1)).astype(draws.dtype),
+            "ones": None,
+        }[self.output_weights]
+        return Particles(self.init_scale * draws[:, :dim], a, draws[:, -1] if bias else None)
 
     def predict(self, particles: Particles, x: jax.Array) -> jax.Array:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, k). One matmul a layer; never a mat-vec a particle."""

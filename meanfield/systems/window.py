@@ -95,7 +95,7 @@ def run(
     dtype = particles.w.dtype
     x = x.reshape(cells, size, dim).astype(dtype)
     keep = 1 - step_size * decay[:, None]
-    left = _left(keep)
+    before, after = _left(keep)
     z = _pre_activations(particles.w, x, plan.block)
     if particles.bias is not None:  # one more input, the number 1
         z = z + particles.bias[:, None, :]
@@ -114,7 +114,7 @@ def run(
         now = step(0, now, 0, None)
     else:
         rows = plan.group * batch
-        far, near = _factors(x, left, rows, particles.bias is not None)
+        far, near = _factors(x, before, rows, particles.bias is not None)
 
         def group(number, now):
             """Rows of several steps are brought up to date by one product, and among themselves by a small one a step."""
@@ -127,7 +127,7 @@ def run(
 
         single = lambda t, now: step(t, now, t * batch, far)  # noqa: E731
         now = jax.lax.fori_loop(0, steps // plan.group, single if plan.group == 1 else group, now)
-    whole, remains = left[:, 0, -1], jnp.repeat(left[:, 1:, -1], batch, axis=1)
+    whole, remains = after[:, 0], jnp.repeat(after[:, 1:], batch, axis=1)
     bias = particles.bias
     if bias is not None:
         bias = whole[:, None] * bias - _einsum("cm,cmn->cn", remains, now.z)
@@ -152,31 +152,35 @@ class _Now(NamedTuple):
 
 
 def _left(keep):
-    """What is left at the start of every step, and at the end, of the weights at the start (row 0) and of what step s took (row 1 + s).
+    """What is left of the weights at the start (column 0) and of what step s took (column 1 + s): the product of c in between.
 
-    The product of c over the steps in between; 1 before s is taken. (cells, K) -> (cells, 1 + K, 1 + K).
+    (cells, K) -> before every step (cells, K, 1 + K), and after the last (cells, 1 + K); 1 before s is taken.
     """
-    steps = keep.shape[1]
-    later = jnp.arange(steps)[None, :] >= jnp.arange(1 + steps)[:, None]
-    factors = jnp.where(later[None], keep[:, None, :], 1)
-    padded = jnp.pad(factors, ((0, 0), (0, 0), (1, 0)), constant_values=1)
-    return jax.lax.associative_scan(jnp.multiply, padded, axis=2)  # `cumprod` would take steps^3 operations on CPU
+    numbers = jnp.arange(1 + keep.shape[1])[None]
+
+    def step(left, at):
+        number, c = at
+        return left * jnp.where(numbers <= number, c[:, None], 1), left
+
+    start = jnp.ones((keep.shape[0], numbers.shape[1]), keep.dtype)
+    after, before = jax.lax.scan(step, start, (numbers[0, :-1], jnp.swapaxes(keep, 0, 1)))
+    return jnp.swapaxes(before, 0, 1), after
 
 
-def _factors(x, left, rows, bias):
+def _factors(x, before, rows, bias):
     """Matrices (cells, M, M) that bring rows of z up to date.
 
     `far`: a row's own pre-activations, and what the groups of `rows` rows before its own took; `near`: a row itself, and what the
     steps before it in its group took. In groups of one step `far` says it all.
     """
     gram = _einsum("cmd,cld->cml", x, x)
-    size, batch = x.shape[1], x.shape[1] // (left.shape[1] - 1)
+    size, batch = x.shape[1], x.shape[1] // before.shape[1]
     spread = lambda v: jnp.repeat(jnp.repeat(v, batch, axis=1), batch, axis=2)  # noqa: E731
-    taken = (gram + 1 if bias else gram) * spread(jnp.swapaxes(left[:, 1:, :-1], 1, 2))
+    taken = (gram + 1 if bias else gram) * spread(before[:, :, 1:])
     own = jnp.eye(size, dtype=x.dtype)[None]
     step, group = (jnp.arange(size) // n for n in (batch, rows))
     earlier = lambda v: (v[:, None] > v[None, :])[None]  # noqa: E731
-    far = jnp.repeat(left[:, 0, :-1], batch, axis=1)[:, :, None] * own - jnp.where(earlier(group), taken, 0)
+    far = jnp.repeat(before[:, :, 0], batch, axis=1)[:, :, None] * own - jnp.where(earlier(group), taken, 0)
     return far, own - jnp.where(earlier(step), taken, 0)
 
 
