@@ -107,7 +107,9 @@ class Evaluation(AbstractProbe):
             return {}
         # All sets together, and means at the end: one program to compile, not one for each set.
         chosen = [np.arange(self.count(len(y))) * len(y) // self.count(len(y)) for _, y in data.splits.values()]
-        x, y = (jnp.concatenate([v[i] for v, i in zip(vs, chosen, strict=True)]) for vs in zip(*data.splits.values(), strict=True))
+        x, y = (
+            jnp.concatenate([v[i] for v, i in zip(vs, chosen, strict=True)]) for vs in zip(*data.splits.values(), strict=True)
+        )
         f = _outputs(network, particles, x)
         scores = {"risk": LOSSES[network.loss](f, y)[0]}
         if data.classes:

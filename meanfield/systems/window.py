@@ -101,14 +101,14 @@ def run(
         z = z + particles.bias[:, None, :]
     # Neurons on the last axis, where they are many: XLA vectorises that one.
     a = None if particles.a is None else jnp.swapaxes(particles.a, 1, 2)
-    now = _Now(z, a, jnp.zeros((cells, steps, batch, 1 if a is None else a.shape[1]), dtype))
+    now = _Now(z, a, jnp.zeros((cells, steps), dtype))
 
     def step(at, now, first, factors):
         """Step `at`, whose rows in z start at `first`: its pre-activations are replaced by what the neurons take."""
         at_this = lambda v: jax.lax.dynamic_index_in_dim(v, at, 1, keepdims=False)  # noqa: E731
         rows = now.z if factors is None else _rows(now.z, factors, first, batch)
-        take, a, f = _respond(network, rows, now.a, at_this(y), at_this(step_size), at_this(keep), axis)
-        return _Now(_write(now.z, take, first, 1), a, _write(now.f, f[:, None], at, 1))
+        take, a, risk = _respond(network, rows, now.a, at_this(y), at_this(step_size), at_this(keep), axis)
+        return _Now(_write(now.z, take, first, 1), a, _write(now.risks, risk[:, None], at, 1))
 
     if steps == 1:
         now = step(0, now, 0, None)
@@ -120,10 +120,10 @@ def run(
             """Rows of several steps are brought up to date by one product, and among themselves by a small one a step."""
             first = number * rows
             among = _slice(_slice(near, first, rows, 1), first, rows, 2)
-            inner = _Now(_rows(now.z, far, first, rows), now.a, now.f)
+            inner = _Now(_rows(now.z, far, first, rows), now.a, now.risks)
             one = lambda t, inner: step(number * plan.group + t, inner, t * batch, among)  # noqa: E731
             inner = jax.lax.fori_loop(0, plan.group, one, inner)
-            return _Now(_write(now.z, inner.z, first, 1), inner.a, inner.f)
+            return _Now(_write(now.z, inner.z, first, 1), inner.a, inner.risks)
 
         single = lambda t, now: step(t, now, t * batch, far)  # noqa: E731
         now = jax.lax.fori_loop(0, steps // plan.group, single if plan.group == 1 else group, now)
@@ -133,8 +133,7 @@ def run(
         bias = whole[:, None] * bias - _einsum("cm,cmn->cn", remains, now.z)
     a = particles.a if now.a is None or not network.train_output else jnp.swapaxes(now.a, 1, 2)
     w = _update(particles.w, now.z, whole, remains[:, :, None] * x, plan.block)
-    losses = jax.vmap(jax.vmap(lambda f, y: LOSSES[network.loss](f, y)[0]))(now.f, y)
-    return Particles(w, a, bias), jnp.mean(losses, axis=2)
+    return Particles(w, a, bias), now.risks
 
 
 class _Now(NamedTuple):
@@ -143,12 +142,12 @@ class _Now(NamedTuple):
     Args:
         z: rows of steps to come: pre-activations with the weights at the start; of steps taken: what the neurons took, (cells, M, N).
         a: output weights, (cells, outputs, N), or None.
-        f: outputs of the network in the steps taken, (cells, K, b, outputs).
+        risks: of the mini-batches of the steps taken, (cells, K).
     """
 
     z: jax.Array
     a: Any
-    f: jax.Array
+    risks: jax.Array
 
 
 def _left(keep):
@@ -194,20 +193,21 @@ def _rows(z, factors, first, count):
 
 
 def _respond(network, z, a, y, eta, c, axis):
-    """One step, given the pre-activations (cells, b, N): what the neurons take from the examples, output weights, outputs."""
+    """One step, given the pre-activations (cells, b, N): what the neurons take from the examples, output weights, risk."""
     moves = (eta > 0)[:, None, None]
     h = network.act.value(z)
     width, f = z.shape[2], jnp.sum(h, axis=2, keepdims=True) if a is None else _einsum("cbn,ckn->cbk", h, a)
     if axis is not None:
         width, f = width * jax.lax.axis_size(axis), jax.lax.psum(f, axis)
     f = f / width
-    residuals = jax.vmap(LOSSES[network.loss])(f, y)[1] * (eta / z.shape[1])[:, None, None]
+    losses, residuals = jax.vmap(LOSSES[network.loss])(f, y)
+    residuals = residuals * (eta / z.shape[1])[:, None, None]
     pull = residuals if a is None else _einsum("cbk,ckn->cbn", residuals, a)
     # `where`, not a factor 0: a step that does not happen must not turn an infinite number into NaN.
     take = jnp.where(moves, pull * network.act.derivative(z), 0)
     if a is not None and network.train_output:
         a = c[:, None, None] * a - _einsum("cbk,cbn->ckn", jnp.where(moves, residuals, 0), h)
-    return take, a, f
+    return take, a, jnp.mean(losses, axis=1)
 
 
 def _by_blocks(part, result, width, block):
