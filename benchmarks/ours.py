@@ -1,13 +1,12 @@
 """Our side of the contest. The only place that calls the driver's inner function."""
 
-from functools import cached_property
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import meanfield as mf
-from meanfield.simulate import ensemble
+from meanfield.simulate import ensemble, placement
+from meanfield.simulate.lanes import Lanes
 from meanfield.systems.dynamics.base import NEVER
 
 SEED = 20211103
@@ -36,24 +35,22 @@ class Ours:
         system = mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
         self.data, self.batch_size = data, batch_size
         self.grid = ensemble.make_grid(system.dynamics, tuple(range(seeds)), jax.random.key(SEED))
-        self._source = system.dynamics.prepare(system.data)
+        source = system.dynamics.prepare(system.data)
         self.cells = len(self.grid.keys)
         self.stride = system.dynamics.stride(system.network, width)  # steps in one trip through memory
-        self._states = ensemble.init(self.grid.dynamics, self.grid.keys, network=system.network, width=width)
-        self._first_bad = jnp.full(self.cells, NEVER, jnp.int32)
-
-    def _arguments(self, steps: int) -> tuple:
-        return self.grid.dynamics, self._source, self.grid.keys, self._states, self._first_bad, jnp.asarray(steps)
+        self.lanes = Lanes(system, system.data, source, self.grid.dynamics, self.grid.keys, width, ())
+        self.lanes.start()
+        self._first_bad = np.full(self.cells, NEVER, np.int32)
+        self._needed = {name: placement.size(tree) for name, tree in {"state": self.lanes.states, "data": source}.items()}
 
     def run(self, steps: int) -> None:
         """Take so many steps in all cells."""
-        self._states, self._first_bad, broken = ensemble.advance(*self._arguments(steps))
-        jax.block_until_ready((self._states, broken))
+        self._first_bad, _ = self.lanes.advance(self._first_bad, steps)
 
-    def particles(self, cell: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of the weights of one cell, (N, dim) and (N, outputs)."""
-        particles = self._states.particles
-        return np.array(particles.w[cell]), np.array(particles.a[cell])
+    def particles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of the weights of the first cell, (N, dim) and (N, outputs)."""
+        particles = self.lanes.states[0].particles
+        return np.array(particles.w[0]), np.array(particles.a[0])
 
     def indices(self, steps: int) -> np.ndarray:
         """Which examples the steps 0, 1, ... of the first cell draw, (steps, batch_size)."""
@@ -63,18 +60,10 @@ class Ours:
 
     def finite(self) -> bool:
         """Whether no cell has diverged."""
-        leaves = jax.tree.leaves(self._states.particles)
-        return bool(jnp.all(self._first_bad == NEVER)) and all(bool(jnp.all(jnp.isfinite(v))) for v in leaves)
+        leaves = jax.tree.leaves([states.particles for states in self.lanes.states])
+        return bool(np.all(self._first_bad == NEVER)) and all(bool(jnp.all(jnp.isfinite(v))) for v in leaves)
 
-    @cached_property
+    @property
     def bytes(self) -> dict[str, int]:
-        """Bytes of what must be held (particles, other state, data), and of what the compiled chunk of steps holds at its peak.
-
-        The peak is arguments + outputs + temporaries, less what outputs share with arguments.
-        """
-        needed = {"state": self._states, "data": self._source}
-        needed = {name: sum(v.nbytes for v in jax.tree.leaves(tree)) for name, tree in needed.items()}
-        analysis = ensemble.advance.lower(*self._arguments(1)).compile().memory_analysis()
-        assert analysis is not None
-        held = analysis.argument_size_in_bytes + analysis.output_size_in_bytes + analysis.temp_size_in_bytes
-        return needed | {"chunk_peak": held - analysis.alias_size_in_bytes}
+        """Bytes of what must be held (particles, other state, data), and of what the compiled chunk of steps holds at its peak."""
+        return self._needed | {"chunk_peak": placement.needs(self.lanes._advance)}

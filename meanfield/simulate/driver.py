@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.sharding import Mesh
@@ -18,6 +19,7 @@ from jax.sharding import Mesh
 from meanfield import _check
 from meanfield.simulate import ensemble, placement
 from meanfield.simulate import probes as _probes
+from meanfield.simulate.lanes import Lanes
 from meanfield.simulate.progress import progress_bar
 from meanfield.simulate.results import Results, Status
 from meanfield.systems.dynamics.base import NEVER
@@ -41,9 +43,10 @@ def simulate(
 ) -> Results:
     """Run a system at several widths, at every swept value of its dynamics, with several seeds.
 
-    All cells of one width run as one vectorised program. Runs that share a seed share their data path whatever their width and
-    step size, and the first neurons of a wide network start like those of a narrow one: differences between cells are due to
-    width and step size alone, and statistics of several widths with one seed are NOT independent.
+    All cells of one width run as one vectorised program (on CPU, in as many equal parts side by side as there are cores for). Runs
+    that share a seed share their data path whatever their width and step size, and the first neurons of a wide network start like
+    those of a narrow one: differences between cells are due to width and step size alone, and statistics of several widths with
+    one seed are NOT independent.
 
     Args:
         system: network, data and dynamics; 1-D arrays in fields of the dynamics are swept (`step_size` is an axis always).
@@ -162,36 +165,20 @@ class _Programs:
         lowest = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
         groups = placement.plan(lowest, cells // replicas, free, width)
         dynamics, keys = grid.part(0, replicas * groups[0])
-        needed = self.needed(dynamics, keys, width) // groups[0]
+        needed = self.lanes(dynamics, keys, width).bytes // groups[0]
         sizes = placement.plan(needed, cells // replicas, free, width)
         must = "be 'host' for a grid whose runs do not fit into memory together"
         _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
         return [replicas * size for size in sizes]
 
-    def needed(self, dynamics, keys, width) -> int:
-        """Memory of a device that the programs need beside the data. They are compiled here, and used when they run."""
-        dynamics, keys = placement.put(self.mesh, (dynamics, keys))
-        lowered = ensemble.init.lower(dynamics, keys, network=self.system.network, width=width, mesh=self.mesh)
-        compiled = lowered.compile()
-        states = placement.like(self.mesh, lowered.out_info, compiled.output_shardings)
-        bad = np.full(len(keys), NEVER, np.int32)
-        take = np.int32(1)
-        advance = ensemble.advance.lower(dynamics, self.source, keys, states, bad, take, mesh=self.mesh).compile()
-        looks = [
-            ensemble.observe.lower(self.data, states, probes=probes, mesh=self.mesh).compile()
-            for probes in set(self.due.values())
-        ]
-        source, data = placement.size(self.source), placement.size(self.data)
-        return max(
-            placement.needs(compiled),
-            placement.needs(advance) - source,
-            *(placement.needs(look) - data for look in looks),
-        )
+    def lanes(self, dynamics, keys, width) -> Lanes:
+        """Some cells of one width, compiled, not begun. What was compiled before is not compiled again."""
+        return Lanes(self.system, self.data, self.source, dynamics, keys, width, tuple(set(self.due.values())), self.mesh)
 
     def run(self, dynamics, keys, width, say, clock, particles) -> dict[str, Any]:
         """Some cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
-        dynamics, keys = placement.put(self.mesh, (dynamics, keys))
-        states = ensemble.init(dynamics, keys, network=self.system.network, width=width, mesh=self.mesh)
+        lanes = self.lanes(dynamics, keys, width)
+        lanes.start()
         cells, steps, due = len(keys), self.steps, self.due
         first_bad = np.full(cells, NEVER, np.int32)
         seen: dict[str, dict[int, np.ndarray]] = {}
@@ -204,12 +191,9 @@ class _Programs:
                 if not take:
                     break
                 start = time.perf_counter()
-                states, first_bad, broken = ensemble.advance(
-                    dynamics, self.source, keys, states, first_bad, np.int32(take), mesh=self.mesh
-                )
-                first_bad, broken = np.asarray(first_bad), np.asarray(broken)
+                first_bad, broken = lanes.advance(first_bad, take)
                 seconds = time.perf_counter() - start
-                # A short chunk is timed badly, and one may include compilation: the length grows stepwise.
+                # A short chunk is timed badly: the length grows stepwise.
                 chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))
                 done += take
                 first_bad = np.minimum(first_bad, np.where(broken, done, NEVER).astype(np.int32))
@@ -218,14 +202,16 @@ class _Programs:
                 break
             if due.get(stop):
                 about = {name: variable for probe in due[stop] for name, variable in probe.variables.items()}
-                for name, value in ensemble.observe(self.data, states, probes=due[stop], mesh=self.mesh).items():
-                    value = seen.setdefault(name, {})[stop] = np.asarray(value)
+                for name, value in lanes.observe(due[stop]).items():
+                    seen.setdefault(name, {})[stop] = value
                     lost = ~np.isfinite(value).reshape(cells, -1).all(axis=1) & (not about[name].may_be_nan)
                     first_bad = np.minimum(first_bad, np.where(lost, stop, NEVER).astype(np.int32))
         bad = first_bad < NEVER
         status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
         return {
-            "particles": placement.gathered(self.mesh, states.particles) if particles == "host" else states.particles,
+            "particles": [
+                placement.gathered(self.mesh, v.particles) if particles == "host" else v.particles for v in lanes.states
+            ],
             "status": status,
             "first_bad_step": np.where(bad, first_bad, -1),
             "steps_done": np.full(cells, done),
@@ -235,13 +221,18 @@ class _Programs:
 
 def _joined(parts, shape) -> dict[str, Any]:
     """The cells of one width, from those of its programs; the particles in the shape of the grid."""
-    together = lambda values: values[0] if len(values) == 1 else np.concatenate(values)  # noqa: E731
+
+    def together(values):
+        module = jnp if isinstance(values[0], jax.Array) else np
+        return values[0] if len(values) == 1 else module.concatenate(values)
+
     column = {name: together([part[name] for part in parts]) for name in ("status", "first_bad_step", "steps_done")}
     seen = {
         name: {step: together([p["seen"].get(name, {}).get(step, _blank(p, value)) for p in parts]) for step, value in at.items()}
         for name, at in parts[0]["seen"].items()
     }
-    particles = jax.tree.map(lambda *v: together(v).reshape(*shape, *v[0].shape[1:]), *(part["particles"] for part in parts))
+    particles = [lane for part in parts for lane in part["particles"]]
+    particles = jax.tree.map(lambda *v: together(v).reshape(*shape, *v[0].shape[1:]), *particles)
     return column | {"particles": particles, "seen": seen, "programs": len(parts)}
 
 

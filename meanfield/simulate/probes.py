@@ -114,7 +114,7 @@ class Evaluation(AbstractProbe):
         scores = {"risk": LOSSES[network.loss](f, y)[0]}
         if data.classes:
             # argmax of NaN is class 0: without NaN a diverged network would score the share of that class.
-            right = (jnp.argmax(f, axis=1) == y).astype(f.dtype)
+            right = (jnp.argmax(f, axis=1).astype(y.dtype) == y).astype(f.dtype)
             scores["accuracy"] = jnp.where(jnp.all(jnp.isfinite(f), axis=1), right, jnp.nan)
         ends = np.cumsum([len(i) for i in chosen])[:-1]
         return {name: jnp.stack([jnp.mean(part) for part in jnp.split(score, ends)]) for name, score in scores.items()}
