@@ -1,5 +1,6 @@
 """The driver: randomness, vectorisation, recompilation, divergence, interruption."""
 
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import driver
+from meanfield.simulate import driver, ensemble
 from meanfield.simulate import lanes as lanes_module
 from meanfield.simulate.ensemble import make_grid
 from meanfield.simulate.lanes import Lanes
@@ -77,6 +78,19 @@ def test_chunks_do_not_matter_bit_for_bit(digits, key, monkeypatch):
         particles.append(run().particles[16].vectors)
     assert len(lengths[0]) > len(lengths[1]) + 5 and sum(lengths[0]) == sum(lengths[1]) == 1000
     assert np.array_equal(*particles)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 5), (3, 7), (2, 3000, 3), (2, 40, 785)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -3e38])
+def test_one_bad_number_anywhere_is_seen(shape, bad):
+    """In its cell and in no other; the largest finite numbers are not bad, many of them neither."""
+    finite = jax.jit(lambda v, steps: ensemble._finite(v, (steps < 0).astype(v.dtype)))
+    values, size = np.full(shape, 3e38, np.float32), math.prod(shape[1:])
+    for place in range(0, size, max(1, size // 13)):
+        one = values.copy()
+        one.reshape(shape[0], -1)[1, place] = bad
+        expected = np.arange(shape[0]) != (-1 if np.isfinite(bad) else 1)
+        assert np.array_equal(finite(one, np.int32(5)), expected)
 
 
 @pytest.mark.parametrize("x64", [False, True])

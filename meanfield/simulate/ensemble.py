@@ -138,11 +138,19 @@ def advance(
     width = states.particles.w.shape[1]
     with placement.using(mesh):
         states, bad = dynamics.advance(source, (data_keys, noise_keys), placement.placed(mesh, states, width), steps)
-    # Extremes, because XLA reduces the particles themselves: a sum of `~isfinite` would write that out first, N x dim numbers.
-    leaves = jax.tree.leaves(states.particles)
-    extremes = jnp.stack([extreme(v, axis=tuple(range(1, v.ndim))) for v in leaves for extreme in (jnp.max, jnp.min)])
-    broken = ~jnp.all(jnp.isfinite(extremes), axis=0)
+    broken = ~jnp.all(
+        jnp.stack([_finite(v, zero=(steps < 0).astype(v.dtype)) for v in jax.tree.leaves(states.particles)]), axis=0
+    )
     return placement.placed(mesh, states, width), *placement.everywhere(mesh, (jnp.minimum(first_bad, bad), broken))
+
+
+def _finite(leaf, zero):
+    """Whether all numbers of a cell are finite, (cells,), in one pass through memory without a copy: 0 times infinity is NaN.
+
+    XLA would write `isfinite(leaf)` out before it takes `all`, and takes extremes at a fifth of this speed. It must not know the zero.
+    """
+    sums = jnp.einsum("c...i,i->c...", leaf, jnp.full(leaf.shape[-1], zero))
+    return jnp.all(jnp.isfinite(sums.reshape(leaf.shape[0], -1)), axis=1)
 
 
 @partial(jax.jit, static_argnames=("probes", "mesh"))
