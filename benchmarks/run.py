@@ -43,10 +43,10 @@ class Config:
     """Length of an input."""
     outputs: int = 10
     """Number of classes."""
-    rounds: int = 5
+    rounds: int = 3
     """How often every contestant has its turn."""
-    seconds: float = 0.15
-    """Shortest time of a turn."""
+    seconds: float = 0.3
+    """Shortest time of a turn; that of a chunk of `mf.simulate`."""
     earlier: Path | None = None
     """File of benchmarks.main_job of an earlier revision, to stand beside the main job."""
     quick: bool = False
