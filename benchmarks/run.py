@@ -88,7 +88,7 @@ def measure(config: Config) -> dict:
     section("estimators", lambda: sections.estimators((1000,) if quick else (10**4, 10**5, 10**6), 1 if quick else 3))
     many = (16, 64) if quick else tuple(4**k for k in range(4, 10))
     section("width", lambda: sections.against_width(many, dim, config.outputs, effort))
-    lengths = (100, 200) if quick else (10_000, 20_000, 40_000, 80_000)
+    lengths = (100, 200) if quick else (40_000, 80_000, 160_000, 320_000)
     section("steps", lambda: sections.against_steps(16 if quick else 256, dim, lengths))
     section("memory", lambda: [sections.memory(width, dim) for width in ((64,) if quick else (4096, 65536))])
     section("main_job", lambda: sections.main_job(quick, config.earlier))

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 import meanfield as mf
 from meanfield.simulate import ensemble, placement
 from meanfield.systems.dynamics.base import NEVER
-from tests.test_contract import MEMBERS, REGRESSION
+from tests.test_contract import MEMBERS, ONLINE, REGRESSION
 
 WIDTH = 4 * 46  # no other axis of a program is as long
 DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
@@ -122,6 +122,17 @@ def test_a_member_on_a_mesh(name):
     assert all(kind == "all-reduce" and size <= 3 * CELLS for kind, size in rest), (
         rest
     )  # counts of non-finite numbers, at the end
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_chains_that_draw_the_reduced_law_on_a_mesh(coupled, monkeypatch):
+    """Many more chains than fit a block of the CPU: the numbers of one device, and nothing but means is sent."""
+    recipe = type(mf.dynamics.LinearRecursion(0.1, 2).draw(ONLINE, jax.random.key(0), jnp.int32(0), 4))
+    monkeypatch.setattr(recipe, "block", 16)
+    system = mf.System(mf.dynamics.chains(), ONLINE, mf.dynamics.LinearRecursion(0.1, 2, coupled=coupled))
+    (alone, _), (spread, program) = advanced(system, None), advanced(system, mf.make_mesh(4))
+    close(spread, alone)
+    assert {kind for kind, _ in collectives(program)} == {"all-reduce"} and WIDTH not in axes(program)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -487,16 +487,10 @@ def test_a_thousand_million_normal_pairs(key):
         assert np.abs(z_scores(other, rounds * 1e7, exact))[tested].max() > 5
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, 1), (5, 3), (2048, 74), (3000, 785)])
-def test_rows_of_normal_numbers_are_those_of_jax(count, size):
+@pytest.mark.parametrize(("count", "start", "stop"), [(1, 0, 1), (5, 1, 3), (2048, 0, 74), (3000, 700, 785)])
+def test_rows_of_normal_numbers_are_those_of_jax(count, start, stop):
     keys = jax.random.split(jax.random.key(3), 4)
-    rows = jax.vmap(lambda key: noise.normal_rows(key, count, size))(keys)
-    of_jax = lambda key, i: jax.random.normal(jax.random.fold_in(key, i), (size,))  # noqa: E731
+    rows = jax.vmap(lambda key: noise.normal_rows(key, count, start, stop))(keys)
+    of_jax = lambda key, i: jax.random.normal(jax.random.fold_in(key, i), (stop,))[start:]  # noqa: E731
     expected = jax.vmap(lambda key: jax.vmap(lambda i: of_jax(key, i))(jnp.arange(count)))(keys)
     assert (rows == expected).all()
-
-
-def test_rows_of_normal_numbers_need_no_memory_of_their_own():
-    rows = jax.jit(lambda key: noise.normal_rows(key, 4096, 785))
-    program = rows.lower(jax.random.key(0)).compile().memory_analysis()
-    assert program.temp_size_in_bytes < 0.01 * program.output_size_in_bytes

@@ -222,6 +222,21 @@ def test_no_batch_in_memory(key):
     assert temporary(True) < 2e6 < 1e8 < temporary(False)
 
 
+def test_a_source_with_batches_of_its_own_keeps_its_law(key):
+    """Only the batches of a Gaussian regression itself have the reduced law."""
+
+    class Silent(type(mf.data.gaussian_regression(2))):
+        def batch(self, key, step, batch_size):
+            x, y = super().batch(key, step, batch_size)
+            return 0 * x, y
+
+    data = mf.data.gaussian_regression(2)
+    silent = Silent(**{field.name: getattr(data, field.name) for field in dataclasses.fields(data) if field.init})
+    dynamics = mf.dynamics.LinearRecursion(0.5, 1)
+    drawn = [type(dynamics.draw(source, key, jnp.int32(0), 5)) for source in (data, silent)]
+    assert drawn == [recursion._Recipe, tuple]
+
+
 def test_wrong_arguments():
     with pytest.raises(mf.ArgumentError, match="Argument `reduced` must be True or False, but is 1"):
         mf.dynamics.LinearRecursion(0.1, 1, reduced=1)

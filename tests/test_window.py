@@ -209,6 +209,12 @@ def test_who_goes_in_windows():
     others += [mf.dynamics.Langevin(0.1, 1, temperature=0.0)]
     assert [one.stride(network, 1000) for one in others] == [1] * len(others)
 
+    class Own(mf.TwoLayer):
+        def gradient(self, particles, x, y, weights=None):
+            return super().gradient(particles, x, y, weights)
+
+    assert mf.dynamics.SGD(0.1, 1).stride(Own(dim=64, outputs=10), 1000) == 1
+
 
 @pytest.mark.parametrize("width", [1, 100, 10**4, 10**6])
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 100, 1000])
@@ -230,3 +236,12 @@ def test_no_second_copy_of_the_weights():
     particles = 4 * 65536 * 794
     assert memory.temp_size_in_bytes < 0.2 * particles
     assert memory.alias_size_in_bytes > 0.99 * particles
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_start_makes_no_copy_of_the_weights(bias):
+    """Nothing but the particles is in memory while they are drawn."""
+    network = mf.TwoLayer(dim=784, outputs=10, bias=bias)
+    grid = ensemble.make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
+    memory = ensemble.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 0.01 * memory.output_size_in_bytes

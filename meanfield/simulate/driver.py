@@ -1,6 +1,7 @@
 """The host loop: jitted chunks of steps, probes between them, and a status for every cell."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -221,19 +222,30 @@ class _Programs:
 
 def _joined(parts, shape) -> dict[str, Any]:
     """The cells of one width, from those of its programs; the particles in the shape of the grid."""
-
-    def together(values):
-        module = jnp if isinstance(values[0], jax.Array) else np
-        return values[0] if len(values) == 1 else module.concatenate(values)
-
+    together = lambda values: values[0] if len(values) == 1 else np.concatenate(values)  # noqa: E731
     column = {name: together([part[name] for part in parts]) for name in ("status", "first_bad_step", "steps_done")}
     seen = {
         name: {step: together([p["seen"].get(name, {}).get(step, _blank(p, value)) for p in parts]) for step, value in at.items()}
         for name, at in parts[0]["seen"].items()
     }
-    particles = [lane for part in parts for lane in part["particles"]]
-    particles = jax.tree.map(lambda *v: together(v).reshape(*shape, *v[0].shape[1:]), *particles)
+    particles = _stacked([lane for part in parts for lane in part.pop("particles")], shape)
     return column | {"particles": particles, "seen": seen, "programs": len(parts)}
+
+
+def _stacked(pieces: list, shape) -> Any:
+    """Particles of all cells in the shape of the grid. On the host a piece is let go once it is copied: one is in memory twice."""
+    if len(pieces) > 1 and isinstance(pieces[0].w, jax.Array):
+        pieces = [jax.tree.map(lambda *v: jnp.concatenate(v), *pieces)]
+    if len(pieces) > 1:
+        whole = jax.tree.map(lambda v: np.empty((math.prod(shape), *v.shape[1:]), v.dtype), pieces[0])
+        first = 0
+        while pieces:
+            piece = pieces.pop(0)
+            for target, values in zip(jax.tree.leaves(whole), jax.tree.leaves(piece), strict=True):
+                target[first : first + len(values)] = values
+            first += len(piece.w)
+        pieces = [whole]
+    return jax.tree.map(lambda v: v.reshape(*shape, *v.shape[1:]), pieces[0])
 
 
 def _blank(part, value):

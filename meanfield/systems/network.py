@@ -167,17 +167,18 @@ class TwoLayer:
         Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths).
         """
         _check.integer("width", width, at_least=1)
-        dim, outputs, bias = self.dim or 0, self.outputs or 0, int(self.bias)
+        dim, outputs = self.dim or 0, self.outputs or 0
         for name, size in (("dim", dim), ("outputs", outputs)):
             _check.require(size > 0, name, "be set, by hand or by `System`, before particles are drawn", None)
 
-        draws = noise.normal_rows(key, width, dim + outputs + bias)
+        # Three draws of parts of a row, not parts of one draw: what two arrays are made from XLA would keep.
+        w = self.init_scale * noise.normal_rows(key, width, 0, dim)
         a = {
-            "normal": draws[:, dim : dim + outputs],
-            "signs": (1 - 2 * ((jnp.arange(width)[:, None] >> jnp.arange(outputs)[None]) & 1)).astype(draws.dtype),
-            "ones": None,
-        }[self.output_weights]
-        return Particles(self.init_scale * draws[:, :dim], a, draws[:, -1] if bias else None)
+            "normal": lambda: noise.normal_rows(key, width, dim, dim + outputs),
+            "signs": lambda: (1 - 2 * ((jnp.arange(width)[:, None] >> jnp.arange(outputs)[None]) & 1)).astype(w.dtype),
+            "ones": lambda: None,
+        }[self.output_weights]()
+        return Particles(w, a, noise.normal_rows(key, width, dim + outputs, dim + outputs + 1)[:, 0] if self.bias else None)
 
     def predict(self, particles: Particles, x: jax.Array) -> jax.Array:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, k). One matmul a layer; never a mat-vec a particle."""

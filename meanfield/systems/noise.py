@@ -217,21 +217,22 @@ def normal(key: jax.Array, size: int, dtype) -> jax.Array:
     return jnp.concatenate(pairs)[:size].astype(dtype)
 
 
-def normal_rows(key: jax.Array, count: int, size: int) -> jax.Array:
-    """Array (count, size) of independent N(0, 1) whose row i is `jax.random.normal(fold_in(key, i), (size,))`, bit for bit.
+def normal_rows(key: jax.Array, count: int, start: int, stop: int) -> jax.Array:
+    """Independent N(0, 1), (count, stop - start): row i is `jax.random.normal(fold_in(key, i), (stop,))[start:]`, bit for bit.
 
-    Row i is the same for every `count`. What is ours is the spelling (see `fold_words`): one pass, and nothing but the numbers is
+    Number j of row i is the same for every `count`, `start` and `stop`. What is ours is the spelling
+    (see `fold_words`): one pass, and nothing but the numbers is
     stored, where jax keeps bits of three times their size. float64 falls back on `jax.random.normal`.
 
     Examples:
-        >>> rows = normal_rows(jax.random.key(0), 3, 4)
-        >>> bool((rows[2] == jax.random.normal(jax.random.fold_in(jax.random.key(0), 2), (4,))).all())
+        >>> rows = normal_rows(jax.random.key(0), 3, 1, 4)
+        >>> bool((rows[2] == jax.random.normal(jax.random.fold_in(jax.random.key(0), 2), (4,))[1:]).all())
         True
     """
     if jnp.zeros((), float).dtype.itemsize > 4:
-        return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (size,)))(jnp.arange(count))
+        return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (stop,))[start:])(jnp.arange(count))
     own = fold_words(key_words(key), jnp.arange(count, dtype=jnp.uint32)[:, None])
-    first, second = fold_words(own, jnp.arange(size, dtype=jnp.uint32)[None])
+    first, second = fold_words(own, jnp.arange(start, stop, dtype=jnp.uint32)[None])
     unit = jax.lax.bitcast_convert_type(((first ^ second) >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1
     lowest = np.nextafter(np.float32(-1), np.float32(0))
     return np.float32(math.sqrt(2)) * jax.lax.erf_inv(jnp.maximum(lowest, unit * (1 - lowest) + lowest))

@@ -9,7 +9,7 @@ Gram numbers:
 
 The weights are read twice and written once in K steps, by matrix products of inner dimension M = K b, instead of once a step by
 products of inner dimension b: a memory-bound step becomes a compute-bound one. It is the same arithmetic in another order, exact
-up to rounding; the price is 2 M^2 dim + M^2 N flops a window beside 4 M N dim.
+up to rounding; the price is 2 M^2 dim + 2 M^2 N flops a window beside 4 M N dim.
 
 The way of the weights is that of blocked factorisations in LAPACK (a panel, then an update of rank M).
 """
@@ -38,12 +38,12 @@ class Plan(NamedTuple):
 
 
 def plan(width: int, batch_size: int, dim: int) -> Plan:
-    """The plan for one run, from timings on two cores (benchmarks/README.md); on other devices it is correct, and near its best.
+    """The plan for one run, from timings on two cores (benchmarks/README.md); on other devices it is correct, and has not been timed.
 
     About 96 rows a window: a third of that costs up to half of the speed where the weights are read from memory (N = 65536, d = 784,
-    b = 1), and at twice as many the Gram products catch up. In small dimensions they do so earlier: 32 rows at d = 64. Below 8
+    b = 1), and at twice as many the Gram products catch up. In small dimensions they do so earlier: 32 rows at d = 64. Up to 4
     examples a step, groups of 8 rows spare a step the trip through all of z: 1.7 times faster at N = 4096, b = 1, nothing at b = 10.
-    From 100 examples on, a window is one step. Weights of up to 4096 neurons stay in the cache and are updated at once.
+    From 65 examples on, a window is one step. Weights of up to 4096 neurons stay in the cache and are updated at once.
     """
     rows = min(96, max(32, dim // 2))
     steps, group = max(1, round(rows / batch_size)), max(1, 8 // batch_size)

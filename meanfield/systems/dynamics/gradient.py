@@ -117,14 +117,15 @@ class AbstractGradientDynamics(AbstractDynamics):
 
     def stride(self, network: TwoLayer, width: int) -> int:
         """Steps in one window."""
-        return window.plan(width, self.batch_size, network.dim or 1).steps if self._windowed else 1
+        return window.plan(width, self.batch_size, network.dim or 1).steps if self._windowed(network) else 1
 
     def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: State, steps: jax.Array) -> Any:
         """The steps, with shared mini-batches in windows: several in one pass over the particles (systems/window.py).
 
-        Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0.
+        Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0. A run
+        whose pre-activations overflow is lost as a whole window: its first bad step may be up to a window early.
         """
-        if not self._windowed:
+        if not self._windowed(states.network):
             return super().advance(source, streams, states, steps)
         mesh = jax.sharding.get_abstract_mesh()
         if mesh.empty:
@@ -184,10 +185,10 @@ class AbstractGradientDynamics(AbstractDynamics):
         particles, bad = jax.lax.fori_loop(begin // cut.steps, -(-end // cut.steps), body, start)
         return dataclasses.replace(states, particles=particles, step=states.step + (end - begin)), bad
 
-    @property
-    def _windowed(self) -> bool:
-        """Whether a step is the plain one of this class with a mini-batch that all neurons share, and nothing beside it."""
+    def _windowed(self, network: TwoLayer) -> bool:
+        """Whether a step is the plain one of these classes with a mini-batch that all neurons share, and nothing beside it."""
         plain = all(getattr(type(self), n) is getattr(AbstractGradientDynamics, n) for n in ("step", "draw", "weights"))
+        plain = plain and all(getattr(type(network), n) is getattr(TwoLayer, n) for n in ("gradient", "move", "_forward"))
         return plain and self.noise == "shared" and self.injected is None
 
     @property

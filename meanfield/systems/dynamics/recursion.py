@@ -137,7 +137,8 @@ class LinearRecursion(AbstractDynamics):
         With `reduced`, of a Gaussian regression, a recipe: what `step` needs to draw its few numbers in the registers.
         """
         key = jax.random.fold_in(key, step)
-        if self.reduced and isinstance(source, GaussianRegression):
+        # A source with batches of its own has another law.
+        if self.reduced and getattr(type(source), "batch", None) is GaussianRegression.batch:
             return _Recipe.of(source, key, self.batch_size)
         return per_particle(key, width, lambda own: source.batch(own, 0, self.batch_size))
 
@@ -148,8 +149,10 @@ class LinearRecursion(AbstractDynamics):
         centre = jnp.mean(x, axis=0, keepdims=True) if self.coupled else jnp.zeros_like(x[:1])
         if isinstance(batch, _Recipe):
             move = lambda x, first: x - eta * (batch.gradient(x, first, self.batch_size) + lam * (x - centre))  # noqa: E731
-            # On a CPU the numbers of a block of chains stay in its cache; an accelerator wants all chains at once.
-            moved = jax.lax.platform_dependent(x, cpu=lambda x: in_blocks(move, x, batch.block), default=lambda x: move(x, 0))
+            # On a CPU the numbers of a block of chains stay in its cache. An accelerator wants all chains at once, and on a mesh every
+            # block would be gathered from all devices.
+            size = batch.block if jax.sharding.get_abstract_mesh().empty else len(x)
+            moved = jax.lax.platform_dependent(x, cpu=lambda x: in_blocks(move, x, size), default=lambda x: move(x, 0))
         else:
             a, y = batch
             residual = jnp.sum(a * x[:, None, :], axis=2) - y[:, :, 0]
