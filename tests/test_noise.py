@@ -494,3 +494,23 @@ def test_rows_of_normal_numbers_are_those_of_jax(count, start, stop):
     of_jax = lambda key, i: jax.random.normal(jax.random.fold_in(key, i), (stop,))[start:]  # noqa: E731
     expected = jax.vmap(lambda key: jax.vmap(lambda i: of_jax(key, i))(jnp.arange(count)))(keys)
     assert (rows == expected).all()
+
+
+@pytest.mark.parametrize("size", [1, 6, 7])
+def test_normal_vectors_are_pairs_of_folded_keys(size, key):
+    """`noise.normal`, from its documented words; sizes even and odd."""
+    own = jax.vmap(lambda i: jax.random.key_data(jax.random.fold_in(key, i)))(jnp.arange((size + 1) // 2))
+    first, second = noise.normal_pair((own[:, 0], own[:, 1]))
+    expected = np.concatenate([first, second])[:size]
+    np.testing.assert_allclose(noise.normal(key, size, jnp.float32), expected, rtol=1e-6)
+
+
+def test_normal_vectors_have_independent_normal_numbers(key):
+    """100 000 vectors of three: the law of every number, and no correlation of numbers or of their squares."""
+    n = 10**5
+    vectors = jax.vmap(lambda k: noise.normal(k, 3, jnp.float32))(jax.random.split(key, n))
+    z = np.asarray(vectors, np.float64)
+    assert all(stats.kstest(column, "norm").pvalue > 1e-4 for column in z.T)
+    for powers in (z, z**2):
+        correlation = np.corrcoef(powers.T)[np.triu_indices(3, 1)]
+        assert np.all(np.abs(correlation) < 5 / np.sqrt(n))
