@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import ensemble
+from meanfield.simulate import ensemble, lanes
 from meanfield.systems import window
 from meanfield.systems.dynamics import gradient
 
@@ -162,6 +162,7 @@ def test_cells_in_groups_equal_all_at_once(monkeypatch):
     """Groups of 1, 2 and 4 of 8 cells, one of which is lost on the way: the same numbers, each in its place."""
     data, key = mf.data.from_arrays(DATA, TARGETS), jax.random.key(1)
     system = mf.System(mf.TwoLayer("identity", "squared"), data, mf.dynamics.SGD([0.1, 0.2, 0.4, 300.0], 2))
+    monkeypatch.setattr(lanes, "count", lambda cells, mesh: 1)
 
     def run(together):
         monkeypatch.setattr(window, "together", lambda cells, size: together)
