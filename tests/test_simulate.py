@@ -151,7 +151,9 @@ class Counting(mf.dynamics.AbstractDynamics):
     references = ()
 
 
-def test_numbers_never_recompile(digits, key):
+def test_numbers_never_recompile(digits, key, monkeypatch):
+    monkeypatch.setattr(lanes_module, "count", lambda cells, mesh: 1)  # on many cores 4 runs and 6 are the same program
+
     def run(**numbers):
         mf.simulate(
             mf.System(mf.TwoLayer("tanh"), digits, Counting(**numbers)),
