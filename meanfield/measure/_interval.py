@@ -4,6 +4,7 @@ import numpy as np
 from scipy import special
 
 LEVEL = 0.95
+NORMAL = float(special.ndtri((1 + LEVEL) / 2))  # 1.96
 
 
 def student(value, standard_error, dof: float = np.inf) -> np.ndarray:

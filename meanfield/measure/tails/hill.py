@@ -1,10 +1,16 @@
-"""Hill's estimator."""
+"""Hill's estimator and its relatives: moments and weighted sums of the log-excesses over a threshold.
+
+Throughout x_(1) >= x_(2) >= ... are the order statistics, gamma = 1 / alpha is the extreme-value index, k the number of values
+above the threshold x_(k+1).
+"""
+
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from meanfield import _check
 from meanfield.measure._interval import LEVEL
+from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
 
 
@@ -13,20 +19,22 @@ def default_k(n: int) -> int:
     return min(n - 1, max(10, n // 20))
 
 
-def interval(alpha, k: int) -> np.ndarray:
+def interval(alpha, k: int) -> Any:
     """95 % interval of a Hill index from k excesses, `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`, (..., 2); see `hill`."""
-    return np.asarray(alpha)[..., None] * stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)
+    alpha = alpha if hasattr(alpha, "ndim") else np.asarray(alpha)
+    return alpha[..., None] * (stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)).astype(alpha.dtype)
 
 
-def hill(x, k: int | None = None) -> TailFit:
+def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
     """Tail index by Hill's estimator, vectorised over leading axes.
 
-    With the order statistics x_(1) >= x_(2) >= ..., `1/alpha = (1/k) sum_{i<=k} log(x_(i) / x_(k+1))`.
+    `1/alpha = (1/k) sum_{i<=k} log(x_(i) / x_(k+1))`.
 
     Args:
-        x: samples of positive numbers (norms, absolute values), (..., n). Only the k + 1 largest need to be positive.
-        k: number of upper order statistics, 1 <= k < n; by default 5 % of the sample, at least 10 (at most n - 1). The choice
-            matters: too large a k reads the body, not the tail.
+        x: samples, (..., n), n >= 50. Only the k + 1 largest values of the tail in question need to be positive.
+        k: number of upper order statistics, 1 <= k < n; by default 5 % of the sample, at least 10. The choice matters: too
+            large a k reads the body, not the tail; `tail_index` chooses.
+        tail: of what: "both" (of |x|), "upper" (of x), "lower" (of -x).
 
     Returns:
         `TailFit`. Its standard error is alpha/sqrt(k). Its interval is `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`: for k fixed
@@ -36,7 +44,8 @@ def hill(x, k: int | None = None) -> TailFit:
         at the threshold.
 
     Raises:
-        ValueError: NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1 positive values.
+        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1
+            positive values.
 
     Source: Hill (1975); de Haan and Ferreira (2006), Theorem 3.2.5.
 
@@ -46,19 +55,127 @@ def hill(x, k: int | None = None) -> TailFit:
         >>> bool(fit.interval[0] < 1.5 < fit.interval[1]), round(float(fit.standard_error / fit.alpha), 4)
         (True, 0.0224)
     """
-    x = np.asarray(_check.finite("x", x, ndim=tuple(range(1, 9))), np.float64)
+    excess, threshold, k, n = _excesses(x, k, tail)
+    xp = _fit.namespace(excess)
+    mean = xp.mean(excess, axis=-1)
+    positive = mean > 0
+    alpha = xp.where(positive, 1 / xp.where(positive, mean, 1.0), xp.inf)
+    status = xp.where(positive, TailStatus.OK.code, TailStatus.TIED.code)
+    return TailFit(alpha, alpha / np.sqrt(k), interval(alpha, k), threshold, k, n, "hill", status)
+
+
+def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
+    """Tail index by the moment estimator of Dekkers, Einmahl and de Haan, which may also find that there is no power law.
+
+    `gamma = M1 + 1 - 1 / (2 (1 - M1^2 / M2))`, M_j the mean j-th power of the k log-excesses.
+
+    Args:
+        x: samples, (..., n), n >= 50.
+        k: number of upper order statistics, 2 <= k < n; by default 5 %, at least 10.
+        tail: "both" (of |x|), "upper" or "lower".
+
+    Returns:
+        `TailFit`, from gamma with variance (1 + gamma^2) / k. Where gamma <= 0 (light tails) alpha is inf, the status LIGHT.
+
+    Raises:
+        ValueError: as for `hill`.
+
+    Source: Dekkers, Einmahl, de Haan (1989), Theorem 2.1, Corollary 3.2.
+
+    Examples:
+        >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
+        >>> low, high = moment(x, k=5000).interval
+        >>> bool(low < 1.5 < high)
+        True
+    """
+    excess, threshold, k, n = _excesses(x, k, tail, at_least=2)
+    xp = _fit.namespace(excess)
+    first, second = xp.mean(excess, axis=-1), xp.mean(excess**2, axis=-1)
+    spread = second - first**2
+    tied = ~(spread > 0)
+    gamma = xp.where(tied, 0.0, first + 1 - second / (2 * xp.where(tied, 1.0, spread)))
+    return _fit.from_gamma(gamma, xp.sqrt((1 + gamma**2) / k), threshold, k, n, "moment")
+
+
+def pickands(x, k: int | None = None, tail: str = "both") -> TailFit:
+    """Tail index by Pickands' estimator, from three quantiles.
+
+    `gamma = log((x_(j) - x_(2j)) / (x_(2j) - x_(4j))) / log 2`, j the integer part of k / 4.
+
+    Args:
+        x: samples, (..., n), n >= 50.
+        k: 4 <= k < n, of which the multiple of four below is used; by default 5 %, at least 12.
+        tail: "both" (of |x|), "upper" or "lower".
+
+    Returns:
+        `TailFit`, from gamma with variance `gamma^2 (2^(2 gamma + 1) + 1) / (2 (2^gamma - 1) log 2)^2 / j`. Where gamma <= 0
+        alpha is inf, the status LIGHT.
+
+    Raises:
+        ValueError: as for `hill`; fewer than k positive values.
+
+    Source: Pickands (1975); variance: Dekkers and de Haan (1989), Theorem 2.3.
+
+    Examples:
+        >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
+        >>> low, high = pickands(x, k=20_000).interval
+        >>> bool(low < 1.5 < high)
+        True
+    """
+    x = _fit.sample(x, tail)
+    xp, n = _fit.namespace(x), x.shape[-1]
+    j = _fit.checked_k(k, n, max(12, default_k(n)), at_least=4) // 4
+    top = _fit.largest(x, 4 * j)
+    upper, lower = top[..., j - 1] - top[..., 2 * j - 1], top[..., 2 * j - 1] - top[..., 4 * j - 1]
+    tied = ~((upper > 0) & (lower > 0))
+    gamma = xp.where(tied, 0.0, xp.log(xp.where(tied, 1.0, upper) / xp.where(tied, 1.0, lower)) / np.log(2))
+    small = abs(gamma) < 1e-6
+    safe = xp.where(small, 1.0, gamma)
+    ratio = xp.where(small, 1 / np.log(2), safe / (2**safe - 1))  # gamma / (2^gamma - 1), continued to gamma = 0
+    error = ratio * xp.sqrt(2 ** (2 * gamma + 1) + 1) / (2 * np.log(2)) / np.sqrt(j)
+    return _fit.from_gamma(gamma, error, top[..., -1], 4 * j, n, "pickands")
+
+
+def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
+    """Tail index by a kernel estimator: Hill's with smooth weights, so that it moves less from one k to the next.
+
+    `gamma = sum_i K(i/(k+1)) i log(x_(i) / x_(i+1)) / sum_i K(i/(k+1))`, `K(u) = (1 - u^2)^2` (biweight).
+
+    Args:
+        x: samples, (..., n), n >= 50.
+        k: number of upper order statistics, 1 <= k < n; by default 5 %, at least 10.
+        tail: "both" (of |x|), "upper" or "lower".
+
+    Returns:
+        `TailFit`, from gamma with variance `gamma^2 sum K^2 / (sum K)^2`, 1.43 gamma^2 / k for large k.
+
+    Raises:
+        ValueError: as for `hill`.
+
+    Source: Csorgo, Deheuvels, Mason (1985), with a kernel of Groeneboom, Lopuhaa, de Wolf (2003).
+
+    Examples:
+        >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
+        >>> low, high = kernel(x, k=5000).interval
+        >>> bool(low < 1.5 < high)
+        True
+    """
+    excess, threshold, k, n = _excesses(x, k, tail)
+    xp = _fit.namespace(excess)
+    below = xp.concatenate([excess[..., 1:], xp.zeros_like(excess[..., :1])], axis=-1)
+    i = np.arange(1, k + 1)
+    weight = (1 - (i / (k + 1)) ** 2) ** 2
+    weight = weight / weight.sum()
+    gamma = xp.sum((excess - below) * (i * weight).astype(excess.dtype), axis=-1)
+    return _fit.from_gamma(gamma, gamma * float(np.sqrt(np.sum(weight**2))), threshold, k, n, "kernel")
+
+
+def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1) -> tuple[Any, Any, int, int]:
+    """Log-excesses of the k largest values over the next, from large to small, the threshold, k, and n."""
+    x = _fit.sample(x, tail)
     n = x.shape[-1]
-    _check.require(n >= 2, "x", "hold at least 2 values a sample", _check.words(f"an array of shape {x.shape}"))
-    if k is None:
-        k = default_k(n)
-    _check.integer("k", k, at_least=1)
-    _check.require(k < n, "k", f"be less than the size of a sample, {n}", k)
-    top = np.sort(np.partition(x, n - k - 1, axis=-1)[..., n - k - 1 :], axis=-1)
-    threshold = top[..., 0]
-    few = f"have at least k + 1 = {k + 1} positive values in every sample"
-    _check.require(bool(np.all(threshold > 0)), "x", few, _check.words("with fewer in at least one"))
-    mean_excess = np.mean(np.log(top[..., 1:]) - np.log(threshold)[..., None], axis=-1)
-    with np.errstate(divide="ignore"):
-        alpha = 1 / mean_excess
-    status = np.where(mean_excess > 0, TailStatus.OK.code, TailStatus.TIED.code)
-    return TailFit(alpha, alpha / np.sqrt(k), interval(alpha, k), threshold, int(k), n, "hill", status)
+    k = _fit.checked_k(k, n, default_k(n), at_least)
+    top = _fit.largest(x, k + 1)
+    threshold = top[..., -1]
+    xp = _fit.namespace(x)
+    return xp.log(top[..., :-1]) - xp.log(threshold)[..., None], threshold, k, n
