@@ -39,5 +39,10 @@ if __name__ == "__main__":
     levy_stable.parameterization = "S0"  # continuous at alpha = 1
     table = np.array([[ratios(alpha, beta) for beta in BETAS] for alpha in ALPHAS])
     spreads = [spread(i, table[:, 0, 0]) for i in range(len(ALPHAS))]
-    content = {"alpha": ALPHAS.tolist(), "log_ratio": table[..., 0].tolist(), "skewness": table[..., 1].tolist(), "spread": spreads}
+    content = {
+        "alpha": ALPHAS.tolist(),
+        "log_ratio": table[..., 0].tolist(),
+        "skewness": table[..., 1].tolist(),
+        "spread": spreads,
+    }
     FILE.write_text(json.dumps(content, indent=None) + "\n")

@@ -61,5 +61,3 @@ def block_bootstrap(estimator: Callable[..., TailFit], x, block: int, key: jax.A
     with np.errstate(over="ignore", invalid="ignore"):
         interval = np.nan_to_num(fit.alpha * np.exp(np.array([-half, half])), nan=np.inf, posinf=np.inf)
     return dataclasses.replace(fit, standard_error=fit.alpha * spread, interval=interval, method=f"{fit.method}, block bootstrap")
-
-

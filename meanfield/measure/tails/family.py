@@ -107,9 +107,9 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     at_scale = np.take_along_axis(log_likelihood, scale[..., None, None], axis=-2)[..., 0, :]
     ordered = np.sort(at_scale, axis=-1)
     decided = np.any(fits, axis=-1) & (ordered[..., 2] - ordered[..., 1] > DECISIVE)
-    named = np.array([Family.POWER, Family.LOGNORMAL, Family.LIGHT])[np.argmax(at_scale, axis=-1)]
-    family = np.where(decided, named, Family.UNDECIDED)
-    family = np.where((family == Family.POWER) & (fit.status == TailStatus.STABLE.code), Family.STABLE, family)
+    family = np.array([Family.POWER, Family.LOGNORMAL, Family.LIGHT])[np.argmax(at_scale, axis=-1)]
+    family = np.where(decided, family, np.array(Family.UNDECIDED))
+    family = np.where((family == Family.POWER) & (fit.status == TailStatus.STABLE.code), np.array(Family.STABLE), family)
     return TailFamily(family, log_likelihood, fits, _index_slope(top[..., :positive]), _moment_growth(values), fit)
 
 
@@ -140,7 +140,7 @@ def _best(sums: np.ndarray, counts: np.ndarray, u: np.ndarray, shape) -> np.ndar
     """Largest log-likelihood over theta and a factor of the mean: on a grid, then on a finer one around its best."""
     largest = np.log((1 - 1e-6) / u[-1])
     grid, width = np.broadcast_to(_GRID, (*sums.shape[:-1], len(_GRID))) + largest, _GRID[1] - _GRID[0]
-    best = -np.inf
+    best = np.full(sums.shape[:-1], -np.inf)
     for _ in range(3):
         log_shape = shape(np.minimum(np.exp(grid[..., None] + np.log(u)), 1 - 1e-9))
         level = np.log(np.sum(sums[..., None, :] * np.exp(-log_shape), axis=-1) / np.sum(counts))

@@ -31,7 +31,9 @@ class TailStatus(enum.Enum):
     DATA_END = "Every scale down to the smallest value was used: the threshold is at the end of the data."
     PARETO = "The whole sample is compatible with a Pareto law, whose index alpha is; the interval does not assume it."
     STABLE = "The sample is compatible with a symmetric stable law, whose index alpha is; the interval does not assume it."
-    CONTRADICTED = "The sample contradicts the stable law that the estimator assumes; neither alpha nor the interval is a tail index."
+    CONTRADICTED = (
+        "The sample contradicts the stable law that the estimator assumes; neither alpha nor the interval is a tail index."
+    )
 
     @property
     def code(self) -> int:
@@ -65,17 +67,16 @@ class TailFit:
     status: Any
 
 
-def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
+def sample(x: Any, tail: str = "both", vectors: bool = False, at_least: int = SMALLEST) -> Any:
     """The numbers whose upper tail is meant, (..., n): checked float64 numpy, or jax where `x` is traced."""
     _check.choice("tail", tail, TAILS)
     traced = isinstance(x, jax.core.Tracer)
     if not traced:
         x = np.asarray(_check.finite("x", x, ndim=tuple(range(1 + vectors, 9))), np.float64)
     axis = -2 if vectors else -1
-    _check.require(
-        x.shape[axis] >= SMALLEST, "x", f"hold at least {SMALLEST} values a sample", _check.words(f"an array of shape {x.shape}")
-    )
-    if not traced:
+    shape = _check.words(f"an array of shape {x.shape}")
+    _check.require(x.shape[axis] >= at_least, "x", f"hold at least {at_least} values a sample", shape)
+    if not traced and at_least == SMALLEST:
         first = np.take(x, [0], axis=axis)
         constant = _check.words("a sample of equal values, or an array with one")
         _check.require(bool(np.all(np.any(x != first, axis=axis))), "x", "hold different values in every sample", constant)
@@ -94,7 +95,7 @@ def largest(x: Any, k: int) -> Any:
     n = x.shape[-1]
     if namespace(x) is jnp:
         return jnp.flip(jnp.sort(x, axis=-1), axis=-1)[..., :k]
-    top = np.partition(x, n - k, axis=-1)[..., n - k :] if 0 < n - k else x
+    top = np.partition(x, n - k, axis=-1)[..., n - k :] if n - k > 0 else x
     top = np.sort(top, axis=-1)[..., ::-1]
     few = f"have at least k + 1 = {k} positive values in every sample"
     _check.require(bool(np.all(top[..., -1] > 0)), "x", few, _check.words("with fewer in at least one"))

@@ -31,7 +31,8 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
     `1/alpha = (1/k) sum_{i<=k} log(x_(i) / x_(k+1))`.
 
     Args:
-        x: samples, (..., n), n >= 50. Only the k + 1 largest values of the tail in question need to be positive.
+        x: samples, (..., n), n >= 2, since the interval is exact at every k (the other estimators want 50 values). Only the
+            k + 1 largest values of the tail in question need to be positive.
         k: number of upper order statistics, 1 <= k < n; by default 5 % of the sample, at least 10. The choice matters: too
             large a k reads the body, not the tail; `tail_index` chooses.
         tail: of what: "both" (of |x|), "upper" (of x), "lower" (of -x).
@@ -44,8 +45,8 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
         at the threshold.
 
     Raises:
-        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1
-            positive values.
+        ValueError: fewer than 2 values, NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1 positive values. Equal
+            values are no error here: the status is TIED.
 
     Source: Hill (1975); de Haan and Ferreira (2006), Theorem 3.2.5.
 
@@ -55,7 +56,7 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
         >>> bool(fit.interval[0] < 1.5 < fit.interval[1]), round(float(fit.standard_error / fit.alpha), 4)
         (True, 0.0224)
     """
-    excess, threshold, k, n = _excesses(x, k, tail)
+    excess, threshold, k, n = _excesses(x, k, tail, smallest=2)
     xp = _fit.namespace(excess)
     mean = xp.mean(excess, axis=-1)
     positive = mean > 0
@@ -78,7 +79,7 @@ def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
         `TailFit`, from gamma with variance (1 + gamma^2) / k. Where gamma <= 0 (light tails) alpha is inf, the status LIGHT.
 
     Raises:
-        ValueError: as for `hill`.
+        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k out of range, fewer than k + 1 positive values.
 
     Source: Dekkers, Einmahl, de Haan (1989), Theorem 2.1, Corollary 3.2.
 
@@ -112,7 +113,7 @@ def pickands(x, k: int | None = None, tail: str = "both") -> TailFit:
         alpha is inf, the status LIGHT.
 
     Raises:
-        ValueError: as for `hill`; fewer than k positive values.
+        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k out of range, fewer than k positive values.
 
     Source: Pickands (1975); variance: Dekkers and de Haan (1989), Theorem 2.3.
 
@@ -150,7 +151,7 @@ def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
         `TailFit`, from gamma with variance `gamma^2 sum K^2 / (sum K)^2`, 1.43 gamma^2 / k for large k.
 
     Raises:
-        ValueError: as for `hill`.
+        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k out of range, fewer than k + 1 positive values.
 
     Source: Csorgo, Deheuvels, Mason (1985), with a kernel of Groeneboom, Lopuhaa, de Wolf (2003).
 
@@ -170,9 +171,9 @@ def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
     return _fit.from_gamma(gamma, gamma * float(np.sqrt(np.sum(weight**2))), threshold, k, n, "kernel")
 
 
-def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1) -> tuple[Any, Any, int, int]:
+def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1, smallest: int = _fit.SMALLEST) -> tuple[Any, Any, int, int]:
     """Log-excesses of the k largest values over the next, from large to small, the threshold, k, and n."""
-    x = _fit.sample(x, tail)
+    x = _fit.sample(x, tail, at_least=smallest)
     n = x.shape[-1]
     k = _fit.checked_k(k, n, default_k(n), at_least)
     top = _fit.largest(x, k + 1)

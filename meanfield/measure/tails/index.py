@@ -26,11 +26,12 @@ from meanfield.measure.tails.stable import CONTRADICTION, characteristic
 POWER = 2 / 3  # of v in the first term: between those of slow (1/2) and fast (1, 4/3, 2) second-order terms
 TERMS = 3  # of the estimate: a, c_1, c_2
 SINGLES, BINS = 20, 25  # bins of one value; bins for every factor e
-LEAST_K = 30
+LEAST_K, FIRST_K = 30, 200  # smallest k of a fit; from which the search goes up (a tenth of n if that is less)
+NEWTON = 25  # steps at most, of at most 1 in the log of the mean
 SURE, LIKELY, IN_A_ROW = 18.4, 13.8, 3  # chi2_2 beyond which a threshold is refused: p = 1e-4 at once, 1e-3 three times in a row
 SAFETY = 2  # half octaves by which k stays below the largest one that is not refused
-WHOLE = 16.3  # chi2_3 of p = 1e-3, for a whole sample as a Pareto law
-AGREE = 3.3  # standard errors of the tail's index within which a law of the whole sample must agree with it
+WHOLE = 21.1  # chi2_3 of p = 1e-4, for a whole sample as a Pareto law: rare enough that refusals do not add to the error
+AGREE = 4.0  # standard errors of the tail's index within which a law of the whole sample must agree with it
 STABLE_FROM = 50_000  # values from which the test of the stable law has power against neighbours: see `tail_index`
 
 
@@ -50,7 +51,7 @@ def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
         `TailFit`; the interval is symmetric in log alpha.
 
     Raises:
-        ValueError: as for `hill`.
+        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k out of range, fewer than k + 1 positive values.
 
     Source: Beirlant, Dierckx, Goegebeur, Matthys (1999), Feuerverger and Hall (1999), with two terms of fixed powers instead of
         one of an estimated power, because the power is what cannot be estimated.
@@ -79,8 +80,8 @@ def tail_index(x, tail: str = "both") -> TailFit:
     fitted. So what the test could just not see is small beside the standard error.
 
     Then two laws are tried on the whole sample, which know more than the tail. A Pareto law, where no power of v is missing
-    among all n - 1 spacings (chi2_3, p > 1e-3); a symmetric stable law, for n >= 50 000, where `stable_characteristic` does not
-    contradict it (p > 1e-3). Where one holds and agrees with the tail within 3.3 standard errors, alpha is its index, and the
+    among all n - 1 spacings (chi2_3, p > 1e-4); a symmetric stable law, for n >= 50 000, where `stable_characteristic` does not
+    contradict it (p > 1e-4). Where one holds and agrees with the tail within 4 standard errors, alpha is its index, and the
     status says so. Standard error and interval NEVER assume it (the interval is widened where it would not hold alpha): some
     laws 100 000 values can hardly tell from a stable one, such as a coordinate of a recursion chain in two dimensions (step
     size 0.6) with index 1.30, whose nearest stable law has index 1.21 +- .004.
@@ -125,7 +126,7 @@ def tail_index(x, tail: str = "both") -> TailFit:
     log_error = fit.standard_error / fit.alpha
     if n >= STABLE_FROM:
         stable, _, p = characteristic(abs(x))
-        holds = (p > CONTRADICTION) & (abs(xp.log(stable) - at_k) < AGREE * log_error)
+        holds = (p > CONTRADICTION / 10) & (abs(xp.log(stable) - at_k) < AGREE * log_error)
         fit = _sharpened(xp, fit, stable, holds, TailStatus.STABLE)
     if top.shape[-1] == n:
         pareto = (n - 1) / xp.sum(binned, axis=-1)
@@ -148,7 +149,8 @@ class _Design:
         self.edges = np.unique(np.concatenate([np.arange(min(m, SINGLES) + 1), np.round(beyond)])).astype(int)
         self.counts = np.diff(self.edges).astype(float)
         sizes, k = [], (1.0 if whole else 0.9) * m
-        while not sizes or (k >= LEAST_K and not whole):
+        least = min(FIRST_K, max(LEAST_K, m // 10))  # below, scores are not yet chi-square
+        while not sizes or (k >= least and not whole):
             sizes.append(int(self.edges[np.searchsorted(self.edges, k)]))
             k /= np.sqrt(2)
         self.sizes = np.array(sorted(set(sizes)))
@@ -187,15 +189,18 @@ def _fitted(xp: Any, binned: Any, design: _Design, terms: int) -> tuple[Any, Any
     used = basis[..., :terms]
     level = xp.log(xp.maximum(xp.sum(sums, axis=-1), np.finfo(binned.dtype).tiny) / np.sum(counts, axis=-1))
     theta = xp.sum(counts[..., None] * used, axis=-2) * level[..., None]  # of the constant function: <1, q_j> level
-    for _ in range(25):
-        ratio = sums * xp.exp(-xp.clip(xp.einsum("...kt,kbt->...kb", theta, used), -80.0, 80.0))
-        if terms == 1:
-            break
+    squares = (used[..., :, None] * used[..., None, :]).reshape((*used.shape[:-1], -1))
+    ratio = sums * xp.exp(-xp.einsum("...kt,kbt->...kb", theta, used))
+    for _ in range(0 if terms == 1 else NEWTON):
         gradient = xp.einsum("...kb,kbt->...kt", ratio - counts, used)
-        curvature = xp.einsum("...kb,kbt,kbs->...kts", ratio, used, used) + 1e-6 * np.eye(terms, dtype=binned.dtype)
+        curvature = xp.einsum("...kb,kbp->...kp", ratio, squares).reshape((*gradient.shape, terms))
+        curvature = curvature + 1e-6 * np.broadcast_to(np.eye(terms, dtype=binned.dtype), curvature.shape)
         step = xp.linalg.solve(curvature, gradient[..., None])[..., 0]
         longest = xp.max(abs(xp.einsum("...kt,kbt->...kb", step, used)), axis=-1)
         theta = theta + step * xp.minimum(1.0, 1 / xp.maximum(longest, 1e-30))[..., None]
+        ratio = sums * xp.exp(-xp.clip(xp.einsum("...kt,kbt->...kb", theta, used), -80.0, 80.0))
+        if xp is np and np.max(longest) < 1e-7:  # the next step would be 1e-14
+            break
     return theta, ratio - counts
 
 

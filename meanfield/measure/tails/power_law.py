@@ -65,4 +65,6 @@ def power_law(x, tail: str = "both", least: int = 10) -> TailFit:
     ends = xp.stack([xp.ones(()) * interval(np.ones(()), k) for k in sizes])[best[..., 0]].astype(x.dtype)
     status = xp.where(chosen >= n - 1, TailStatus.DATA_END.code, TailStatus.OK.code)
     status = xp.where(alpha > 0, status, TailStatus.TIED.code)
-    return TailFit(alpha, alpha / xp.sqrt(chosen.astype(x.dtype)), alpha[..., None] * ends, threshold, chosen, n, "power law", status)
+    return TailFit(
+        alpha, alpha / xp.sqrt(chosen.astype(x.dtype)), alpha[..., None] * ends, threshold, chosen, n, "power law", status
+    )
