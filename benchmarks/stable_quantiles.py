@@ -27,8 +27,8 @@ def spread(index: int, log_nu: np.ndarray) -> float:
     """Standard error of the estimate of alpha, times the root of n, for a symmetric law."""
     alpha, slope = float(ALPHAS[index]), np.gradient(log_nu, ALPHAS)[index]
     levels = np.array([0.05, 0.25, 0.75, 0.95])
-    quantiles = levy_stable.ppf(levels, alpha, 0.0)
-    density = levy_stable.pdf(quantiles, alpha, 0.0)
+    quantiles = np.asarray(levy_stable.ppf(levels, alpha, 0.0))
+    density = np.asarray(levy_stable.pdf(quantiles, alpha, 0.0))
     covariance = (np.minimum.outer(levels, levels) - np.outer(levels, levels)) / np.outer(density, density)
     wide, narrow = quantiles[3] - quantiles[0], quantiles[2] - quantiles[1]
     gradient = np.array([-1 / wide, 1 / narrow, -1 / narrow, 1 / wide])

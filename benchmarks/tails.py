@@ -1,6 +1,6 @@
 """Accuracy, coverage and speed of the tail estimators, on laws whose index is known.
 
-    python -m benchmarks.tails --out DIR          # 100 samples of 100 000 of every law; about 5 minutes on 2 cores
+    python -m benchmarks.tails --out DIR          # 100 samples of 100 000 of every law; about 6 minutes on 2 cores
 
 writes DIR/tails.json and DIR/tails.md. Chains come from this project's own simulation. Peers are run by their formulas, in
 the same process on the same samples; powerlaw and tailestim, which take minutes a sample, stand in benchmarks/README.md.

@@ -16,6 +16,10 @@ ROOT = Path(__file__).parent.parent
 JOBS = {m.__name__.split(".")[1]: m for m in (linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd)}
 
 
+LONG = "propagation_of_chaos"  # half a minute
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name == LONG)) for name in JOBS]
+
+
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """Run a job's quick mode once; its folder."""
@@ -36,7 +40,7 @@ def test_every_script_is_tested():
     assert scripts == {*JOBS, "width_scaling"}  # which has a file of tests of its own
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", NAMES)
 def test_quick_mode_writes_everything(name, quick):
     summary, out = quick(name)
     assert {path.name for path in out.iterdir()} == {"config.json", "summary.json", "figure.png"}
@@ -45,7 +49,7 @@ def test_quick_mode_writes_everything(name, quick):
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and summary["about"]
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", NAMES)
 def test_figures_and_tables_say_what_they_show(name, quick):
     module, (summary, _) = JOBS[name], quick(name)
     restored = _arrays(summary)
@@ -104,6 +108,7 @@ def test_shared_noise(quick):
         assert low - 2 * (high - low) - 1e-6 < row["correlation_predicted"] < high + 2 * (high - low) + 1e-6
 
 
+@pytest.mark.slow
 def test_propagation_of_chaos(quick):
     """Three widths and three seeds: signs and sizes of the slopes, not their digits."""
     rows = quick("propagation_of_chaos")[0]["rows"]
