@@ -1,5 +1,6 @@
 """Tail indices beyond isotropic inputs: exact answers, invariances, and simulations of what they predict."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -67,7 +68,7 @@ def test_chains_with_a_covariance_have_this_index(key):
     data = mf.data.gaussian_regression(2, covariance=covariance)
     system = mf.System(mf.dynamics.chains(), data, mf.dynamics.LinearRecursion(0.6, 1))
     x = np.asarray(mf.simulate(system, widths=200_000, steps=600, seeds=1, key=key).particles[200_000].w)[0, 0]
-    fit = hill.hill(np.linalg.norm(x, axis=1), k=1000)
+    fit = hill(np.linalg.norm(x, axis=1), k=1000)
     assert abs(fit.alpha - found.value) < 4 * np.hypot(fit.standard_error, found.standard_error)
     assert abs(fit.alpha - recursion.tail_index(0.6, 1, 2, 0.65**0.5)) > 4 * fit.standard_error
 
@@ -197,7 +198,7 @@ def test_simulated_diffusion_has_the_index_of_the_bounds(key):
         assert abs(scheme.value / exact - 1) < 0.06
         system = mf.System(mf.dynamics.chains(), mf.data.gaussian_regression(dim), mf.dynamics.HomogenizedSGD(gamma, 1))
         x = np.asarray(mf.simulate(system, widths=100_000, steps=800, seeds=1, key=key).particles[100_000].w)[0, 0]
-        fit = hill.hill(np.linalg.norm(x, axis=1), k=500)
+        fit = hill(np.linalg.norm(x, axis=1), k=500)
         assert abs(fit.alpha - scheme.value) < 4 * fit.standard_error
         assert abs(fit.alpha - (exact + 1)) > 4 * fit.standard_error  # the exponent of the density, not of the tail
 
@@ -223,14 +224,14 @@ def test_quadratic_growth_by_nested_quadrature():
         ends = [-14, np.clip(-m / (gain * x * x), -14, 14), 14]
         f = lambda g: abs(m + gain * x * x * g) ** s * density(g)  # noqa: E731
         return sum(
-            integrate.quad(f, *pair, epsrel=1e-11, epsabs=1e-14, limit=200)[0] for pair in zip(ends, ends[1:], strict=False)
+            integrate.quad(f, *pair, epsrel=1e-11, epsabs=1e-14, limit=200)[0] for pair in itertools.pairwise(ends)
         )
 
     for s, m, gain in ((0.5, 0.7, 0.3), (3.4516, 0.8, 0.2)):
         ends = (1e-9, 0.4, 0.8, 1.3, 2, 3, 5, 12)
         parts = [
             integrate.quad(lambda x, at=(s, m, gain): 2 * density(x) * inner(x, *at), *pair, epsrel=1e-9, epsabs=1e-12)[0]
-            for pair in zip(ends, ends[1:], strict=False)
+            for pair in itertools.pairwise(ends)
         ]
         np.testing.assert_allclose(network.quadratic_growth(s, m, gain), np.log(sum(parts)), atol=2e-9)
 
@@ -251,7 +252,7 @@ def test_neurons_of_the_quadratic_network_have_this_index():
     for _ in range(60):
         g, x = rng.normal(size=(2, n))
         w = (1 - eta * lam) * w + eta * g * x * (w * x + 1)
-    fit = hill.hill(w, k=1000)
+    fit = hill(w, k=1000)
     assert abs(fit.alpha - network.quadratic_tail_index(eta, lam)) < 4 * fit.standard_error
     assert abs(fit.alpha - network.quadratic_tail_index(0.2, lam)) > 4 * fit.standard_error
 
