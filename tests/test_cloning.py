@@ -102,7 +102,7 @@ def test_rotations_change_nothing():
             [np.cos(angle) * u[:, 0] - np.sin(angle) * u[:, 1], np.sin(angle) * u[:, 0] + np.cos(angle) * u[:, 1]], 1
         )
 
-    found = cloning.tail_index(turned, 2, population=10_000, steps=500)
+    found = cloning.tail_index(turned, 2, **SMALL)
     assert abs(found.value - 1.2) < max(4 * found.standard_error, 1e-3)
 
 
@@ -118,9 +118,9 @@ def test_high_orders_are_refused_not_guessed():
     with pytest.raises(
         mf.ArgumentError, match=r"^Argument `population` must be larger \(too few vectors carry the weight \|M u\|\^"
     ):
-        cloning.tail_index(law, 2, population=5_000, steps=500)
+        cloning.tail_index(law, 2, population=2_000, steps=500)
     with pytest.raises(mf.ArgumentError, match="too few vectors carry the weight"):
-        cloning.log_growth(law, 2, 12.0, population=5_000, steps=500)
+        cloning.log_growth(law, 2, 12.0, population=2_000, steps=500)
 
 
 @pytest.mark.slow

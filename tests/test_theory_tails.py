@@ -39,14 +39,14 @@ def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
 def test_covariances_by_their_mini_batches():
     """The reduced law of a step against the mini-batches themselves, in a basis that is not that of the eigenvectors."""
     root = np.random.default_rng(5).normal(size=(3, 3)) / 2
-    eta, b = 0.35, 2
+    eta, b = 0.9, 2
 
     def grow(rng, u):
         a = rng.normal(size=(len(u), b, 3)) @ root.T
         return u - eta / b * np.einsum("nb,nbd->nd", np.einsum("nbd,nd->nb", a, u), a)
 
     found = designs.gaussian_tail_index(root @ root.T, eta, b, **SMALL)
-    other = cloning.tail_index(grow, 3, jax.random.key(7), population=6_000, steps=500)
+    other = cloning.tail_index(grow, 3, jax.random.key(7), population=4_000, steps=500)
     assert abs(found.value - other.value) < 4 * np.hypot(found.standard_error, other.standard_error)
     assert other.standard_error < 0.02 * other.value
     wrong = designs.gaussian_tail_index(root @ root.T, 1.1 * eta, b, **SMALL)
@@ -94,7 +94,7 @@ def test_no_map_lengthens_a_vector():
         assert designs.empirical_tail_index(inputs, 1.999 / longest, b).value == np.inf
         # With a ridge the step may be 2 / (|a|^2 + lam).
         assert designs.empirical_tail_index(inputs, 2 / (longest + 0.5) - 1e-9, b, weight_decay=0.5).value == np.inf
-    assert np.isfinite(designs.empirical_tail_index(inputs[:, :1], 2.5 / 1.0, 1).value)
+    assert np.isfinite(designs.empirical_tail_index(inputs[:, :1], 2.1, 1).value)
 
 
 def test_pairs_by_enumeration():
@@ -109,11 +109,11 @@ def test_pairs_by_enumeration():
 
 def test_orthogonal_inputs_are_one_dimensional_problems():
     """b = 1: axis j is hit by its own inputs alone; alpha is the smallest root."""
-    a = np.array([[1.5, 0], [0.6, 0], [0, 1.75], [0, 0.5]])
+    a = np.array([[1.5, 0], [0.6, 0], [0, 1.6], [0, 0.9]])
     growth = np.abs(1 - np.where(a > 0, a, 0) ** 2).T
     roots = [optimize.brentq(lambda s, g=g: np.mean(g**s) - 1, 0.02, 50) for g in growth]
     assert abs(roots[0] - roots[1]) > 0.5
-    found = designs.empirical_tail_index(a, 1.0, 1, population=10_000, steps=1_000)
+    found = designs.empirical_tail_index(a, 1.0, 1, population=5_000, steps=800)
     assert close(found, min(roots))
 
 
@@ -176,16 +176,16 @@ def euler(h, gamma, batch_size, ridge, dt):
 
 
 def test_index_of_the_diffusion_lies_between_the_bounds():
-    """Euler steps of 0.02 and the population solver, two dimensions: isotropic (both bounds) and not."""
+    """Euler steps of 0.04, which lower the index by 1.4 %, and the population solver: isotropic (both bounds) and not (2.1 and 2.51)."""
     h = np.array([1.0, 1.0])
-    (low, high), dt = recursion.homogenized_bounds(np.diag(h), 1.0, 1, 0.3), 0.02
-    settings = {"population": 5_000, "steps": 2_000}
+    (low, high), dt = recursion.homogenized_bounds(np.diag(h), 1.0, 1, 0.3), 0.04
+    settings = {"population": 4_000, "steps": 1_000}
     found = cloning.tail_index(euler(h, 1.0, 1, 0.3, dt), 2, **settings)
-    assert low == high == 2.6 and abs(found.value - low) < 0.02 * low + 4 * found.standard_error
-    h = np.array([1.0, 0.2])
+    assert low == high == 2.6 and abs(found.value - low) < 0.03 * low + 4 * found.standard_error
+    h = np.array([1.0, 0.8, 0.7])
     low, high = recursion.homogenized_bounds(np.diag(h), 1.0, 1, 0.3)
-    found = cloning.tail_index(euler(h, 1.0, 1, 0.3, dt), 2, **settings)
-    assert 1.1 * low < found.value < high / 1.005 or low < found.value < high
+    found = cloning.tail_index(euler(h, 1.0, 1, 0.3, dt), 3, **settings)
+    assert 1.015 * low < found.value < 0.97 * high
 
 
 @pytest.mark.slow
@@ -223,9 +223,7 @@ def test_quadratic_growth_by_nested_quadrature():
     def inner(x, s, m, gain):
         ends = [-14, np.clip(-m / (gain * x * x), -14, 14), 14]
         f = lambda g: abs(m + gain * x * x * g) ** s * density(g)  # noqa: E731
-        return sum(
-            integrate.quad(f, *pair, epsrel=1e-11, epsabs=1e-14, limit=200)[0] for pair in itertools.pairwise(ends)
-        )
+        return sum(integrate.quad(f, *pair, epsrel=1e-11, epsabs=1e-14, limit=200)[0] for pair in itertools.pairwise(ends))
 
     for s, m, gain in ((0.5, 0.7, 0.3), (3.4516, 0.8, 0.2)):
         ends = (1e-9, 0.4, 0.8, 1.3, 2, 3, 5, 12)
