@@ -113,7 +113,7 @@ def test_equal_keys_give_equal_numbers():
 
 
 def test_high_orders_are_refused_not_guessed():
-    """Index 12: the weights of 10^4 vectors degenerate. A silent answer would be 30 % to 300 % wrong."""
+    """Index 12: the weights of 10^4 vectors degenerate. An answer would be wrong by more than 100 %."""
     law = isotropic(recursion.step_size_for(12.0, 1, 2), 1, 2)
     with pytest.raises(
         mf.ArgumentError, match=r"^Argument `population` must be larger \(too few vectors carry the weight \|M u\|\^"

@@ -84,7 +84,7 @@ def quadratic_growth(s: float, m: float, gain: float) -> float:
     log[near] = s * np.log(c[near]) + scale - z[near] + np.log(special.hyp1f1((1 + s) / 2, 0.5, z[near]))
     # Far from 0 the moments of m + c g are those of the series in c / m, cut where its terms are negligible.
     log[~near] = s * np.log(max(abs(m), 1e-300)) + np.log(_series(s, z[~near]))
-    return float(special.logsumexp(log_w + log) - special.logsumexp(log_w))
+    return float(np.logaddexp.reduce(log_w + log) - np.logaddexp.reduce(log_w))
 
 
 def _series(s: float, z: np.ndarray) -> np.ndarray:
