@@ -247,3 +247,79 @@ def second_moment(step_size: float, batch_size: int, dim: int, sigma: float = 1.
     _scalar.nonnegative("noise_std", noise_std)
     room = 2 * batch_size - step_size * sigma**2 * (dim + batch_size + 1)
     return float(step_size * dim * noise_std**2 / room) if room > 0 else math.inf
+
+
+def homogenized_bounds(covariance, step_size: float, batch_size: int, weight_decay: float = 0.0) -> tuple[float, float]:
+    """Bounds of the tail index alpha, `P(|X| > t) ~ c t^(-alpha)`, of the stationary law of homogenised SGD.
+
+    Far from the optimum, `dX = -gamma (H + delta) X dt + gamma (X' H X / b)^(1/2) H^(1/2) dB`. With the unit vector e = X / |X| and
+    h = e' H e the generator gives
+
+        L |x|^p = p |x|^p (gamma^2 h^2 / 2b) (p - phi(h)),    phi(h) = 2 + (2b / gamma - Tr H) / h + 2 b delta / (gamma h^2),
+
+    so that moments of an order below all phi(h) are finite, and of an order above all of them infinite, h between the smallest and
+    the largest eigenvalue h_1 of H. And along the first eigenvector X has at least the noise that its own square makes, a Pearson
+    diffusion:
+
+        min phi(h) <= alpha <= min(max phi(h), 1 + 2 b (h_1 + delta) / (gamma h_1^2)).
+
+    Both are `2 - d + 2 b (h_1 + delta) / (gamma h_1^2)` for isotropic inputs.
+
+    Args:
+        covariance: H, (d, d), symmetric, without negative eigenvalues: the second moment of the inputs.
+        step_size: gamma > 0.
+        batch_size: b >= 1.
+        weight_decay: delta >= 0.
+
+    Returns:
+        The lower bound, 0 where there is none, and the upper bound.
+
+    Raises:
+        ArgumentError: an argument out of its range, a step size at which there is no stationary law for sure (an upper bound <= 0).
+
+    Source: the diffusion is that of Paquette et al. (2022), with a ridge Jiao, Keller-Ressel (2024), who compare it with Pearson
+    diffusions; the bounds in this form are ours. Directions without inputs are left out: nothing random happens there.
+
+    Examples:
+        >>> homogenized_bounds([[1.0]], step_size=0.5, batch_size=1), homogenized_bounds([[1.0, 0.0], [0.0, 0.5]], 0.5, 1)
+        ((5.0, 5.0), (4.5, 5.0))
+    """
+    values = spectrum(covariance)[0]
+    _scalar.positive("step_size", step_size)
+    _check.integer("batch_size", batch_size, 1)
+    _scalar.nonnegative("weight_decay", weight_decay)
+    room, ridge = 2 * batch_size / step_size - values.sum(), 2 * batch_size * weight_decay / step_size
+    h = [values[0], values[-1]]
+    if room < 0 and values[0] < -2 * ridge / room < values[-1]:
+        h.append(-2 * ridge / room)  # where phi is smallest
+    phi = [2 + room / v + ridge / v**2 for v in h]
+    must = f"be smaller (the tail index would be below {max(phi):.3g}: there is no stationary law)"
+    _check.require(max(phi) > 0, "step_size", must, step_size)
+    pearson = 1 + 2 * batch_size * (values[-1] + weight_decay) / (step_size * values[-1] ** 2)
+    return float(max(0.0, min(phi))), float(min(max(phi), pearson))
+
+
+def spectrum(covariance) -> tuple[np.ndarray, np.ndarray]:
+    """Positive eigenvalues (r,) of a covariance, in increasing order, and their eigenvectors, the columns of (d, r).
+
+    Args:
+        covariance: (d, d), symmetric, without negative eigenvalues.
+
+    Raises:
+        ArgumentError: not such a matrix, or 0.
+
+    Examples:
+        >>> spectrum([[0.0, 0.0], [0.0, 4.0]])[0].tolist()
+        [4.0]
+    """
+    matrix = _check.finite("covariance", covariance, (2,)).astype(np.float64)
+    shape = _check.words(f"an array of shape {matrix.shape}")
+    _check.require(matrix.shape[0] == matrix.shape[1], "covariance", "have as many rows as columns", shape)
+    _check.require(np.allclose(matrix, matrix.T, rtol=1e-6, atol=0), "covariance", "be symmetric", covariance)
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    small = 1e-7 * np.max(np.abs(values))  # single precision makes eigenvalues of this size
+    ok = values[0] >= -small and values[-1] > 0
+    _check.require(
+        bool(ok), "covariance", "have no negative eigenvalue, and a positive one", _check.words(f"with {values[0]:.3g}")
+    )
+    return values[values > small], vectors[:, values > small]

@@ -1,0 +1,345 @@
+"""Tail indices beyond isotropic inputs: exact answers, invariances, and simulations of what they predict."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, optimize
+
+import meanfield as mf
+from meanfield.measure.tails import hill
+from meanfield.theory import cloning, designs, network, recursion
+
+SMALL = {"population": 3_000, "steps": 500}
+
+
+def close(found, exact, errors=4.0):
+    """Within four standard errors, which are below 3 %."""
+    return abs(found.value - exact) < errors * found.standard_error < 0.03 * errors * exact
+
+
+# Gaussian inputs
+
+
+@pytest.mark.parametrize(("batch_size", "dim", "lam"), [(1, 2, 0.0), (3, 5, 0.2)])
+def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
+    eta = 0.9 * recursion.critical_step_size(batch_size, dim, 1.5, lam)
+    exact = recursion.tail_index(eta, batch_size, dim, 1.5, lam)
+    assert designs.gaussian_tail_index(1.5**2 * np.eye(dim), eta, batch_size, lam) == cloning.exact(exact)
+    nearly = np.diag(1.5**2 + 1e-9 * np.arange(dim))
+    found = designs.gaussian_tail_index(nearly, eta, batch_size, lam, **SMALL)
+    assert found.standard_error > 0 and close(found, exact)
+    assert not close(found, recursion.tail_index(eta, batch_size, dim + 1, 1.5, lam))
+
+
+def test_covariances_by_their_mini_batches():
+    """The reduced law of a step against the mini-batches themselves, in a basis that is not that of the eigenvectors."""
+    root = np.random.default_rng(5).normal(size=(3, 3)) / 2
+    eta, b = 0.9, 2
+
+    def grow(rng, u):
+        a = rng.normal(size=(len(u), b, 3)) @ root.T
+        return u - eta / b * np.einsum("nb,nbd->nd", np.einsum("nbd,nd->nb", a, u), a)
+
+    found = designs.gaussian_tail_index(root @ root.T, eta, b, **SMALL)
+    other = cloning.tail_index(grow, 3, jax.random.key(7), population=4_000, steps=500)
+    assert abs(found.value - other.value) < 4 * np.hypot(found.standard_error, other.standard_error)
+    assert other.standard_error < 0.02 * other.value
+    wrong = designs.gaussian_tail_index(root @ root.T, 1.1 * eta, b, **SMALL)
+    assert abs(wrong.value - other.value) > 4 * np.hypot(wrong.standard_error, other.standard_error)
+
+
+def test_directions_without_inputs_do_not_count():
+    v = np.array([3.0, 4.0]) / 5
+    assert math.isclose(designs.gaussian_tail_index(np.outer(v, v), 0.8, 1).value, recursion.tail_index(0.8, 1, 1), rel_tol=1e-9)
+    inputs = np.array([1.0, 3**0.5])[:, None] * v
+    assert math.isclose(designs.empirical_tail_index(inputs, 1.0, 1).value, 1.0, rel_tol=1e-9)
+
+
+@pytest.mark.slow
+def test_chains_with_a_covariance_have_this_index(key):
+    """2e5 chains of `LinearRecursion`, Hill with k = 1000 (3 %), against the index, not against that of the mean eigenvalue."""
+    covariance = np.diag([1.0, 0.3])
+    found = designs.gaussian_tail_index(covariance, 0.6, 1)
+    data = mf.data.gaussian_regression(2, covariance=covariance)
+    system = mf.System(mf.dynamics.chains(), data, mf.dynamics.LinearRecursion(0.6, 1))
+    x = np.asarray(mf.simulate(system, widths=200_000, steps=600, seeds=1, key=key).particles[200_000].w)[0, 0]
+    fit = hill(np.linalg.norm(x, axis=1), k=1000)
+    assert abs(fit.alpha - found.value) < 4 * np.hypot(fit.standard_error, found.standard_error)
+    assert abs(fit.alpha - recursion.tail_index(0.6, 1, 2, 0.65**0.5)) > 4 * fit.standard_error
+
+
+# Finite sets of inputs
+
+
+def test_equations_with_exact_roots():
+    """(2^alpha + 0^alpha) / 2 = 1, and (3^alpha + 4^-alpha) / 2 = 1."""
+    assert math.isclose(designs.empirical_tail_index([[1.0], [3**0.5]], 1.0, 1).value, 1.0, rel_tol=1e-9)
+    found = designs.empirical_tail_index([[1.0], [0.3125**0.5]], 4.0, 1)
+    exact = optimize.brentq(lambda s: (3**s + 4**-s) / 2 - 1, 0.05, 5)
+    assert math.isclose(found.value, exact, rel_tol=1e-10) and found.standard_error == 0
+    # A ridge: |1 - .1 - a^2| = 2 and .4.
+    found = designs.empirical_tail_index([[2.9**0.5], [0.5**0.5]], 1.0, 1, weight_decay=0.1)
+    assert math.isclose(found.value, optimize.brentq(lambda s: (2**s + 0.4**s) / 2 - 1, 0.05, 5), rel_tol=1e-10)
+
+
+def test_no_map_lengthens_a_vector():
+    inputs = np.array([[1.0, 0.5], [0.2, -1.0], [0.3, 0.1]])
+    longest = float(np.max(np.sum(inputs**2, axis=1)))
+    for b in (1, 3):
+        assert designs.empirical_tail_index(inputs, 1.999 / longest, b).value == np.inf
+        # With a ridge the step may be 2 / (|a|^2 + lam).
+        assert designs.empirical_tail_index(inputs, 2 / (longest + 0.5) - 1e-9, b, weight_decay=0.5).value == np.inf
+    assert np.isfinite(designs.empirical_tail_index(inputs[:, :1], 2.1, 1).value)
+
+
+def test_pairs_by_enumeration():
+    """d = 1, b = 2: all n^2 mini-batches."""
+    a = np.array([0.3, 0.8, 1.0, 1.6])
+    growth = np.abs(1 - 0.5 * (a[:, None] ** 2 + a[None, :] ** 2)).ravel()
+    exact = optimize.brentq(lambda s: np.mean(growth**s) - 1, 0.1, 50)
+    assert close(designs.empirical_tail_index(a[:, None], 1.0, 2, **SMALL), exact)
+    single = designs.empirical_tail_index(a[:, None], 1.0, 1).value
+    assert not close(designs.empirical_tail_index(a[:, None], 1.0, 2, **SMALL), single)
+
+
+def test_orthogonal_inputs_are_one_dimensional_problems():
+    """b = 1: axis j is hit by its own inputs alone; alpha is the smallest root."""
+    a = np.array([[1.5, 0], [0.6, 0], [0, 1.6], [0, 0.9]])
+    growth = np.abs(1 - np.where(a > 0, a, 0) ** 2).T
+    roots = [optimize.brentq(lambda s, g=g: np.mean(g**s) - 1, 0.02, 50) for g in growth]
+    assert abs(roots[0] - roots[1]) > 0.5
+    found = designs.empirical_tail_index(a, 1.0, 1, population=5_000, steps=800)
+    assert close(found, min(roots))
+
+
+def test_many_gaussian_inputs_have_the_gaussian_index():
+    """1e5 inputs in 3 dimensions; in one, 200 sets of 2000: the standard deviation over the sets is that of the delta method."""
+    rng = np.random.default_rng(8)
+    eta = recursion.step_size_for(2.0, 1, 3)
+    assert close(designs.empirical_tail_index(rng.normal(size=(100_000, 3)), eta, 1, **SMALL), 2.0)
+
+    eta, n = 0.8, 2_000
+    alpha = recursion.tail_index(eta, 1, 1)
+    found = np.array([designs.empirical_tail_index(rng.normal(size=(n, 1)), eta, 1).value for _ in range(200)])
+    slope = (recursion.moment(alpha + 1e-4, eta, 1, 1) - recursion.moment(alpha - 1e-4, eta, 1, 1)) / 2e-4
+    deviation = np.sqrt((recursion.moment(2 * alpha, eta, 1, 1) - 1) / n) / slope
+    z = (found - alpha) / deviation
+    assert abs(z.mean()) < 5 / np.sqrt(200) and 0.75 < z.std() < 1.25
+    assert np.std((found - alpha) / (deviation / np.sqrt(2))) > 1.25  # as if there were twice the inputs
+
+
+# Homogenised SGD
+
+
+def test_bounds_coincide_where_they_are_exact():
+    assert recursion.homogenized_bounds([[1.0]], 0.5, 1) == (5.0, 5.0)
+    for d in (1, 2, 7):
+        bounds = recursion.homogenized_bounds(0.7 * np.eye(d), 0.2, 3, weight_decay=0.1)
+        np.testing.assert_allclose(bounds, 2 - d + 2 * 3 * 0.8 / (0.2 * 0.49), rtol=1e-12)
+    np.testing.assert_allclose(
+        recursion.homogenized_bounds(np.diag([0.0, 0.7]), 0.2, 3), recursion.homogenized_bounds([[0.7]], 0.2, 3)
+    )
+
+
+def test_bounds_are_those_of_the_generator():
+    """L |x|^p from its definition, by derivatives of |x|^p in float64, at random points: its sign is what the bounds say."""
+    rng = np.random.default_rng(0)
+    gamma, b, ridge, h = 0.4, 2, 0.3, np.array([0.4, 0.9, 1.3])
+    low, high = recursion.homogenized_bounds(np.diag(h), gamma, b, ridge)
+
+    def generator(x, p):
+        norm = np.linalg.norm(x)
+        gradient = p * norm ** (p - 2) * x
+        hessian = p * norm ** (p - 2) * (np.eye(3) + (p - 2) * np.outer(x, x) / norm**2)
+        return -gamma * gradient @ ((h + ridge) * x) + gamma**2 / (2 * b) * (x @ (h * x)) * np.trace(h[:, None] * hessian)
+
+    points = np.vstack([rng.normal(size=(2_000, 3)), np.eye(3)])
+    assert max(generator(x, low * (1 - 1e-9)) for x in points) < 0 < max(generator(x, low * 1.01) for x in points)
+    phi = 2 + (2 * b / gamma - h.sum()) / h + 2 * b * ridge / (gamma * h**2)
+    assert min(generator(x, phi.max() * (1 + 1e-9)) for x in points) > 0
+    assert high == min(phi.max(), 1 + 2 * b * (h[-1] + ridge) / (gamma * h[-1] ** 2))
+
+
+def euler(h, gamma, batch_size, ridge, dt):
+    """A step of Euler's scheme far from the optimum, as `dynamics.HomogenizedSGD` takes it."""
+
+    def grow(rng, u):
+        size = np.sqrt((u**2) @ h * dt / batch_size)[:, None]
+        return u - gamma * dt * (h + ridge) * u + gamma * size * np.sqrt(h) * rng.normal(size=u.shape)
+
+    return grow
+
+
+def test_index_of_the_diffusion_lies_between_the_bounds():
+    """Euler steps of 0.04, which lower the index by 1.4 %, and the population solver: isotropic (both bounds) and not (2.1 and 2.51)."""
+    h = np.array([1.0, 1.0])
+    (low, high), dt = recursion.homogenized_bounds(np.diag(h), 1.0, 1, 0.3), 0.04
+    settings = {"population": 4_000, "steps": 1_000}
+    found = cloning.tail_index(euler(h, 1.0, 1, 0.3, dt), 2, **settings)
+    assert low == high == 2.6 and abs(found.value - low) < 0.03 * low + 4 * found.standard_error
+    h = np.array([1.0, 0.8, 0.7])
+    low, high = recursion.homogenized_bounds(np.diag(h), 1.0, 1, 0.3)
+    found = cloning.tail_index(euler(h, 1.0, 1, 0.3, dt), 3, **settings)
+    assert 1.015 * low < found.value < 0.97 * high
+
+
+@pytest.mark.slow
+def test_simulated_diffusion_has_the_index_of_the_bounds(key):
+    """1e5 paths of `HomogenizedSGD` in one dimension and two, isotropic: Hill with k = 500 (4.5 %) against the index of Euler's scheme,
+    which is within 4 % of that of the diffusion."""
+    for dim, gamma in ((1, 1.0), (2, 0.8)):
+        exact = recursion.homogenized_bounds(np.eye(dim), gamma, 1)[0]
+        scheme = cloning.tail_index(euler(np.ones(dim), gamma, 1, 0.0, 0.05), dim, population=5_000, steps=1_000)
+        assert abs(scheme.value / exact - 1) < 0.06
+        system = mf.System(mf.dynamics.chains(), mf.data.gaussian_regression(dim), mf.dynamics.HomogenizedSGD(gamma, 1))
+        x = np.asarray(mf.simulate(system, widths=100_000, steps=800, seeds=1, key=key).particles[100_000].w)[0, 0]
+        fit = hill(np.linalg.norm(x, axis=1), k=500)
+        assert abs(fit.alpha - scheme.value) < 4 * fit.standard_error
+        assert abs(fit.alpha - (exact + 1)) > 4 * fit.standard_error  # the exponent of the density, not of the tail
+
+
+# Networks
+
+
+def test_quadratic_growth_is_a_polynomial_at_even_orders():
+    odd = lambda n: math.prod(range(n, 0, -2))  # noqa: E731
+    for s in (2, 4, 10, 40):
+        for m, gain in ((0.8, 0.2), (0.99, 0.01), (-0.5, 0.3), (0.0, 0.5)):
+            terms = (
+                math.comb(s, 2 * j) * Fraction(m) ** (s - 2 * j) * Fraction(gain) ** (2 * j) * odd(2 * j - 1) * odd(4 * j - 1)
+                for j in range(s // 2 + 1)
+            )
+            np.testing.assert_allclose(network.quadratic_growth(s, m, gain), math.log(sum(terms)), rtol=1e-12, atol=1e-13)
+
+
+def test_quadratic_growth_by_nested_quadrature():
+    density = lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi)  # noqa: E731
+
+    def inner(x, s, m, gain):
+        ends = [-14, np.clip(-m / (gain * x * x), -14, 14), 14]
+        f = lambda g: abs(m + gain * x * x * g) ** s * density(g)  # noqa: E731
+        return sum(integrate.quad(f, *pair, epsrel=1e-11, epsabs=1e-14, limit=200)[0] for pair in itertools.pairwise(ends))
+
+    for s, m, gain in ((0.5, 0.7, 0.3), (3.4516, 0.8, 0.2)):
+        ends = (1e-9, 0.4, 0.8, 1.3, 2, 3, 5, 12)
+        parts = [
+            integrate.quad(lambda x, at=(s, m, gain): 2 * density(x) * inner(x, *at), *pair, epsrel=1e-9, epsabs=1e-12)[0]
+            for pair in itertools.pairwise(ends)
+        ]
+        np.testing.assert_allclose(network.quadratic_growth(s, m, gain), np.log(sum(parts)), atol=2e-9)
+
+
+@pytest.mark.parametrize(
+    ("eta", "lam", "alpha"), [(0.2, 1.0, 3.451604895), (0.3, 1.0, 2.725600550), (0.4, 1.0, 2.294626585), (0.3, 0.5, 2.031040417)]
+)
+def test_quadratic_network(eta, lam, alpha):
+    """Nested quadrature (scipy, 1e-12) of E|1 - eta lam + eta g x^2|^alpha is 1 at these."""
+    assert abs(network.quadratic_tail_index(eta, lam) - alpha) < 1e-8
+    assert abs(network.quadratic_tail_index(eta, lam / 2, 2.0) - alpha) > 0.1
+
+
+def test_neurons_of_the_quadratic_network_have_this_index():
+    """2e5 neurons, residuals frozen to the label noise: Hill with k = 1000 (3 %)."""
+    rng, eta, lam, n = np.random.default_rng(2), 0.3, 1.0, 200_000
+    w = np.zeros(n)
+    for _ in range(60):
+        g, x = rng.normal(size=(2, n))
+        w = (1 - eta * lam) * w + eta * g * x * (w * x + 1)
+    fit = hill(w, k=1000)
+    assert abs(fit.alpha - network.quadratic_tail_index(eta, lam)) < 4 * fit.standard_error
+    assert abs(fit.alpha - network.quadratic_tail_index(0.2, lam)) > 4 * fit.standard_error
+
+
+def test_relu_network_with_a_known_index():
+    """x = +-1, r = +-c: (a + w, a - w) are multiplied by m, m + eta c, m - eta c with chances 1/2, 1/4, 1/4."""
+    x, r = np.array([[1.0], [1.0], [-1.0], [-1.0]]), np.array([[2.5], [-2.5], [2.5], [-2.5]])
+    eta, lam = 0.5, 1.0
+    exact = optimize.brentq(lambda s: 0.5 * 0.5**s + 0.25 * 0.75**s + 0.25 * 1.75**s - 1, 0.1, 20)
+    found = network.tail_index(x, r, eta, 1, lam, **SMALL)
+    assert close(found, exact)
+    assert not close(network.tail_index(x, r, eta, 2, lam, **SMALL), exact)
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_a_step_of_the_package_is_the_map(loss, key):
+    """One step of `SGD` with a shared mini-batch of three examples, at the residuals of that network."""
+    net = mf.TwoLayer("relu", loss, dim=4, outputs=3)
+    particles = net.init(key, 7)
+    x = jax.random.normal(jax.random.fold_in(key, 1), (3, 4))
+    y = jnp.array([0, 2, 1])
+    dynamics = mf.dynamics.SGD(0.4, batch_size=3, weight_decay=0.3)
+    state = mf.dynamics.State(particles, jnp.asarray(0), net)
+    moved = np.asarray(dynamics.step(jax.random.fold_in(key, 2), state, (x, y))[0].particles.vectors, np.float64)
+    f = net.predict(particles, x)
+    residual = np.asarray((f if loss == "squared" else jax.nn.softmax(f)) - jax.nn.one_hot(y, 3), np.float64)
+    u, x = np.asarray(particles.vectors, np.float64), np.asarray(x, np.float64)
+    rows = [(np.tile(x[i], (7, 1)), np.tile(residual[i], (7, 1))) for i in range(3)]
+    expected = (1 - 0.4 * 0.3) * u - 0.4 / 3 * sum(network.relu_gradient(u, *row) for row in rows)
+    np.testing.assert_allclose(moved, expected, rtol=1e-5, atol=1e-5)
+    assert np.max(np.abs(moved - u)) > 0.05
+
+
+WRONG = {
+    "unstable covariance": (
+        lambda: designs.gaussian_tail_index(np.diag([1.0, 2.0]), 3.0, 1, population=1000, steps=500),
+        "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here ",
+    ),
+    "unstable set": (
+        lambda: designs.empirical_tail_index([[1.0], [2.0]], 3.0, 1),
+        "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here 1.55: no stationary law), but is 3.0.",
+    ),
+    "not square": (
+        lambda: designs.gaussian_tail_index(np.ones((2, 3)), 0.1, 1),
+        "Argument `covariance` must have as many rows as columns, but is an array of shape (2, 3).",
+    ),
+    "not symmetric": (
+        lambda: designs.gaussian_tail_index([[1.0, 0.5], [0.0, 1.0]], 0.1, 1),
+        "Argument `covariance` must be symmetric, but is [[1.0, 0.5], [0.0, 1.0]].",
+    ),
+    "negative": (
+        lambda: recursion.homogenized_bounds(np.diag([1.0, -1.0]), 0.1, 1),
+        "Argument `covariance` must have no negative eigenvalue, and a positive one, but is with -1.",
+    ),
+    "diffusion": (
+        lambda: recursion.homogenized_bounds(np.eye(5), 1.0, 1),
+        "Argument `step_size` must be smaller (the tail index would be below -1: there is no stationary law), but is 1.0.",
+    ),
+    "inputs": (
+        lambda: designs.empirical_tail_index([1.0, 2.0], 0.1, 1),
+        "Argument `inputs` must have 2 axes, but is an array of shape (2,).",
+    ),
+    "no inputs": (lambda: designs.empirical_tail_index([[0.0]], 0.1, 1), "Argument `inputs` must not be 0, but is [[0.0]]."),
+    "batch size": (
+        lambda: designs.empirical_tail_index([[1.0]], 0.1, 0),
+        "Argument `batch_size` must be an integer >= 1, but is 0.",
+    ),
+    "residuals": (
+        lambda: network.tail_index(np.ones((3, 2)), np.ones((2, 1)), 0.1, 1, 0.1),
+        "Argument `residuals` must have 3 rows, one for each input, but is an array of shape (2, 1).",
+    ),
+    "no ridge": (
+        lambda: network.tail_index(np.ones((3, 2)), np.ones((3, 1)), 0.1, 1, population=1000, steps=500),
+        "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here ",
+    ),
+    "ridge": (
+        lambda: network.quadratic_tail_index(3.0, 1.0),
+        "Argument `step_size` must be below 2, where the ridge alone makes the weights diverge, but is 3.0.",
+    ),
+    "noise": (
+        lambda: network.quadratic_tail_index(0.5, 0.1, 20.0),
+        "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments(name):
+    call, message = WRONG[name]
+    with pytest.raises(mf.ArgumentError) as caught:
+        call()
+    assert str(caught.value).startswith(message)
