@@ -145,6 +145,10 @@ WRONG = {
         lambda: cloning.tail_index(lambda rng, u: u / 2, 2, population=100, steps=500),
         "Argument `grow` must lengthen vectors often enough: up to order ",
     ),
+    "hardly any growth": (  # bounded inputs below 2 / |a|^2: nothing is lengthened, but some vectors are hardly shortened
+        lambda: cloning.tail_index(lambda rng, u: u - 0.3 * u * rng.uniform(-1, 1, u.shape) ** 2, 2, **SMALL),
+        "Argument `grow` must lengthen vectors often enough: up to order ",
+    ),
     "no numbers": (
         lambda: cloning.lyapunov(lambda rng, u: u * np.nan, 2, **SMALL),
         "Argument `grow` must give finite vectors, but is one that does not.",

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sims import linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd
+import meanfield as mf
+from meanfield.theory import recursion
+from sims import linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd, tail_index, transients
 
 ROOT = Path(__file__).parent.parent
-JOBS = {m.__name__.split(".")[1]: m for m in (linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd)}
+MODULES = (linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd, tail_index, transients)
+JOBS = {m.__name__.split(".")[1]: m for m in MODULES}
 
 
 LONG = "propagation_of_chaos"  # half a minute
@@ -126,6 +129,61 @@ def test_radial_pde(quick):
     risk = np.mean(row["risk"], axis=0)
     np.testing.assert_allclose(risk, row["risk_pde"], rtol=0.12)
     assert (np.diff(risk) < 0).all() and abs(summary["threshold"] - 0.474219) < 1e-6
+
+
+def test_tail_index(quick):
+    """20 000 chains: within four standard errors of the prediction, and not within them of what another dimension would have."""
+    summary, _ = quick("tail_index")
+    rows = summary["rows"] + summary["others"]
+    z = [np.log(r["measured"] / r["predicted"]) * r["measured"] / r["standard_error"] for r in rows]
+    assert all(r["stationary"] for r in rows) and np.max(np.abs(z)) < 4
+    assert sum(tail_index.inside(r) for r in rows) >= len(rows) - 3
+    two = [r for r in rows if r.get("dim") == 2]
+    other = [recursion.tail_index(r["step_size"], r["batch_size"], 1) for r in two]
+    wrong = [np.log(r["measured"] / a) * r["measured"] / r["standard_error"] for r, a in zip(two, other, strict=True)]
+    assert np.max(np.abs(wrong)) > 5
+
+
+def test_steps_suffice_and_not_by_far():
+    """Chains are stationary after them; after a twentieth of them they are not."""
+    eta, chains = recursion.step_size_for(1.5, 1, 5), 20_000
+    steps = tail_index.stationary_after(eta, 1, 5, chains)
+    data = mf.data.gaussian_regression(5)
+    assert tail_index._measured(data, eta, 1, steps, chains, seed=1)["stationary"]
+    assert not tail_index._measured(data, eta, 1, steps // 20, chains, seed=1)["stationary"]
+
+
+def test_transients(quick):
+    """Every index below 2 belongs to a chain without a stationary law and falls; the growth is the Lyapunov exponent."""
+    summary, _ = quick("transients")
+    verdict = summary["verdict"]
+    assert verdict["index_below_2"] == verdict["of_these_without_stationary_law"] == verdict["of_these_fallen"] >= 2
+    for row in summary["rows"] + summary["stored"]:
+        low, high = row["growth_interval"]
+        if row["lyapunov"] > 0.01:  # the start is forgotten, and what is small lost in what has grown
+            assert abs(row["growth"] - row["lyapunov"]) < 2.5 * (high - low) / 2
+        elif row["lyapunov"] < -0.004:
+            assert abs(row["growth"]) < 2.5 * (high - low) / 2 and row["index"][-1] > 1.8
+    # What others have stored, within five standard errors of both (1600 chains there, 1600 here).
+    for row in summary["stored"]:
+        assert abs(row["index"][-1] - row["stored"]) < 5 * np.sqrt(2) * row["standard_error"][-1]
+    window = summary["window"]
+    assert window["lyapunov"] < 0 and abs(window["tail_index"] - 1.5) < 1e-6 and window["index"][-1] > 1.8
+
+
+def test_host_chains_have_the_law_of_the_package():
+    """One step from a fixed point, in two dimensions: mean, covariance and fourth moments of 2e5 chains against the mini-batches."""
+    rng, n, eta, b = np.random.default_rng(3), 200_000, 0.3, 2
+    x = np.tile([2.0, -1.0], (n, 1))
+    ours = transients.step_chains(rng, x, eta, b)
+    a = rng.standard_normal((n, b, 2))
+    residual = np.einsum("nbd,nd->nb", a, x) - transients.NOISE * rng.standard_normal((n, b))
+    theirs = x - eta / b * np.einsum("nb,nbd->nd", residual, a)
+    for power in ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (2, 2)):
+        one, two = (np.prod(v ** np.array(power), axis=1) for v in (ours, theirs))
+        assert abs(one.mean() - two.mean()) < 5 * np.sqrt((one.var() + two.var()) / n)
+    wrong = transients.step_chains(rng, x, 1.05 * eta, b)
+    assert abs(np.mean(wrong[:, 0]) - np.mean(theirs[:, 0])) > 5 * np.sqrt((wrong[:, 0].var() + theirs[:, 0].var()) / n)
 
 
 @pytest.mark.slow

@@ -239,10 +239,12 @@ def test_a_law_that_moves_is_no_stationary_law():
     rng = np.random.default_rng(16)
     half = chain(rng, 2.6, 5000, steps=50)
     with pytest.warns(tails.StationarityWarning, match="The law has moved"):
-        tails.tail_family(chain(rng, 2.6, 5000, steps=100), earlier=half)
+        moving = tails.tail_family(chain(rng, 2.6, 5000, steps=100), earlier=half)
+    assert not moving.stationary and np.max(np.abs(moving.moved)) > 4
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tails.tail_family(chain(rng, 0.8, 5000, steps=200), earlier=chain(rng, 0.8, 5000, steps=100))
+        still = tails.tail_family(chain(rng, 0.8, 5000, steps=200), earlier=chain(rng, 0.8, 5000, steps=100))
+    assert still.stationary and not tails.tail_family(half).stationary  # nothing to compare with
     with pytest.raises(mf.ArgumentError, match="Argument `earlier` must have the shape of x"):
         tails.tail_family(half, earlier=half[:100])
 

@@ -40,6 +40,7 @@ Growth = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 AGE = 12  # steps: lineages are followed for twice that
 SMALLEST = 20  # vectors a step that must carry the weight
+HIGHEST = 1_000.0  # order up to which a root is looked for
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ def _solved(grow: Growth, dim: int, key: jax.Array | None, population: int, step
     seed = _checked(grow, dim, key, population, steps)
     s = _root(lambda s: _measured(grow, dim, s, seed, population, steps // 4))
     for _ in range(10):
+        if s > HIGHEST:
+            break
         run = _measured(grow, dim, s, seed, population, steps)
         _check.require(run.carriers > SMALLEST, "population", _larger(s), population)
         alpha = _newton(s, run)

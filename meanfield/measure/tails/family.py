@@ -47,6 +47,8 @@ class TailFamily:
         moment_growth: exponent with which the moment ratio E x^4 / (E x^2)^2 of a sample grows with its size: 0 where the fourth
             moment is finite, up to 1.
         fit: the `tail_index`. It is an index only where the family says so.
+        moved: by how many standard errors log alpha and the mean rank have moved since `earlier`, (..., 2); NaN without it. Beyond
+            `CHANGED` the law is not stationary.
     """
 
     family: np.ndarray
@@ -55,6 +57,12 @@ class TailFamily:
     index_slope: np.ndarray
     moment_growth: np.ndarray
     fit: TailFit
+    moved: np.ndarray
+
+    @property
+    def stationary(self) -> np.ndarray:
+        """Whether the law was seen to stay: False where it has moved, and where there was nothing earlier to compare with."""
+        return np.all(np.abs(self.moved) <= CHANGED, axis=-1)
 
 
 def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
@@ -91,8 +99,11 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     """
     values = np.asarray(_fit.sample(x, tail))
     fit = _index.tail_index(values, "upper")
+    moved = np.full((*values.shape[:-1], 2), np.nan)
     if earlier is not None:
-        _warn_if_moved(values, fit, _fit.sample(earlier, tail))
+        moved = _moved(values, fit, _fit.sample(earlier, tail))
+        if np.max(np.abs(moved)) > CHANGED:
+            warnings.warn(_warning(moved), StationarityWarning, stacklevel=2)
     top = np.sort(values, axis=-1)[..., ::-1]
     positive = int(np.min(np.sum(top > 0, axis=-1)))
     n = values.shape[-1]
@@ -110,7 +121,7 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     family = np.array([Family.POWER, Family.LOGNORMAL, Family.LIGHT])[np.argmax(at_scale, axis=-1)]
     family = np.where(decided, family, np.array(Family.UNDECIDED))
     family = np.where((family == Family.POWER) & (fit.status == TailStatus.STABLE.code), np.array(Family.STABLE), family)
-    return TailFamily(family, log_likelihood, fits, _index_slope(top[..., :positive]), _moment_growth(values), fit)
+    return TailFamily(family, log_likelihood, fits, _index_slope(top[..., :positive]), _moment_growth(values), fit, moved)
 
 
 def _compete(top: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +197,7 @@ def _moment_growth(values: np.ndarray) -> np.ndarray:
     return np.log(ratio(values) / np.median(ratio(usable), axis=-1)) / np.log(BLOCKS)
 
 
-def _warn_if_moved(values: np.ndarray, fit: TailFit, before: np.ndarray) -> None:
+def _moved(values: np.ndarray, fit: TailFit, before: np.ndarray) -> np.ndarray:
     same = before.shape == values.shape
     _check.require(same, "earlier", f"have the shape of x, {values.shape}", _check.words(f"an array of shape {before.shape}"))
     old = _index.tail_index(before, "upper")
@@ -195,10 +206,11 @@ def _warn_if_moved(values: np.ndarray, fit: TailFit, before: np.ndarray) -> None
     n = values.shape[-1]
     place = np.argsort(np.argsort(np.concatenate([before, values], axis=-1), axis=-1), axis=-1)
     ranks = (np.mean(place[..., n:], axis=-1) - (2 * n - 1) / 2) / np.sqrt((2 * n + 1) / 12)  # Mann and Whitney
-    moved = max(float(np.max(np.abs(index))), float(np.max(np.abs(ranks))))
-    if moved > CHANGED:
-        message = (
-            f"The law has moved since the earlier time, by up to {moved:.0f} standard errors of its index or ranks: it is not"
-            " stationary, and no index of a stationary law is measured."
-        )
-        warnings.warn(message, StationarityWarning, stacklevel=3)
+    return np.stack([index, ranks], axis=-1)
+
+
+def _warning(moved: np.ndarray) -> str:
+    return (
+        f"The law has moved since the earlier time, by up to {np.max(np.abs(moved)):.0f} standard errors of its index or ranks: it is"
+        " not stationary, and no index of a stationary law is measured."
+    )

@@ -96,8 +96,8 @@ def tail_index(x, tail: str = "both") -> TailFit:
     Raises:
         ValueError: fewer than 50 values, equal values, NaN or infinite entries, fewer than 50 positive values.
 
-    Source: as `hill_reduced`; choosing the largest k that a test does not refuse: Drees and Kaufmann (1998), Hill and Shneyer's
-        sequential tests; the powers, the levels and the margin are ours.
+    Source: as `hill_reduced`; choosing the largest k that a test does not refuse: Drees and Kaufmann (1998);
+        the powers, the levels and the margin are ours.
 
     Examples:
         >>> rng = np.random.default_rng(0)

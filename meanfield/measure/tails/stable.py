@@ -42,7 +42,7 @@ def block_log_moment(x, blocks: tuple[int, ...] | None = None, vectors: bool = F
         ValueError: fewer than 50 values, equal values, NaN or infinite entries, a block length out of range.
 
     Source: Mohammadi, Mohammadpour, Ogata (2015), Corollaries 2.2 and 2.4; Barsbey et al. (2021). The code adds 2e-16 to every
-        norm, we that part of the mean norm, so that zeros cannot stop it and the scale does not matter.
+        norm; we put the smallest norm in the place of zeros, so that the scale does not matter.
 
     Examples:
         >>> x = np.random.default_rng(0).standard_cauchy(100_000)
@@ -58,14 +58,14 @@ def block_log_moment(x, blocks: tuple[int, ...] | None = None, vectors: bool = F
     must = f"be at most half of the size of a sample, {n // 2}"
     _check.require(len(lengths) > 0 and max(lengths) <= n // 2, "blocks", must, blocks)
     size = _norm(xp, x)
-    offset = np.spacing(1.0) * xp.mean(size, axis=-1)[..., None]
-    logs = xp.log(size + offset)
+    floor = xp.min(xp.where(size > 0, size, xp.asarray(np.inf, dtype=size.dtype)), axis=-1)[..., None]
+    logs = xp.log(xp.maximum(size, floor))
     inverse, errors = [], []
     for length in lengths:
         count = n // length
         sums = xp.sum(x[..., : count * length, :].reshape((*x.shape[:-2], count, length, x.shape[-1])), axis=-2)
         inside = xp.mean(logs[..., : count * length].reshape((*logs.shape[:-1], count, length)), axis=-1)
-        gain = (xp.log(_norm(xp, sums) + offset) - inside) / np.log(length)
+        gain = (xp.log(xp.maximum(_norm(xp, sums), floor)) - inside) / np.log(length)
         inverse.append(xp.mean(gain, axis=-1))
         errors.append(xp.std(gain, axis=-1) / np.sqrt(count - 1))
     gamma, error = xp.stack(inverse, axis=-1), xp.stack(errors, axis=-1)
@@ -235,7 +235,11 @@ def _median_gamma(xp: Any, gamma: Any) -> Any:
 
 
 def _norm(xp: Any, vectors: Any) -> Any:
-    return abs(vectors[..., 0]) if vectors.shape[-1] == 1 else xp.sqrt(xp.sum(vectors**2, axis=-1))
+    largest = xp.max(abs(vectors), axis=-1)
+    if vectors.shape[-1] == 1:
+        return largest
+    unit = xp.where(largest > 0, largest, 1.0)  # squares of what diverges would overflow
+    return unit * xp.sqrt(xp.sum((vectors / unit[..., None]) ** 2, axis=-1))
 
 
 def _quantiles(xp: Any, x: Any, levels: tuple[float, ...]) -> Any:
