@@ -148,6 +148,7 @@ def _verdict(rows: list[dict]) -> dict:
         "index_below_2": len(low),
         "of_these_without_stationary_law": sum(r["lyapunov"] > 0 for r in low),
         "of_these_fallen": len(fall),
+        "indices_of_the_others": [r["tail_index"] for r in low if r["lyapunov"] < 0],
     }
 
 
@@ -179,12 +180,14 @@ def tables(summary: dict) -> list[Table]:
         "stored",
         "median |x|",
     )
+    others = ", ".join(f"{alpha:.2f}" for alpha in v["indices_of_the_others"])
     verdict = [
         ("cells of the grid", str(v["cells"])),
         ("without a stationary law (*)", str(v["without_stationary_law"])),
         ("estimated index below 2, by its interval", str(v["index_below_2"])),
         ("of these without a stationary law", str(v["of_these_without_stationary_law"])),
-        ("of these fallen since the first time, beyond both intervals", str(v["of_these_fallen"])),
+        ("predicted indices of the others", others or "-"),
+        ("of those below 2: fallen since the first time, beyond both intervals", str(v["of_these_fallen"])),
         (f"steps in which the chain of index {HEAVY:g} forgets its start", f"{window['relaxation']:.3g}"),
     ]
     return [
@@ -220,10 +223,10 @@ def plot(summary: dict) -> Figure:
         spread = np.abs(np.array(r["interval"]).T - np.array(r["index"]))
         middle.errorbar(times, r["index"], spread, markersize=4.5, capsize=2, label=f"{r['step_size']:g}", **look)
     middle.axhline(2, color="black", linewidth=0.6)
-    middle.set(xscale="log", xlabel="steps", ylabel="estimated index", ylim=(0, 2.6))
+    middle.set(xscale="log", xlabel="steps", ylabel="estimated index", ylim=(0, 2.8))
     middle.set_xticks(times, [str(t) for t in times])
     middle.minorticks_off()
-    middle.legend(title=f"step size, $b = {sizes[0]}$", fontsize="small", title_fontsize="small", ncols=2)
+    middle.legend(title=f"step size, $b = {sizes[0]}$", fontsize="small", title_fontsize="small", ncols=5, loc="upper center")
     exponents = np.sort([r["lyapunov"] for r in rows])
     right.plot(exponents, np.maximum(exponents, 0), color="black", linewidth=1, label="predicted")
     right.set(xlabel="predicted Lyapunov exponent", ylabel="growth of $\\log |x|$ a step")

@@ -145,7 +145,7 @@ def test_tail_index(quick):
 
 
 def test_steps_suffice_and_not_by_far():
-    """Chains are stationary after them; after a twentieth of them they are not."""
+    """Chains have been stationary since a half of them; after a twentieth of them they are not."""
     eta, chains = recursion.step_size_for(1.5, 1, 5), 20_000
     steps = tail_index.stationary_after(eta, 1, 5, chains)
     data = mf.data.gaussian_regression(5)
@@ -162,7 +162,7 @@ def test_transients(quick):
         low, high = row["growth_interval"]
         if row["lyapunov"] > 0.01:  # the start is forgotten, and what is small lost in what has grown
             assert abs(row["growth"] - row["lyapunov"]) < 2.5 * (high - low) / 2
-        elif row["lyapunov"] < -0.004:
+        elif row["lyapunov"] < -0.015:  # the start is forgotten before the last half
             assert abs(row["growth"]) < 2.5 * (high - low) / 2 and row["index"][-1] > 1.8
     # What others have stored, within five standard errors of both (1600 chains there, 1600 here).
     for row in summary["stored"]:
