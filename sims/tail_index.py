@@ -223,9 +223,9 @@ def plot(summary: dict) -> Figure:
         ax.set_title(f"({'abcdefgh'[panel]}) $d = {dim}$", loc="left", fontsize="medium")
         if panel == 0:
             ax.set_ylabel("tail index")
-            ax.plot([], [], color="black", linewidth=1.2, label="predicted")
-            ax.fill_between([], [], color="grey", alpha=0.3, label="window of indices below 2")
-            ax.legend(fontsize="small", loc="upper right")
+    ax.plot([], [], color="black", linewidth=1.2, label="predicted")
+    ax.fill_between([], [], color="grey", alpha=0.3, label="index below 2")
+    ax.legend(fontsize="small", loc="upper left")  # in the last panel, where the curves are at the right
     return figure
 
 

@@ -115,8 +115,9 @@ def tail_index(
     which is homogeneous of degree 1 in (w, a). alpha > 0 solves `lim (E |M_n ... M_1|^alpha)^(1/n) = 1`.
 
     What is assumed: residuals stay as they are. In training they move with the neurons, above all once alpha is near 2, where the
-    network itself, a mean of squares, has no law of large numbers any more. And the map alone, which adds nothing, shrinks all neurons
-    to 0 if it has an index at all: alpha is that of whatever small thing is added in every step.
+    network itself, a mean of squares, has no law of large numbers any more. And something must be added in every step, such as the noise
+    of `dynamics.Langevin`: the map alone, which adds nothing, shrinks all neurons to 0 if it has an index at all. Without it a predictor
+    that stays, a mean of functions of degree 2, asks for k(2) = 1, whatever the step: alpha = 2, and no law of the neurons that stays.
 
     Args:
         inputs: x_i, (n, dim).
@@ -143,6 +144,24 @@ def tail_index(
         >>> bool(abs(found.value - exact) < 4 * found.standard_error)
         True
     """
+    grow, dim = relu_steps(inputs, residuals, step_size, batch_size, weight_decay)
+    return cloning.tail_index_of_step(step_size, grow, dim, key, population, steps)
+
+
+def relu_steps(inputs, residuals, step_size: float, batch_size: int, weight_decay: float = 0.0) -> tuple[cloning.Growth, int]:
+    """The law of the steps in `tail_index`, for `cloning.log_growth` and `cloning.lyapunov`, and the length of a neuron's vector.
+
+    Args:
+        inputs, residuals, step_size, batch_size, weight_decay: as in `tail_index`.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+
+    Examples:
+        >>> grow, dim = relu_steps([[1.0]], [[0.5]], step_size=0.2, batch_size=1)
+        >>> dim, grow(np.random.default_rng(0), np.array([[1.0, 0.0], [-1.0, 0.0]])).tolist()
+        (2, [[1.0, -0.1], [-1.0, 0.0]])
+    """
     x = _check.finite("inputs", inputs, (2,)).astype(np.float64)
     r = _check.finite("residuals", residuals, (2,)).astype(np.float64)
     _check.require(
@@ -159,7 +178,7 @@ def tail_index(
             moved = moved - step_size / batch_size * relu_gradient(u, x[rows], r[rows])
         return moved
 
-    return cloning.tail_index_of_step(step_size, grow, x.shape[1] + r.shape[1], key, population, steps)
+    return grow, x.shape[1] + r.shape[1]
 
 
 def relu_gradient(neurons: np.ndarray, x: np.ndarray, r: np.ndarray) -> np.ndarray:
