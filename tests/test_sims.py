@@ -11,11 +11,20 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.theory import recursion
-from sims import linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd, tail_index, transients
+from meanfield.theory import network, recursion
+from sims import (
+    index_two_wall,
+    linear_recursion,
+    propagation_of_chaos,
+    radial_pde,
+    shared_noise,
+    stable_sgd,
+    tail_index,
+    transients,
+)
 
 ROOT = Path(__file__).parent.parent
-MODULES = (linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd, tail_index, transients)
+MODULES = (index_two_wall, linear_recursion, propagation_of_chaos, radial_pde, shared_noise, stable_sgd, tail_index, transients)
 JOBS = {m.__name__.split(".")[1]: m for m in MODULES}
 
 
@@ -169,6 +178,48 @@ def test_transients(quick):
         assert abs(row["index"][-1] - row["stored"]) < 5 * np.sqrt(2) * row["standard_error"][-1]
     window = summary["window"]
     assert window["lyapunov"] < 0 and abs(window["tail_index"] - 1.5) < 1e-6 and window["index"][-1] > 1.8
+
+
+def test_index_two_wall(quick):
+    """Predictions within four standard errors; the wrong network's prediction is not; nothing diverged gets an index."""
+    summary, _ = quick("index_two_wall")
+    rows = summary["quadratic"] + summary["predicted"] + summary["stable"]
+    error = np.array([np.log(r["interval"][1] / r["interval"][0]) / (2 * 1.96) for r in rows])
+    z = np.array([np.log(r["index"] / r["predicted"]) for r in rows]) / error
+    assert np.max(np.abs(z)) < 4 and all(r["stationary"] for r in rows)
+    wrong = np.log(summary["quadratic"][1]["index"] / network.quadratic_tail_index(0.3, 1.0)) / error[1]
+    assert abs(wrong) > 4
+    life = summary["lifetimes"][0]
+    half = (life["interval"][1] - life["interval"][0]) / 2
+    assert abs(life["slope"] - life["predicted"]) < 2 * half and life["rows"][0]["blown"] > life["rows"][-1]["blown"]
+    for r in summary["condensation"]:
+        early = len(r["times"]) // 4
+        assert r["median"][-1] < r["median"][early] / 2 and 0.5 < r["second_moment"][-1] / r["second_moment"][early] < 2
+        assert r["lyapunov"] < 0 and r["index"][-1] < r["index"][0]
+    assert {v["holds"] for v in summary["verdict"]} <= {True, False} and len(summary["verdict"]) == 7
+
+
+def test_runs_that_blow_up_get_no_index():
+    """The quadratic network at index 2.03: everything blows up."""
+    config = index_two_wall.Config(quadratic=(0.6,), quick=True, seeds=2)
+    (row,) = index_two_wall._quadratic(config)
+    assert row["diverged"] == 2 and np.isnan(row["index"]) and not row["stationary"]
+
+
+def test_fresh_examples_are_independent_noise(key):
+    """One step from given weights: mean and variance of a neuron's move against `SGD(noise="independent")`, whose pool is drawn anew."""
+    width, eta, lam = 40_000, 0.2, 0.5
+    system = index_two_wall.quadratic_system([eta], lam)
+    other = mf.System(system.network, system.data, mf.dynamics.SGD(eta, 1, weight_decay=lam, noise="independent", pool_size=4096))
+    arguments = {"widths": width, "steps": 1, "seeds": 4, "key": key, "probes": ()}
+    start = mf.simulate(system, **arguments | {"steps": 0}).particles[width].w
+    moves = [mf.simulate(one, **arguments).particles[width].w - start for one in (system, other)]
+    for power in (1, 2):
+        one, two = (np.mean(m.astype(np.float64) ** power, axis=(0, 2, 3)) for m in moves)
+        # Neurons of a run share the pool in the second: 4096 examples of their own stand for each of its runs.
+        error = np.sqrt(np.var(moves[0].astype(np.float64) ** power) * (1 / width + 1 / 4096) / 4)
+        assert abs(one.mean() - two.mean()) < 5 * error
+    assert np.mean(moves[0] ** 2) > 0.01
 
 
 def test_host_chains_have_the_law_of_the_package():
