@@ -11,13 +11,16 @@ from meanfield import testing
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/extending.md", "docs/guides/scaling.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md"])
 def test_programs_run(page, capsys):
     programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert programs
     space: dict = {}
     for program in programs:
         exec(compile(program, page, "exec"), space)
+    if page.endswith("tails.md"):
+        assert space["verdict"].family.item().name == "POWER" and space["fit"].interval[0] < 2 < space["fit"].interval[1]
+        return
     assert (space["results"].dataset["status"] == 0).all()
     if page.endswith("extending.md"):
         assert space["results"].dataset["accuracy"].dims[:4] == ("width", "step_size", "radius", "seed")
@@ -65,3 +68,26 @@ def test_numbers_of_the_dynamics_page_are_those_of_the_committed_runs():
             assert f"| {between(row['slope'], row['interval'])} |" in text, row["what"]
     assert max(abs(row["scale"] / row["scale_predicted"] - 1) for row in results["stable_sgd"]["scales"]) < 0.007
     assert f"{results['radial_pde']['threshold']:.6f}" in text
+
+
+def test_numbers_of_the_tails_page_are_those_of_the_committed_runs():
+    text = (ROOT / "docs" / "tails.md").read_text()
+    results = {name: json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text()) for name in ("tail_index", "transients")}
+
+    def between(value, interval, digits=3):
+        return f"{value:.{digits}f} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+    rows = results["tail_index"]["rows"]
+    inside = sum(r["interval"][0] <= r["predicted"] <= r["interval"][1] for r in rows)
+    assert f"{inside} of {len(rows)} predictions lie inside" in text
+    for row in [r for r in rows if r["dim"] == 10]:
+        measured = between(row["measured"], row["interval"])
+        assert f"| {row['step_size']:.5g} |" in text and f"| {row['predicted']:.2f} | {measured} |" in text
+    for row in results["tail_index"]["others"]:
+        assert f"{row['predicted']:.3f} +- {row['predicted_error']:.3f} | {between(row['measured'], row['interval'])} |" in text
+    verdict = results["transients"]["verdict"]
+    assert f"Of {verdict['cells']} cells {verdict['without_stationary_law']} have" in text
+    assert f"in {verdict['index_below_2']}: these {verdict['of_these_without_stationary_law']} and" in text
+    assert f"In {verdict['of_these_fallen']} of the {verdict['index_below_2']} it has fallen" in text
+    for row in [*results["transients"]["stored"], results["transients"]["window"]]:
+        assert " | ".join(between(*one, 2) for one in zip(row["index"], row["interval"], strict=True)) in text
