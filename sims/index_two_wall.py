@@ -26,14 +26,16 @@ from scipy import special
 
 import meanfield as mf
 from meanfield import plot as mfplot
-from meanfield.measure import rates, tails
+from meanfield.measure import pruning, rates, tails
 from meanfield.theory import cloning, network
 from sims import _run
 
 OFFSET = 1.0  # c of the quadratic network
-LIFETIME_WIDTHS = (100, 300, 1_000, 3_000, 10_000)
+LIFETIME_WIDTHS = (100, 300, 1_000, 3_000)
 EXAMPLES, COMPONENTS = 60, 5  # of the digits in experiment 3: the population solver follows a neuron in 15 dimensions
-LEARNED, LOST = 0.9, 0.5  # accuracies
+HALF, LEARNED = 0.5, 0.9  # accuracies
+SHARE = 0.95  # of the accuracy under Gaussian noise
+KEPT = 0.1  # share of the neurons that pruning keeps in experiment 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Config:
     noiseless: tuple[tuple[float, float], ...] = ((0.2, 0.05), (0.5, 0.05))
     """3: step size and weight decay without that noise."""
     stable: tuple[float, ...] = (1.3, 1.5, 1.8)
-    """4: indices of the injected noise."""
+    """4: indices of the injected noise, beside Gaussian noise."""
+    stable_widths: tuple[int, ...] = (512, 2048, 8192)
+    """4: numbers of neurons."""
     seeds: int = 4
     """Independent runs."""
     key: int = 0
@@ -83,7 +87,9 @@ def run(config: Config) -> dict:
             "lifetimes": "blow-ups a step against the width, and the slope of its logarithm; predicted: 1 - alpha / 2, because the largest"
             " of N squares over N must reach a size that does not depend on N",
             "hill": "Hill's estimator at the top 5 %, which the conjecture was read from",
-            "stationary": "share of runs whose index and ranks have stayed within 4 standard errors since half of the steps",
+            "power, stationary, moving": "shares: of runs that are power laws, and whose index and ranks have stayed within 4 standard"
+            " errors since half of the steps; of neurons that have moved since then",
+            "half": f"index where the accuracy of a run first falls through {HALF}, between step sizes; geometric mean, t-interval",
             "predicted": "population solver at the mean residuals of the second half of the steps",
             "condensation": "without noise of its own: E|theta|^2 stays while the median falls; log k(2) at the mean residuals of every"
             " run, mean over runs with t-interval, predicted 0; carriers: (sum |theta|^2)^2 / sum |theta|^4",
@@ -112,13 +118,12 @@ class FreshExamples(mf.dynamics.AbstractDynamics):
 
     def draw(self, source, key, step, width):
         """An example of every neuron's own."""
-        key = jax.random.fold_in(key, step)
-        return mf.dynamics.per_particle(key, width, lambda own: source.batch(own, 0, 1))
+        return source.batch(key, step, width)
 
     def step(self, key, state, batch):
         """One step; `key` is not used."""
         particles = state.particles
-        w, a, x, y = particles.w[:, 0], particles.a[:, 0], batch[0][:, 0, 0], batch[1][:, 0, 0]
+        w, a, x, y = particles.w[:, 0], particles.a[:, 0], batch[0][:, 0], batch[1][:, 0]
         f = 0.5 * jnp.mean(a * w**2) * x**2 + OFFSET * jnp.mean(a * w) * x + 0.5 * OFFSET**2 * jnp.mean(a)
         gradient = (f - y) * a * (w * x + OFFSET) * x
         w = w - self.step_size * (gradient + self.weight_decay * w)
@@ -164,7 +169,7 @@ def _lifetimes(config: Config) -> list[dict]:
     """Blow-ups a step at several widths: runs that are censored at the last step count with the steps they took."""
     etas = (0.3,) if config.quick else (0.25, 0.27, 0.3)
     widths = LIFETIME_WIDTHS[:3] if config.quick else LIFETIME_WIDTHS
-    seeds, steps = (40, 200) if config.quick else (120, 400)
+    seeds, steps = (40, 200) if config.quick else (200, 400)
     system, rows = quadratic_system(etas), {eta: [] for eta in etas}
     for i, width in enumerate(widths):
         # Seeds of its own for every width: else narrow networks are the first neurons of wide ones.
@@ -204,11 +209,12 @@ def _lifetime(eta: float, seeds: int, rows: list[dict]) -> dict:
 # 2. ReLU networks trained as usual
 
 
-def _relu(config: Config) -> list[dict]:
+def _relu(config: Config) -> dict:
+    """Cells, and the index at which the accuracy falls through `HALF` for every width and batch size."""
     digits = mf.data.digits()
     x, y = np.asarray(digits.x), np.asarray(digits.y)
     steps = 500 if config.quick else config.steps
-    rows = []
+    cells, half = [], []
     for size, etas in ((1, config.relu_b1), (8, config.relu_b8)):
         etas = (etas[0], etas[-1]) if config.quick else etas
         for width in (256,) if config.quick else config.widths:
@@ -216,12 +222,38 @@ def _relu(config: Config) -> list[dict]:
             probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
             key = jax.random.key(config.key)
             results = mf.simulate(system, widths=width, steps=steps, seeds=config.seeds, key=key, probes=[probe])
+            about = {"batch_size": size, "width": width}
+            rows = []
             for i, eta in enumerate(etas):
                 w, a = results.particles[width].w[i], results.particles[width].a[i]
-                cell = {"batch_size": size, "width": width, "step_size": eta}
                 accuracy = [_accuracy(_outputs(x, *one), y) for one in zip(w, a, strict=True)]
-                rows.append(cell | {"accuracy": accuracy} | _per_seed(*_norms(results.dataset.isel(step_size=[i]), steps)))
-    return rows
+                norms = _norms(results.dataset.isel(step_size=[i]), steps)
+                rows.append(about | {"step_size": eta, "accuracy": accuracy} | _per_run(*norms))
+            cells += rows
+            accuracy = np.array([r["accuracy"] for r in rows])
+            half.append(about | {name: _mean(_at_half(accuracy, [r[name] for r in rows])) for name in ("index", "hill")})
+    return {"cells": cells, "half": half}
+
+
+def _at_half(accuracy: np.ndarray, index) -> np.ndarray:
+    """Index of every run, (seed,), where its accuracy (step size, seed) first falls through `HALF`, between step sizes; NaN: never."""
+    logs, found = np.log(np.asarray(index, float)), np.full(accuracy.shape[1], np.nan)
+    for s, one in enumerate(accuracy.T):
+        falls = np.flatnonzero((one[:-1] >= HALF) & (one[1:] < HALF))
+        if len(falls):
+            i = falls[0]
+            found[s] = np.exp(np.interp(HALF, one[[i + 1, i]], logs[[i + 1, i], s]))
+    return found
+
+
+def _mean(values) -> dict:
+    """Geometric mean over the runs that have a number, with a t-interval of the logarithm."""
+    logs = np.log(np.asarray(values, float))
+    logs = logs[np.isfinite(logs)]
+    if len(logs) < 2:
+        return {"mean": np.nan, "interval": [np.nan, np.nan], "runs": len(logs)}
+    mean, interval = rates.mean_interval(logs)
+    return {"mean": np.exp(mean), "interval": np.exp(interval), "runs": len(logs)}
 
 
 def _outputs(x: np.ndarray, w: np.ndarray, a: np.ndarray) -> np.ndarray:
@@ -264,26 +296,19 @@ def _together(earlier: np.ndarray, norms: np.ndarray) -> dict:
     return row
 
 
-def _per_seed(earlier: np.ndarray, norms: np.ndarray) -> dict:
-    """Index of every run that did not diverge, and their mean."""
+def _per_run(earlier: np.ndarray, norms: np.ndarray) -> dict:
+    """Index of every run, NaN if it diverged; shares of the others that are power laws, that stand still, and of neurons that move."""
     alive = np.isfinite(norms).all(axis=1)
-    row: dict = {"runs": len(norms), "diverged": int(np.sum(~alive)), "index": np.nan, "interval": [np.nan, np.nan]}
-    if np.sum(alive) >= 2:
+    row: dict = {name: np.full(len(norms), np.nan) for name in ("index", "hill")}
+    row |= {"diverged": int(np.sum(~alive)), "power": np.nan, "stationary": np.nan, "moving": np.nan}
+    if alive.any():
         norms, earlier = norms[alive], earlier[alive]
         family = _family(norms, earlier)
-        mean, interval = rates.mean_interval(np.log(family.fit.alpha))
-        row |= {
-            "index": np.exp(mean),
-            "interval": np.exp(interval),
-            "hill": _hill(norms),
-            "stationary": float(np.mean(family.stationary)),
-        }
-        row |= {"power": float(np.mean([f in (tails.Family.POWER, tails.Family.STABLE) for f in family.family.ravel()]))}
+        row["index"][alive] = family.fit.alpha
+        row["hill"][alive] = tails.hill(norms, k=norms.shape[-1] // 20).alpha
+        row["power"] = np.mean([f in (tails.Family.POWER, tails.Family.STABLE) for f in family.family.ravel()])
+        row["stationary"], row["moving"] = np.mean(family.stationary), np.mean(norms != earlier)
     return row
-
-
-def _hill(norms: np.ndarray) -> float:
-    return float(np.exp(np.mean(np.log(tails.hill(norms, k=norms.shape[-1] // 20).alpha))))
 
 
 # 3. ReLU networks with a prediction
@@ -329,7 +354,7 @@ def _predicted(config: Config) -> list[dict]:
 
 def _condensation(config: Config) -> list[dict]:
     """Nothing is added in a step: the law of the neurons spreads for ever while the predictor stays."""
-    width, steps = (1_000, 400) if config.quick else (16_384, 2_000)
+    width, steps = (1_000, 400) if config.quick else (8_192, 1_500)
     solver = {"population": 2_000, "steps": 500} if config.quick else {"population": 10_000, "steps": 1_000}
     x, _ = small_digits()
     rows = []
@@ -368,22 +393,22 @@ def _condensation(config: Config) -> list[dict]:
 def _stable(config: Config) -> list[dict]:
     digits = mf.data.digits()
     x, y = np.asarray(digits.x), np.asarray(digits.y)
-    width, steps = (1_000, 500) if config.quick else (4_096, 2_000)
-    alphas = config.stable[1:2] if config.quick else config.stable
+    steps = 400
+    alphas = [*(config.stable[1:2] if config.quick else config.stable), 2.0]
     net = mf.TwoLayer("tanh", train_output=False)
-    dynamics = mf.dynamics.StableSGD(1.0, 8, weight_decay=0.01, alpha=list(alphas), scale=0.05, mode="isotropic")
-    probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
-    arguments = {"widths": width, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key)}
-    results = mf.simulate(mf.System(net, digits, dynamics), probes=[probe], **arguments).require_complete()
-    seen = results.dataset["particle"].isel(width=0, step_size=0).transpose("alpha", "step", "seed", "neuron", "component")
+    dynamics = mf.dynamics.StableSGD(1.0, 8, weight_decay=0.02, alpha=alphas, scale=0.05, mode="isotropic")
     rows = []
-    for i, alpha in enumerate(alphas):
-        final = results.particles[width]
-        w, a = (np.asarray(v).reshape(len(alphas), config.seeds, width, -1)[i] for v in (final.w, final.a))
-        accuracy = [_accuracy(np.tanh(x @ one.T) @ out / width, y) for one, out in zip(w, a, strict=True)]
-        inner = seen.isel(alpha=i, component=slice(0, x.shape[1])).to_numpy().astype(np.float64)
-        norms = np.linalg.norm(inner, axis=-1)
-        rows.append({"alpha": alpha, "predicted": alpha, "width": width, "accuracy": accuracy} | _together(*norms))
+    for width in (1_000,) if config.quick else config.stable_widths:
+        probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
+        arguments = {"widths": width, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key)}
+        results = mf.simulate(mf.System(net, digits, dynamics), probes=[probe], **arguments).require_complete()
+        seen = results.dataset["particle"].isel(width=0, step_size=0).transpose("alpha", "step", "seed", "neuron", "component")
+        for alpha, one in zip(alphas, seen.to_numpy().astype(np.float64), strict=True):
+            w, a = one[..., : x.shape[1]], one[..., x.shape[1] :]
+            accuracy = [_accuracy(np.tanh(x @ v.T) @ out / width, y) for v, out in zip(w[1], a[1], strict=True)]
+            row = {"predicted": alpha, "width": width, "accuracy": accuracy} | _together(*np.linalg.norm(w, axis=-1))
+            error, interval = rates.mean_interval(pruning.error_curve(w[1], [KEPT], "node")[..., 0])
+            rows.append(row | {"pruning_error": error, "pruning_interval": interval})
     return rows
 
 
@@ -400,32 +425,34 @@ def inside(row: dict) -> bool:
 def _verdict(parts: dict) -> list[dict]:
     def count(rows):
         rows = [r for r in rows if r.get("stationary", True)]
-        return f"{sum(map(inside, rows))} of {len(rows)} predictions inside", all(map(inside, rows))
+        return f"{sum(map(inside, rows))} of {len(rows)} predictions inside", all(map(inside, rows)) if rows else None
 
-    relu = [r for r in parts["relu"] if np.isfinite(r["index"])]
-    lost_above = [r for r in relu if np.mean(r["accuracy"]) < LOST and r["interval"][0] > 2]
-    learned_below = [r for r in relu if np.mean(r["accuracy"]) > LEARNED and (r["interval"][1] < 2 or r["hill"] < 2)]
-    still = [r for r in relu if r["stationary"] == 1]
+    def crossing(name):
+        found = [h[name] for h in parts["relu"]["half"] if np.isfinite(h[name]["mean"])]
+        holds = [f["interval"][0] <= 2 <= f["interval"][1] for f in found]
+        return ", ".join(_run.with_interval(f["mean"], f["interval"], 1) for f in found), all(holds) if found else None
+
+    cells, power = parts["relu"]["cells"], [r for r in parts["stable"] if r["predicted"] < 2]
+    still = np.mean([r["stationary"] for r in cells if np.mean(r["accuracy"]) > LEARNED])
+    widest = [r for r in parts["stable"] if r["width"] == parts["stable"][-1]["width"]]
     statements = {
-        "quadratic network: index": count(parts["quadratic"]),
-        "quadratic network: blow-ups fall with the width like N^(1 - alpha/2)": count(parts["lifetimes"]),
-        "ReLU, shared mini-batches: accuracy is lost at index 2": (
-            f"{len(lost_above)} cells lost with an index above 2, {len(learned_below)} learned with an index, or Hill's, below 2;"
-            f" {len(still)} of {len(relu)} cells stationary",
-            not lost_above and not learned_below,
-        ),
-        "ReLU, noise of every neuron's own: index from the residuals": count(parts["predicted"]),
-        "ReLU without it: k(2) = 1 at the residuals": (
-            "log k(2) = " + ", ".join(f"{r['log_k2']:+.4f}" for r in parts["condensation"]),
+        "1. index of the quadratic network": count(parts["quadratic"]),
+        "1. blow-ups fall with the width like N^(1 - alpha/2)": count(parts["lifetimes"]),
+        "2. accuracy 1/2 at tail_index 2, whatever the width": crossing("index"),
+        "2. accuracy 1/2 at 2 of Hill, top 5 %": crossing("hill"),
+        "2. networks that learn stand still": (f"{still:.0%} of the runs", bool(still > 0.95)),
+        "3. index of ReLU networks from their residuals": count(parts["predicted"]),
+        "3. without noise of its own k(2) = 1": (
+            "log k(2) = " + ", ".join(_run.with_interval(r["log_k2"], r["log_k2_interval"], 4) for r in parts["condensation"]),
             all(r["log_k2_interval"][0] <= 0 <= r["log_k2_interval"][1] for r in parts["condensation"]),
         ),
-        "tanh with stable noise: index": count(parts["stable"]),
-        "tanh with stable noise: learns below index 2": (
-            "accuracies " + ", ".join(f"{np.mean(r['accuracy']):.2f}" for r in parts["stable"]),
-            all(np.mean(r["accuracy"]) > LEARNED for r in parts["stable"]),
+        "4. index of tanh neurons": count(power),
+        f"4. at an index below 2 at least {SHARE:.0%} of the accuracy under Gaussian noise": (
+            "accuracies at N = " + str(widest[0]["width"]) + ": " + ", ".join(f"{np.mean(r['accuracy']):.3f}" for r in widest),
+            all(np.mean(r["accuracy"]) >= SHARE * np.mean(widest[-1]["accuracy"]) for r in widest),
         ),
     }
-    return [{"statement": s, "evidence": e, "holds": bool(h)} for s, (e, h) in statements.items()]
+    return [{"statement": s, "evidence": e, "holds": h} for s, (e, h) in statements.items()]
 
 
 def tables(summary: dict) -> list[Table]:
@@ -445,19 +472,27 @@ def tables(summary: dict) -> list[Table]:
         )
         for r in summary["lifetimes"]
     ]
+    geometric = lambda r, name: _run.with_interval(*list(_mean(r[name]).values())[:2], 2)  # noqa: E731
     relu = [
         (
             str(r["batch_size"]),
             str(r["width"]),
             f"{r['step_size']:g}",
             mean(r),
-            known(r),
-            f"{r['hill']:.2f}" if "hill" in r else "-",
-            f"{r['power']:.2f}" if "power" in r else "-",
-            f"{r['stationary']:.2f}" if "stationary" in r else "-",
+            geometric(r, "index"),
+            geometric(r, "hill"),
+            *(f"{r[name]:.2f}" for name in ("power", "stationary", "moving")),
             str(r["diverged"]),
         )
-        for r in summary["relu"]
+        for r in summary["relu"]["cells"]
+    ]
+    half = [
+        (
+            str(h["batch_size"]),
+            str(h["width"]),
+            *(_run.with_interval(h[n]["mean"], h[n]["interval"], 2) for n in ("index", "hill")),
+        )
+        for h in summary["relu"]["half"]
     ]
     third = [
         (
@@ -465,7 +500,7 @@ def tables(summary: dict) -> list[Table]:
             f"{r['weight_decay']:g}",
             f"{r['temperature']:g}",
             mean(r),
-            f"{r['predicted']:.3f} +- {r['predicted_error']:.3f}",
+            f"{r['predicted']:.4f} +- {r['predicted_error']:.4f}",
             known(r),
             yes(r),
         )
@@ -484,8 +519,19 @@ def tables(summary: dict) -> list[Table]:
         for r in summary["condensation"]
         for i in (0, -1)
     ]
-    stable = [(f"{r['alpha']:g}", known(r), mean(r), yes(r)) for r in summary["stable"]]
-    verdict = [(v["statement"], v["evidence"], "holds" if v["holds"] else "does not hold") for v in summary["verdict"]]
+    stable = [
+        (
+            f"{r['predicted']:g}",
+            str(r["width"]),
+            known(r) if r["predicted"] < 2 else "light",
+            yes(r) if r["predicted"] < 2 else "-",
+            mean(r),
+            _run.with_interval(r["pruning_error"], r["pruning_interval"]),
+        )
+        for r in summary["stable"]
+    ]
+    said = {True: "holds", False: "does not hold", None: "not decided"}
+    verdict = [(v["statement"], v["evidence"], said[v["holds"]]) for v in summary["verdict"]]
     widths = ", ".join(str(r["width"]) for r in summary["lifetimes"][0]["rows"])
     number = "index\npredicted"
     return [
@@ -503,19 +549,10 @@ def tables(summary: dict) -> list[Table]:
         ),
         _run.table(
             "2. ReLU on digits, shared mini-batches, no weight decay",
-            (
-                "b",
-                "N",
-                "step size",
-                "accuracy",
-                "tail_index",
-                "Hill,\ntop 5 %",
-                "share\npower law",
-                "share\nstationary",
-                "diverged",
-            ),
+            ("b", "N", "step size", "accuracy", "tail_index", "Hill, top 5 %", "power law", "stationary", "moving", "diverged"),
             relu,
         ),
+        _run.table("2. The index at which accuracy falls through 1/2", ("b", "N", "tail_index", "Hill, top 5 %"), half),
         _run.table(
             "3. ReLU, every neuron's own mini-batches and noise",
             ("step size", "weight decay", "temperature", "accuracy", number, "measured", "inside"),
@@ -526,7 +563,11 @@ def tables(summary: dict) -> list[Table]:
             ("step size", "steps", "index", "E|theta|^2", "median", "neurons that\ncarry it", "log k(2), predicted 0"),
             condensed,
         ),
-        _run.table("4. tanh, injected stable noise", ("index\ninjected", "measured", "accuracy", "inside"), stable),
+        _run.table(
+            "4. tanh, injected stable noise",
+            ("index\ninjected", "N", "measured", "inside", "accuracy", f"pruning error,\n{KEPT:.0%} kept"),
+            stable,
+        ),
         _run.table("Verdict", ("statement", "evidence", ""), verdict),
     ]
 
@@ -537,7 +578,7 @@ def plot(summary: dict) -> Figure:
     (first, second), (third, fourth) = figure.subplots(2, 2)
     kinds = {"quadratic": "quadratic, noise", "predicted": "ReLU, digits", "stable": "tanh, stable noise"}
     for i, (part, label) in enumerate(kinds.items()):
-        rows = [r for r in summary[part] if np.isfinite(r["index"])]
+        rows = [r for r in summary[part] if np.isfinite(r["index"]) and r["predicted"] != 2]
         x, y = (np.array([r[k] for r in rows]) for k in ("predicted", "index"))
         spread = np.abs(np.array([r["interval"] for r in rows]).T - y)
         first.errorbar(x, y, spread, markersize=5, capsize=2, label=label, **mfplot.style(i, 3) | {"linestyle": "none"})
@@ -562,13 +603,13 @@ def plot(summary: dict) -> Figure:
         second.plot(n, level * n ** r["predicted"], color=look["color"], linewidth=1)
     second.set(xscale="log", yscale="log", xlabel="width $N$", ylabel="blow-ups a step")
     second.legend(title="index; lines: $N^{1 - \\alpha/2}$", fontsize="small", title_fontsize="small")
-    widths = list(dict.fromkeys(r["width"] for r in summary["relu"]))
+    cells = summary["relu"]["cells"]
+    widths = list(dict.fromkeys(r["width"] for r in cells))
     for i, width in enumerate(widths):
-        look = mfplot.style(i, len(widths)) | {"linestyle": "none"}
-        rows = [r for r in summary["relu"] if r["width"] == width and np.isfinite(r["index"])]
-        accuracy = [np.mean(r["accuracy"]) for r in rows]
-        third.plot([r["index"] for r in rows], accuracy, markersize=5, label=f"{width}", **look)
-        third.plot([r["hill"] for r in rows], accuracy, markersize=5, markerfacecolor="none", **look)
+        look = mfplot.style(i, len(widths)) | {"linestyle": "none", "markersize": 5}
+        index, hill, accuracy = (np.ravel([r[k] for r in cells if r["width"] == width]) for k in ("index", "hill", "accuracy"))
+        third.plot(index, accuracy, label=f"{width}", **look)
+        third.plot(hill, accuracy, markerfacecolor="none", **look)
     third.plot([], [], "o", color="grey", markerfacecolor="none", label="Hill, top 5 %")
     third.axvline(2, color="black", linewidth=0.8)
     third.set(xscale="log", xlabel="index of ReLU neurons", ylabel="training accuracy")

@@ -70,9 +70,12 @@ def test_numbers_of_the_dynamics_page_are_those_of_the_committed_runs():
     assert f"{results['radial_pde']['threshold']:.6f}" in text
 
 
+SIMULATED = ("tail_index", "transients", "index_two_wall")
+
+
 def test_numbers_of_the_tails_page_are_those_of_the_committed_runs():
     text = (ROOT / "docs" / "tails.md").read_text()
-    results = {name: json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text()) for name in ("tail_index", "transients")}
+    results = {name: json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text()) for name in SIMULATED}
 
     def between(value, interval, digits=3):
         return f"{value:.{digits}f} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
@@ -91,3 +94,24 @@ def test_numbers_of_the_tails_page_are_those_of_the_committed_runs():
     assert f"In {verdict['of_these_fallen']} of the {verdict['index_below_2']} it has fallen" in text
     for row in [*results["transients"]["stored"], results["transients"]["window"]]:
         assert " | ".join(between(*one, 2) for one in zip(row["index"], row["interval"], strict=True)) in text
+    wall = results["index_two_wall"]
+    for row in wall["quadratic"]:
+        assert (
+            f"| {row['predicted']:.3f} | {between(row['index'], row['interval'], 2)} | {row['diverged']} of {row['runs']} |"
+            in text
+        )
+    for row in wall["lifetimes"]:
+        blown = ", ".join(str(one["blown"]) for one in row["rows"])
+        assert f"| {row['predicted']:.3f} | {between(row['slope'], row['interval'])} | {blown} |" in text
+    for row in wall["relu"]["half"]:
+        both = " | ".join(between(row[name]["mean"], row[name]["interval"], 2) for name in ("index", "hill"))
+        assert f"| {row['batch_size']} | {row['width']} | {both} |" in text
+    for row in wall["predicted"]:
+        error = f"{row['predicted']:.4f} +- {row['predicted_error']:.4f}"
+        assert f"| {error} | {between(row['index'], row['interval'], 2)} |" in text
+    for row in wall["condensation"]:
+        last = f"| {row['carriers'][-1]:.0f} | {between(row['log_k2'], row['log_k2_interval'], 4)} |"
+        assert f"| {row['index'][-1]:.2f} | {row['second_moment'][-1]:.1f} | {row['median'][-1]:.2g} {last}" in text
+    for row in wall["stable"]:
+        index = between(row["index"], row["interval"], 2) if row["predicted"] < 2 else "light"
+        assert f"| {row['predicted']:g} | {row['width']} | {index} |" in text
