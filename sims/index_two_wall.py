@@ -16,6 +16,7 @@ only if its tail index is above 2. Four experiments:
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ from scipy import special
 import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
+from meanfield.systems.scaling import Number
 from meanfield.theory import cloning, network
 from sims import _run
 
@@ -34,6 +36,7 @@ OFFSET = 1.0  # c of the quadratic network
 LIFETIME_WIDTHS = (100, 300, 1_000, 3_000)
 EXAMPLES, COMPONENTS = 60, 5  # of the digits in experiment 3: the population solver follows a neuron in 15 dimensions
 HALF, LEARNED = 0.5, 0.9  # accuracies
+SURE = 4.0  # standard errors within which all predictions of an experiment must be for it to hold
 SHARE = 0.95  # of the accuracy under Gaussian noise
 KEPT = 0.1  # share of the neurons that pruning keeps in experiment 4
 
@@ -111,8 +114,8 @@ class FreshExamples(mf.dynamics.AbstractDynamics):
     `SGD(noise="independent")` draws the examples from a pool, over which it needs f; here two moments have f everywhere.
     """
 
-    step_size: float
-    weight_decay: float
+    step_size: Number
+    weight_decay: Number
 
     batch_size = 1
 
@@ -225,8 +228,8 @@ def _relu(config: Config) -> dict:
             about = {"batch_size": size, "width": width}
             rows = []
             for i, eta in enumerate(etas):
-                w, a = results.particles[width].w[i], results.particles[width].a[i]
-                accuracy = [_accuracy(_outputs(x, *one), y) for one in zip(w, a, strict=True)]
+                vectors = results.particles[width].vectors[i]
+                accuracy = [_accuracy(_outputs(x, one), y) for one in vectors]
                 norms = _norms(results.dataset.isel(step_size=[i]), steps)
                 rows.append(about | {"step_size": eta, "accuracy": accuracy} | _per_run(*norms))
             cells += rows
@@ -256,8 +259,9 @@ def _mean(values) -> dict:
     return {"mean": np.exp(mean), "interval": np.exp(interval), "runs": len(logs)}
 
 
-def _outputs(x: np.ndarray, w: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """f_N of a ReLU network at all inputs, (n, outputs)."""
+def _outputs(x: np.ndarray, neurons: np.ndarray) -> np.ndarray:
+    """f_N of a ReLU network with neurons (w, a), (N, dim + outputs), at all inputs (n, dim): (n, outputs)."""
+    w, a = neurons[:, : x.shape[1]], neurons[:, x.shape[1] :]
     return np.maximum(x @ w.T, 0) @ a / len(w)
 
 
@@ -331,14 +335,19 @@ def _trained(config: Config, dynamics, width: int, times: tuple[int, ...]) -> tu
     arguments = {"widths": width, "steps": times[-1], "seeds": config.seeds, "key": jax.random.key(config.key)}
     results = mf.simulate(system, probes=[probe], **arguments).require_complete()
     seen = results.dataset["particle"].isel(width=0, step_size=0).transpose("step", "seed", "neuron", "component").to_numpy()
-    late = np.array([[_outputs(x, one[:, :COMPONENTS], one[:, COMPONENTS:]) for one in step] for step in seen[len(times) // 2 :]])
+    late = np.array([[_outputs(x, one) for one in step] for step in seen[len(times) // 2 :]])
     residuals = np.mean(special.softmax(late, axis=-1), axis=0) - np.eye(10)[y]
     return seen, residuals, [_accuracy(f, y) for f in late[-1]]
 
 
+def _solver(config: Config) -> dict[str, Any]:
+    """Size of the population solver."""
+    return {"population": 2_000, "steps": 500} if config.quick else {"population": 10_000, "steps": 1_000}
+
+
 def _predicted(config: Config) -> list[dict]:
     width, steps = (4_000, 100) if config.quick else (32_768, 240)
-    solver = {"population": 2_000, "steps": 500} if config.quick else {"population": 10_000, "steps": 1_000}
+    solver = _solver(config)
     x, _ = small_digits()
     rows = []
     for eta, decay, temperature in config.noisy[1:2] if config.quick else config.noisy:
@@ -355,7 +364,7 @@ def _predicted(config: Config) -> list[dict]:
 def _condensation(config: Config) -> list[dict]:
     """Nothing is added in a step: the law of the neurons spreads for ever while the predictor stays."""
     width, steps = (1_000, 400) if config.quick else (8_192, 1_500)
-    solver = {"population": 2_000, "steps": 500} if config.quick else {"population": 10_000, "steps": 1_000}
+    solver = _solver(config)
     x, _ = small_digits()
     rows = []
     for eta, decay in config.noiseless[1:] if config.quick else config.noiseless:
@@ -422,10 +431,18 @@ def inside(row: dict) -> bool:
     return bool(low - slack <= row["predicted"] <= high + slack)
 
 
+def _deviation(row: dict) -> float:
+    """How far the prediction is from the middle of the interval, in standard errors."""
+    low, high = row["interval"]
+    error = np.hypot((high - low) / (2 * 1.96), row.get("predicted_error", 0.0))
+    return abs(row["predicted"] - (low + high) / 2) / error
+
+
 def _verdict(parts: dict) -> list[dict]:
     def count(rows):
         rows = [r for r in rows if r.get("stationary", True)]
-        return f"{sum(map(inside, rows))} of {len(rows)} predictions inside", all(map(inside, rows)) if rows else None
+        evidence = f"{sum(map(inside, rows))} of {len(rows)} predictions in their 95 % intervals"
+        return evidence, all(_deviation(r) < SURE for r in rows) if rows else None
 
     def crossing(name):
         found = [h[name] for h in parts["relu"]["half"] if np.isfinite(h[name]["mean"])]
@@ -472,7 +489,11 @@ def tables(summary: dict) -> list[Table]:
         )
         for r in summary["lifetimes"]
     ]
-    geometric = lambda r, name: _run.with_interval(*list(_mean(r[name]).values())[:2], 2)  # noqa: E731
+
+    def geometric(row, name):
+        found = _mean(row[name])
+        return _run.with_interval(found["mean"], found["interval"], 2)
+
     relu = [
         (
             str(r["batch_size"]),

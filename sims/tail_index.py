@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -143,7 +144,7 @@ def digit_components() -> tuple[np.ndarray, np.ndarray]:
 def _others(config: Config, chains: int) -> list[dict]:
     """Gaussian inputs with unequal eigenvalues, and a real finite set: predicted by the population solver."""
     x, y = digit_components()
-    solver = {"population": 2_000, "steps": 500} if config.quick else {"population": 20_000, "steps": 1_000}
+    solver: dict[str, Any] = {"population": 2_000, "steps": 500} if config.quick else {"population": 20_000, "steps": 1_000}
     covariance = np.diag(SPECTRUM)
     kinds: dict[str, tuple[object, Callable[[float], cloning.Estimate]]] = {
         "gaussian": (
@@ -204,7 +205,8 @@ def plot(summary: dict) -> Figure:
     dims = list(dict.fromkeys(r["dim"] for r in summary["rows"]))
     sizes = list(dict.fromkeys(r["batch_size"] for r in summary["rows"]))
     figure = Figure(figsize=(3.4 * len(dims) + 0.6, 3.9), layout="constrained")
-    for panel, (ax, dim) in enumerate(zip(np.atleast_1d(figure.subplots(1, len(dims), sharey=True)), dims, strict=True)):
+    axes = np.atleast_1d(figure.subplots(1, len(dims), sharey=True))
+    for panel, (ax, dim) in enumerate(zip(axes, dims, strict=True)):
         for i, size in enumerate(sizes):
             at = lambda row, dim=dim, size=size: row["dim"] == dim and row["batch_size"] == size  # noqa: E731
             look = mfplot.style(i, len(sizes) + 1)
@@ -221,11 +223,10 @@ def plot(summary: dict) -> Figure:
         ax.axhline(2, color="black", linewidth=0.6)
         ax.set(xlim=(0, 1.02), ylim=(0, 6), xlabel="step size / largest stable one")
         ax.set_title(f"({'abcdefgh'[panel]}) $d = {dim}$", loc="left", fontsize="medium")
-        if panel == 0:
-            ax.set_ylabel("tail index")
-    ax.plot([], [], color="black", linewidth=1.2, label="predicted")
-    ax.fill_between([], [], color="grey", alpha=0.3, label="index below 2")
-    ax.legend(fontsize="small", loc="upper left")  # in the last panel, where the curves are at the right
+    axes[0].set_ylabel("tail index")
+    axes[-1].plot([], [], color="black", linewidth=1.2, label="predicted")
+    axes[-1].fill_between([], [], color="grey", alpha=0.3, label="index below 2")
+    axes[-1].legend(fontsize="small", loc="upper left")  # in the last panel, where the curves are at the right
     return figure
 
 
