@@ -28,8 +28,8 @@ MODULES = (index_two_wall, linear_recursion, propagation_of_chaos, radial_pde, s
 JOBS = {m.__name__.split(".")[1]: m for m in MODULES}
 
 
-LONG = "propagation_of_chaos"  # half a minute
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name == LONG)) for name in JOBS]
+LONG = ("index_two_wall", "propagation_of_chaos")  # half a minute each
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in JOBS]
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,7 @@ def test_tail_index(quick):
     assert np.max(np.abs(wrong)) > 5
 
 
+@pytest.mark.slow
 def test_steps_suffice_and_not_by_far():
     """Chains have been stationary since a half of them; after a twentieth of them they are not."""
     eta, chains = recursion.step_size_for(1.5, 1, 5), 20_000
@@ -180,6 +181,7 @@ def test_transients(quick):
     assert window["lyapunov"] < 0 and abs(window["tail_index"] - 1.5) < 1e-6 and window["index"][-1] > 1.8
 
 
+@pytest.mark.slow
 def test_index_two_wall(quick):
     """Predictions within four standard errors; the wrong network's prediction is not; nothing diverged gets an index."""
     summary, _ = quick("index_two_wall")
