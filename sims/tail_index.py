@@ -48,19 +48,20 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: 20 000 chains, indices 1.5 and 3, dimensions 1 and 2."""
+    """A small run, to see that everything works: 20 000 chains, indices 1.5 and 3, dimensions 1 and 2, one batch size."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some minutes at full size."""
     chains = 20_000 if config.quick else config.chains
     dims = (1, 2) if config.quick else config.dims
+    sizes = config.batch_sizes[:1] if config.quick else config.batch_sizes
     indices = (1.5, 3.0) if config.quick else config.indices
     _check.integer("chains", chains, at_least=1_000)
     rows = []
     for dim in dims:
         data = mf.data.gaussian_regression(dim)
-        for size in config.batch_sizes:
+        for size in sizes:
             for alpha in indices:
                 eta = recursion.step_size_for(alpha, size, dim)
                 steps = stationary_after(eta, size, dim, chains)
@@ -77,8 +78,8 @@ def run(config: Config) -> dict:
             " regressed on whether the digit is 5 or more",
         },
         "rows": rows,
-        "window": [_window(dim, size) for dim in dims for size in config.batch_sizes],
-        "curves": [_curve(dim, size) for dim in dims for size in config.batch_sizes],
+        "window": [_window(dim, size) for dim in dims for size in sizes],
+        "curves": [_curve(dim, size) for dim in dims for size in sizes],
         "others": _others(config, chains),
     }
 

@@ -36,7 +36,20 @@ MEMBERS = {
 }
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+# Variants of a dynamics that is there without them: each takes ten seconds.
+VARIANTS = (
+    "sgd, a law",
+    "langevin",
+    "stable, scalar",
+    "stable, coordinates",
+    "mckean-vlasov, ode",
+    "optax, adam",
+    "recursion, coupled",
+)
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in MEMBERS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_members_keep_the_contract(name):
     member = MEMBERS[name]
     chains = isinstance(member, mf.dynamics.LinearRecursion | mf.dynamics.HomogenizedSGD)

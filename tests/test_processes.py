@@ -78,7 +78,8 @@ def finish(started, seconds=100):
 
 
 @pytest.mark.parametrize(
-    ("count", "devices", "particles", "replicas"), [(2, 2, 2, 2), pytest.param(4, 1, 4, 1, marks=pytest.mark.slow)]
+    ("count", "devices", "particles", "replicas"),
+    [(2, 2, 2, 2), pytest.param(4, 1, 4, 1, marks=pytest.mark.slow)],
 )
 def test_processes_get_the_results_of_one(count, devices, particles, replicas, tmp_path):
     """Every process has the whole dataset and all final particles; they are the same in all, and up to rounding those of one."""
