@@ -105,7 +105,7 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
         if not ok.any():
             continue
         vectors = particles.vectors[ok]
-        if width >= 2:  # a tail needs a second value as its threshold
+        if width >= tails.SMALLEST:  # fewer values say nothing about a tail
             norms = np.linalg.norm(np.asarray(vectors, np.float64), axis=-1)
             fit = tails.hill(norms)
             index[i, ok], bounds[i, ok] = fit.alpha, fit.interval
@@ -269,7 +269,7 @@ def tables(summary: dict) -> list[Table]:
             str(cell["width"]),
             f"{collapsed}{cell['accuracy']:.3f}",
             _run.with_interval(cell["tail_index"], cell["tail_index_interval"], 2),
-            f"{cell['tail_index_far']:.2f}",
+            _run.with_interval(cell["tail_index_far"], (np.nan, np.nan), 2),
             f"{cell['growth']:+.2f}",
             *(f"{cell['error'][kind]:.3f}" for kind in pruning.KINDS),
             *(f"{cell['prunable_fraction'][kind]:.3f}" for kind in pruning.KINDS),
@@ -324,7 +324,7 @@ def plot(results: mf.Results, summary: dict) -> Figure:
         sample = norms[i][complete[i]]
         samples.append(sample)
         names.append(labels[i])
-        threshold = np.sort(sample, axis=None)[-k * len(sample)] if sample.size else np.nan
+        threshold = np.sort(sample, axis=None)[-k * len(sample)] if np.isfinite(cell["tail_index"]) else np.nan
         fits.append((cell["tail_index"], threshold, k / widest))
     mfplot.survival(middle, samples, names, fits)
     middle.set(xlabel="norm of a neuron $|(w_i, a_i)|$", ylabel="share of neurons above")

@@ -67,7 +67,7 @@ class TailFit:
     status: Any
 
 
-def sample(x: Any, tail: str = "both", vectors: bool = False, at_least: int = SMALLEST) -> Any:
+def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
     """The numbers whose upper tail is meant, (..., n): checked float64 numpy, or jax where `x` is traced."""
     _check.choice("tail", tail, TAILS)
     traced = isinstance(x, jax.core.Tracer)
@@ -75,8 +75,8 @@ def sample(x: Any, tail: str = "both", vectors: bool = False, at_least: int = SM
         x = np.asarray(_check.finite("x", x, ndim=tuple(range(1 + vectors, 9))), np.float64)
     axis = -2 if vectors else -1
     shape = _check.words(f"an array of shape {x.shape}")
-    _check.require(x.shape[axis] >= at_least, "x", f"hold at least {at_least} values a sample", shape)
-    if not traced and at_least == SMALLEST:
+    _check.require(x.shape[axis] >= SMALLEST, "x", f"hold at least {SMALLEST} values a sample", shape)
+    if not traced:
         first = np.take(x, [0], axis=axis)
         constant = _check.words("a sample of equal values, or an array with one")
         _check.require(bool(np.all(np.any(x != first, axis=axis))), "x", "hold different values in every sample", constant)

@@ -15,8 +15,8 @@ from meanfield.measure.tails.fit import TailFit, TailStatus
 
 
 def default_k(n: int) -> int:
-    """Number of upper order statistics used by default: 5 % of n, at least 10, at most n - 1."""
-    return min(n - 1, max(10, n // 20))
+    """Number of upper order statistics used by default: 5 % of n, at least 10."""
+    return max(10, n // 20)
 
 
 def interval(alpha, k: int) -> Any:
@@ -31,8 +31,7 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
     `1/alpha = (1/k) sum_{i<=k} log(x_(i) / x_(k+1))`.
 
     Args:
-        x: samples, (..., n), n >= 2, since the interval is exact at every k (the other estimators want 50 values). Only the
-            k + 1 largest values of the tail in question need to be positive.
+        x: samples, (..., n), n >= 50. Only the k + 1 largest values of the tail in question need to be positive.
         k: number of upper order statistics, 1 <= k < n; by default 5 % of the sample, at least 10. The choice matters: too
             large a k reads the body, not the tail; `tail_index` chooses.
         tail: of what: "both" (of |x|), "upper" (of x), "lower" (of -x).
@@ -45,8 +44,8 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
         at the threshold.
 
     Raises:
-        ValueError: fewer than 2 values, NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1 positive values. Equal
-            values are no error here: the status is TIED.
+        ValueError: fewer than 50 values, equal values, NaN or infinite entries, k outside 1 <= k < n, fewer than k + 1 positive
+            values. Where only the k + 1 largest are equal the status is TIED.
 
     Source: Hill (1975); de Haan and Ferreira (2006), Theorem 3.2.5.
 
@@ -56,7 +55,7 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
         >>> bool(fit.interval[0] < 1.5 < fit.interval[1]), round(float(fit.standard_error / fit.alpha), 4)
         (True, 0.0224)
     """
-    excess, threshold, k, n = _excesses(x, k, tail, smallest=2)
+    excess, threshold, k, n = _excesses(x, k, tail)
     xp = _fit.namespace(excess)
     mean = xp.mean(excess, axis=-1)
     positive = mean > 0
@@ -171,9 +170,9 @@ def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
     return _fit.from_gamma(gamma, gamma * float(np.sqrt(np.sum(weight**2))), threshold, k, n, "kernel")
 
 
-def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1, smallest: int = _fit.SMALLEST) -> tuple[Any, Any, int, int]:
+def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1) -> tuple[Any, Any, int, int]:
     """Log-excesses of the k largest values over the next, from large to small, the threshold, k, and n."""
-    x = _fit.sample(x, tail, at_least=smallest)
+    x = _fit.sample(x, tail)
     n = x.shape[-1]
     k = _fit.checked_k(k, n, default_k(n), at_least)
     top = _fit.largest(x, k + 1)
