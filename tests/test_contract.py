@@ -39,8 +39,8 @@ MEMBERS = {
 # Variants of a dynamics that is there without them: each takes ten seconds.
 VARIANTS = (
     "sgd, a law",
-    "langevin",
-    "stable, scalar",
+    "langevin, independent",
+    "stable, isotropic",
     "stable, coordinates",
     "mckean-vlasov, ode",
     "optax, adam",

@@ -144,6 +144,7 @@ def test_ctrl_c_in_one_process_stops_all_at_the_same_step(tmp_path):
     assert 0 < first["done"][0] < 50_000_000 and len(first["done"]) == 4  # the second width was never begun
 
 
+@pytest.mark.slow
 def test_processes_without_a_mesh_are_on_their_own(tmp_path):
     """No mesh: each process simulates by itself, even if the others do not; and a mesh that leaves a process out is refused."""
     program = """

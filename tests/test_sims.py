@@ -28,7 +28,7 @@ MODULES = (index_two_wall, linear_recursion, propagation_of_chaos, radial_pde, s
 JOBS = {m.__name__.split(".")[1]: m for m in MODULES}
 
 
-LONG = ("index_two_wall", "propagation_of_chaos")  # half a minute each
+LONG = ("index_two_wall", "propagation_of_chaos", "stable_sgd")  # a quarter of a minute and more
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in JOBS]
 
 
@@ -108,6 +108,7 @@ def test_linear_recursion(quick):
         assert abs(row["measured"] - row["predicted"]) < 2.5 * (row["interval"][1] - row["measured"])
 
 
+@pytest.mark.slow
 def test_stable_sgd(quick):
     for row in quick("stable_sgd")[0]["scales"]:
         assert abs(row["scale"] - row["scale_predicted"]) < 2.5 * (row["scale_interval"][1] - row["scale_interval"][0]) / 2

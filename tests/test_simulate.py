@@ -93,7 +93,7 @@ def test_one_bad_number_anywhere_is_seen(shape, bad):
         assert np.array_equal(finite(one, np.int32(5)), expected)
 
 
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("x64", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_lanes_do_not_matter_bit_for_bit(digits, key, monkeypatch, x64):
     """The runs of a program are spread over as many threads as divide their number, up to one a core: the results do not show it.
 

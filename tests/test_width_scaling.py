@@ -240,6 +240,7 @@ def test_a_job_of_which_everything_diverged(tmp_path):
     assert "2 of 2 runs diverged" in done.stdout and not (tmp_path / "figure.png").exists()
 
 
+@pytest.mark.slow
 def test_a_wrong_argument_leaves_the_files_of_an_earlier_run(tmp_path):
     """The one neuron of width 1 has an error of 0 wherever anything is kept: it has no place in the figure, and no crash."""
     done = job("--out", tmp_path, "--widths", 1, "--seeds", 1, "--steps", 20, "--step-sizes", 0.5)

@@ -93,7 +93,7 @@ def test_the_comparison_sees_a_wrong_gram_number(monkeypatch):
         assert differences(network, dynamics, monkeypatch) > 1e-6
 
 
-@pytest.mark.parametrize("noise", ["epochs", "fresh"])
+@pytest.mark.parametrize("noise", ["epochs", pytest.param("fresh", marks=pytest.mark.slow)])
 def test_epochs_and_online_data(noise, monkeypatch):
     data = (
         mf.data.from_arrays(DATA, LABELS).in_epochs()
@@ -158,6 +158,7 @@ def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     assert bad.tolist() == [gradient.NEVER, 1, gradient.NEVER, gradient.NEVER] and np.isfinite(after.w[0]).all()
 
 
+@pytest.mark.slow
 def test_cells_in_groups_equal_all_at_once(monkeypatch):
     """Groups of 1, 2 and 4 of 8 cells, one of which is lost on the way: the same numbers, each in its place."""
     data, key = mf.data.from_arrays(DATA, TARGETS), jax.random.key(1)
