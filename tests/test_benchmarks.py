@@ -12,7 +12,7 @@ from sims import width_scaling
 WITH_TORCH = pytest.param(True, marks=pytest.mark.skipif(peers.torch is None, reason="torch is not installed"))
 
 
-@pytest.mark.parametrize("torch", [False, pytest.param(WITH_TORCH, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("torch", [False, WITH_TORCH])
 def test_quick_cell(torch, tmp_path, monkeypatch):
     if not torch:
         monkeypatch.setattr(peers, "torch", None)
