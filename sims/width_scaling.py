@@ -71,7 +71,7 @@ def prepare(config: Config) -> mf.System:
 
 
 def _sized(config: Config) -> Config:
-    return dataclasses.replace(config, widths=(32, 128), seeds=2, steps=300) if config.quick else config
+    return dataclasses.replace(config, widths=(64, 256), seeds=2, steps=300) if config.quick else config
 
 
 def simulate(config: Config, system: mf.System) -> mf.Results:

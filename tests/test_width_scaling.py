@@ -33,7 +33,7 @@ def finished(tmp_path_factory):
     np.savez(folder / "mnist.npz", x=x.astype(np.uint8), y=y)
     out = folder / "deep" / "out"
     done = job(
-        *("--out", out, "--data", folder / "mnist.npz", "--widths", 32, 128, "--step-sizes", 0.2, 1, 1e38),
+        *("--out", out, "--data", folder / "mnist.npz", "--widths", 64, 256, "--step-sizes", 0.2, 1, 1e38),
         *("--batch-size", 2, "--seeds", 2, "--steps", 300),
     )
     assert done.returncode == 0, done.stderr
@@ -44,7 +44,7 @@ def test_files_and_table(finished):
     out, done = finished
     assert sorted(p.name for p in out.iterdir()) == ["config.json", "figure.png", "results.nc", "summary.json"]
     config = json.loads((out / "config.json").read_text())
-    assert config["config"]["widths"] == [32, 128] and config["versions"]["jax"] and config["device"]
+    assert config["config"]["widths"] == [64, 256] and config["versions"]["jax"] and config["device"]
     assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     for word in (
         "accuracy",
@@ -81,7 +81,7 @@ def test_results_hold_to_the_definitions(finished):
     x, y = np.asarray(data.x_test, float), np.asarray(data.y_test)
     cells = {(c["width"], c["step_size"]): c for c in summary["cells"]}
     logs = {}
-    for width in (32, 128):
+    for width in (64, 256):
         for i, step_size in enumerate((0.2, 1.0)):
             cell, found = (
                 cells[width, step_size],
@@ -171,6 +171,8 @@ def test_one_seed_one_width_no_step(tmp_path):
 def test_figure_says_what_it_shows():
     results = width_scaling.run(width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
     summary = width_scaling.summarise(results, width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
+    for cell in summary["cells"]:  # no index from fewer than 50 neurons
+        assert np.isfinite(cell["tail_index"]) == np.isfinite(cell["tail_index_far"]) == (cell["width"] == 64)
     figure = width_scaling.plot(results, summary)
     assert len(figure.axes) == 3
     for ax in figure.axes:
@@ -257,7 +259,7 @@ def test_quick_mode(tmp_path):
     done = job("--out", tmp_path, "--quick")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert sorted({cell["width"] for cell in summary["cells"]}) == [32, 128] and summary["status"]["complete"] == 16
+    assert sorted({cell["width"] for cell in summary["cells"]}) == [64, 256] and summary["status"]["complete"] == 16
 
 
 @pytest.mark.slow
