@@ -3,7 +3,8 @@
 import numpy as np
 
 from meanfield import _check
-from meanfield.measure.pruning.prune import exponent, kept
+from meanfield.measure.pruning.layers import exponent
+from meanfield.measure.pruning.prune import kept
 
 
 def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarray:
