@@ -13,7 +13,7 @@ PANELS, ORDER = 120, 20
 
 
 def share_below(law: Moduli, dim: int, q: float) -> Callable[[float], float]:
-    """kappa -> `E[S; S < s] / E S` with P(S > s) = kappa, for finite E S."""
+    """Give kappa -> `E[S; S < s] / E S` with P(S > s) = kappa, for finite E S."""
     if isinstance(law, GammaModuli) and law.c == q:
         shape = dim * law.a
         return lambda kappa: float(special.gammainc(shape + 1, special.gammainccinv(shape, kappa)))
@@ -23,7 +23,7 @@ def share_below(law: Moduli, dim: int, q: float) -> Callable[[float], float]:
 
 
 def body(law: Moduli, dim: int, q: float, unit: float | None = None) -> Callable[[float], float]:
-    """kappa -> `E[S; S < s]` with P(S > s) = kappa."""
+    """Give kappa -> `E[S; S < s]` with P(S > s) = kappa."""
     unit = law.threshold(0.5) ** q if unit is None else unit
     sizes, weights = _nodes(law, q)
     sizes = sizes / unit

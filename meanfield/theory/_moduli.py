@@ -1,5 +1,6 @@
 """The law of |X| for a frozen scipy.stats distribution of X: thresholds, partial moments, tail."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -88,8 +89,7 @@ class Moduli:
         """The x with P(|X| > x) = kappa."""
         if kappa >= 1:
             return 0.0
-        low, high = (float(v) for v in self.distribution.support())
-        if low >= 0:
+        if self.distribution.support()[0] >= 0:
             return float(self.distribution.isf(kappa))
         ends = (float(abs(self.distribution.isf(kappa / 2))), float(abs(self.distribution.ppf(kappa / 2))))
         lower, upper = min(ends), max(ends)
@@ -109,7 +109,7 @@ class Moduli:
         kinks = [math.log(k) for k in kinks if lower < k < upper]
         a, b = math.log(lower), math.log(upper)
         edges = np.unique([a, *kinks, b, *np.arange(a, b, 4.0)])
-        return math.fsum(self._piece(q, left, right) for left, right in zip(edges[:-1], edges[1:], strict=True))
+        return math.fsum(self._piece(q, left, right) for left, right in itertools.pairwise(edges))
 
     def _piece(self, q: float, left: float, right: float) -> float:
         def integrand(y):

@@ -92,7 +92,7 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
 
 
 def prunable_fraction(distribution: Any, error: float, q: float = 2.0) -> float:
-    """Largest fraction of N -> infinity independent parts that can be pruned at a relative l_q error: 1 - kappa at the root of `limit_error`.
+    """Largest fraction that can be pruned at a relative l_q error, in the limit: 1 - kappa at the root of `limit_error`.
 
     Args:
         distribution, q: as in `limit_error`.
@@ -340,15 +340,12 @@ def divergent_limit(distribution: Any, kappa: float, q: float = 2.0, dim: int = 
     alpha, tail = law.tail()
     must = f"have a tail index below q = {q:g}"
     _check.require(alpha < q * (1 - SAME), "distribution", must, _check.words(f"one of index {alpha:g}"))
-    if dim == 1:
-        body = law.partial(q, 0.0, law.threshold(kappa))
-    else:
-        body = _columns.body(law, int(dim), q)(kappa)
+    body = law.partial(q, 0.0, law.threshold(kappa)) if dim == 1 else _columns.body(law, int(dim), q)(kappa)
     return DivergentLimit(alpha, float(q), tail * dim, body)
 
 
 def _positive_stable_quantile(beta: float, level: float) -> float:
-    """Quantile of W_1 > 0, `E exp(-l W_1) = exp(-l^beta)`: `P(W_1 < w) = (1/pi) int_0^pi exp(-a(u) w^(-beta/(1-beta))) du` (Kanter 1975)."""
+    """Quantile of W_1: `P(W_1 < w) = (1/pi) int_0^pi exp(-a(u) w^(-beta/(1-beta))) du` (Kanter 1975)."""
 
     def log_a(u):
         one = np.log(np.sin(beta * u)) * beta + np.log(np.sin((1 - beta) * u)) * (1 - beta) - np.log(np.sin(u))

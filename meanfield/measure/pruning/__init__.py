@@ -4,7 +4,21 @@
 """
 
 from meanfield.measure.pruning.errors import KINDS, error_curve, prunable_fraction
+from meanfield.measure.pruning.function import FunctionCurve, function_curve
 from meanfield.measure.pruning.limit import limit_error
 from meanfield.measure.pruning.prune import kept, magnitude, node, singular
+from meanfield.measure.pruning.spectrum import singular_values
 
-__all__ = ["KINDS", "error_curve", "kept", "limit_error", "magnitude", "node", "prunable_fraction", "singular"]
+__all__ = [
+    "KINDS",
+    "FunctionCurve",
+    "error_curve",
+    "function_curve",
+    "kept",
+    "limit_error",
+    "magnitude",
+    "node",
+    "prunable_fraction",
+    "singular",
+    "singular_values",
+]
