@@ -19,7 +19,7 @@ STEADY = 1e-4  # relative change of the local index from half way to the end, up
 
 def moduli(distribution: Any) -> "Moduli":
     """The law of |X|; with closed forms where the distribution has them."""
-    law = getattr(distribution, "dist", None)
+    law: Any = getattr(distribution, "dist", None)
     usable = law is not None and hasattr(distribution, "pdf") and hasattr(distribution, "cdf")
     must = "be a frozen continuous distribution of scipy.stats, such as stats.t(3)"
     _check.require(usable, "distribution", must, _check.words(f"of type {type(distribution).__name__}"))

@@ -1,5 +1,7 @@
 """Relative l_p errors of the three prunings as functions of the fraction kept."""
 
+from typing import Any
+
 import numpy as np
 
 from meanfield import _check
@@ -11,9 +13,7 @@ KINDS = ("magnitude", "node", "singular")
 TIE = 1e-12  # relative; an error this close above the one allowed is that error, rounded
 
 
-def error_curve(
-    w, kappas, kind: str, p: float = 2.0, *, scope: str = "layer", nodes: str = "rows", centred: bool = False
-) -> np.ndarray | dict[str, np.ndarray]:
+def error_curve(w, kappas, kind: str, p: float = 2.0, *, scope: str = "layer", nodes: str = "rows", centred: bool = False) -> Any:
     """Relative error `||w - w_kappa||_p / ||w||_p` of a pruning, for a whole grid of kappas from one sort (one SVD).
 
     Args:
@@ -54,7 +54,7 @@ def error_curve(
 
 def prunable_fraction(
     w, error: float, kind: str, p: float = 2.0, *, scope: str = "layer", nodes: str = "rows", centred: bool = False
-) -> np.ndarray | dict[str, np.ndarray]:
+) -> Any:
     """Largest fraction that can be pruned at a given relative error: `max {1 - m/n : error with m of n parts kept <= error}`.
 
     Args:

@@ -52,12 +52,12 @@ def open_layers(w, kind: str, nodes: str = "rows", scope: str = "layer") -> Laye
 
 
 def _array(w, nodes: str, vectors: bool) -> Layers:
-    w = _numpy(w)
+    w = _numpy(w) if isinstance(w, jax.Array) else w
     x = as_matrices(w, vectors)
 
     def close(matrices):
         (pruned,) = matrices.values()
-        return _like(pruned.swapaxes(-1, -2) if nodes == "columns" else pruned, w)
+        return _like(pruned.swapaxes(-1, -2) if nodes == "columns" else pruned, np.asarray(w))
 
     return Layers({"": x.swapaxes(-1, -2) if nodes == "columns" else x}, close)
 

@@ -1,0 +1,287 @@
+"""Limits and laws of pruning errors: the values of an independent program, other routes to them, and simulations."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from scipy import special, stats
+
+import meanfield as mf
+from meanfield.measure import pruning
+from meanfield.theory import _columns, _moduli, compressibility
+
+KNOWN = json.loads((Path(__file__).parent / "known" / "compressibility.json").read_text())
+LAWS = {
+    "uniform": stats.uniform(),
+    "gauss": stats.norm(),
+    "laplace": stats.laplace(),
+    "ggd_half": stats.gennorm(0.5),
+    "t1p5": stats.t(1.5),
+    "t2p1": stats.t(2.1),
+    "t25": stats.t(2.5),
+    "t3": stats.t(3),
+    "t4": stats.t(4),
+    "t5": stats.t(5),
+    "pareto2p5": stats.pareto(2.5),
+    "pareto3": stats.pareto(3),
+    "lomax3": stats.lomax(3),
+    "lomax5": stats.lomax(5),
+}
+
+
+# -- limits ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", [1, 2])
+@pytest.mark.parametrize("name", [name for name in LAWS if name != "t2p1"])
+def test_limits_of_the_table(name, q):
+    rows = KNOWN[f"q{q}"]
+    kappas = np.array([float(kappa) for kappa in rows])
+    exact = np.array([row[name] for row in rows.values()])
+    found = compressibility.limit_error(LAWS[name], kappas, float(q)) ** q
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+    if np.any(exact > 0):
+        wrong = compressibility.limit_error(LAWS[name], 1.001 * kappas, float(q)) ** q
+        assert np.max(np.abs(wrong - exact)) > 1e-5
+
+
+@pytest.mark.parametrize("name", ["gauss", "ggd_half", "t25", "pareto2p5", "lomax3", "uniform"])
+@pytest.mark.parametrize("q", [0.7, 2.0])
+def test_quadrature_agrees_with_the_closed_forms(name, q):
+    """Two routes: incomplete gamma and beta functions, and the density alone; also shifted out of the closed form's reach."""
+    closed, plain = _moduli.moduli(LAWS[name]), _moduli.Moduli(LAWS[name])
+    assert type(closed) is not type(plain)
+    assert plain.total(q) == pytest.approx(closed.total(q), rel=1e-9)
+    assert plain.tail() == pytest.approx(closed.tail(), rel=1e-9)
+    for kappa in (0.01, 0.5, 0.99):
+        cut = closed.threshold(kappa)
+        assert plain.threshold(kappa) == pytest.approx(cut, rel=1e-9)
+        assert plain.partial(q, 0.0, cut) == pytest.approx(closed.partial(q, 0.0, cut), rel=1e-8)
+
+
+@pytest.mark.parametrize("law", [stats.gamma(0.3), stats.dweibull(0.6), stats.chi(7), stats.maxwell(scale=3), stats.dgamma(2)])
+def test_scales_and_signs_do_not_matter(law):
+    plain = _moduli.Moduli(law)
+    exact = (plain.partial(1.5, 0, plain.threshold(0.2)) / plain.total(1.5)) ** (1 / 1.5)
+    assert compressibility.limit_error(law, 0.2, 1.5) == pytest.approx(exact, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        stats.norm(1.0, 0.5),
+        stats.skewnorm(4),
+        stats.uniform(-1, 3),
+        stats.burr12(2, 2.5),
+        stats.invgamma(3.5),
+        stats.lognorm(0.8),
+        stats.nct(5, 1),
+    ],
+    ids=lambda law: law.dist.name,
+)
+def test_other_laws_by_simulation(law):
+    """20 samples of 200 000, within five standard errors; 3 % more kept is outside."""
+    x = law.rvs((20, 200_000), random_state=np.random.default_rng(3))
+    measured = pruning.error_curve(x[:, None, :], 0.1, "magnitude") ** 1.0
+    error = measured.std(ddof=1) / np.sqrt(20)
+    assert abs(measured.mean() - compressibility.limit_error(law, 0.1)) < 5 * error
+    assert abs(measured.mean() - compressibility.limit_error(law, 0.103)) > 5 * error
+
+
+def test_infinite_moments_have_limit_zero():
+    for law, index in (
+        (stats.t(2), 2.0),
+        (stats.levy_stable(1.7, 0), 1.7),
+        (stats.levy_stable(1.2, 0.5, 3.0), 1.2),
+        (stats.invgamma(1.5), 1.5),
+        (stats.f(3, 3), 1.5),
+        (stats.genpareto(0.8), 1.25),
+        (stats.halfcauchy(scale=9), 1.0),
+    ):
+        assert _moduli.moduli(law).tail()[0] == pytest.approx(index, rel=1e-6)
+        assert compressibility.limit_error(law, 0.01, 2.0) == 0 == compressibility.limit_error(law, 0.01, index)
+        assert compressibility.limit_error(law, 0.01, 0.9 * index) > 0.01
+        assert compressibility.prunable_fraction(law, 0.01) == 1.0
+    assert compressibility.limit_error(stats.t(2.01), 0.01) > 0.02  # just above: a limit, small
+
+
+@pytest.mark.parametrize("group", ["pruned_fraction_rel_l2_0.1", "pruned_fraction_sq_err_0.1"])
+def test_prunable_fractions_of_the_table(group):
+    error = 0.1 if "rel" in group else np.sqrt(0.1)
+    for name, exact in KNOWN[group].items():
+        assert compressibility.prunable_fraction(LAWS[name], error) == pytest.approx(exact, abs=1e-8)
+    law = stats.lognorm(0.8, 0.1)  # by quadrature, there and back
+    fraction = compressibility.prunable_fraction(law, 0.3, 1.5)
+    assert compressibility.limit_error(law, 1 - fraction, 1.5) == pytest.approx(0.3, rel=1e-7)
+
+
+def test_stable_laws_by_simulation():
+    """q = 1, where the limit of a stable law is positive: 40 samples of 100 000 of our own draws, within five standard errors."""
+    x = np.float64(mf.noise.symmetric_stable(jax.random.key(0), 1.8, (40, 100_000)))
+    measured = pruning.error_curve(x[:, None, :], 0.1, "magnitude", 1.0)
+    error = measured.std(ddof=1) / np.sqrt(40)
+    assert abs(measured.mean() - compressibility.limit_error(stats.levy_stable(1.8, 0), 0.1, 1.0)) < 5 * error < 0.02
+
+
+# -- columns and singular values ----------------------------------------------------------------------------------------------
+
+
+def test_gaussian_columns_of_the_table():
+    for dim, row in KNOWN["node_gauss_sq"].items():
+        found = compressibility.node_limit_error(stats.norm(), int(dim), np.array([0.1, 0.5])) ** 2
+        np.testing.assert_allclose(found, list(row.values()), atol=1e-9)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 10, 300])
+def test_inversion_agrees_with_the_gamma_law(dim):
+    share = _columns.share_below(_moduli.Moduli(stats.norm()), dim, 2.0)
+    for kappa in (0.02, 0.3):
+        exact = special.gammainc(dim / 2 + 1, special.gammainccinv(dim / 2, kappa))
+        assert share(kappa) == pytest.approx(exact, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("law", "dim", "q"), [(stats.t(5), 5, 2.0), (stats.uniform(-1, 2), 3, 2.0), (stats.lognorm(0.7), 4, 1.0)]
+)
+def test_columns_by_simulation(law, dim, q):
+    """20 matrices of 40 000 rows, within five standard errors; one entry more or less is outside."""
+    w = law.rvs((20, 40_000, dim), random_state=np.random.default_rng(1))
+    measured = pruning.error_curve(w, 0.1, "node", q)
+    error = measured.std(ddof=1) / np.sqrt(20)
+    assert abs(measured.mean() - compressibility.node_limit_error(law, dim, 0.1, q)) < 5 * error
+    assert abs(measured.mean() - compressibility.node_limit_error(law, dim + 1, 0.1, q)) > 5 * error
+
+
+def test_quarter_circle_of_the_table():
+    kappas = np.array([float(kappa) for kappa in KNOWN["sv_quartercircle_sq"]])
+    found = compressibility.singular_limit_error(kappas) ** 2
+    np.testing.assert_allclose(found, list(KNOWN["sv_quartercircle_sq"].values()), atol=1e-9)
+    assert compressibility.singular_limit_error(0.3, 1 - 1e-12) == pytest.approx(
+        compressibility.singular_limit_error(0.3), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(("shape", "q"), [((800, 200), 2.0), ((200, 800), 2.0), ((500, 400), 1.0)])
+def test_rectangles_by_simulation(shape, q):
+    """Marchenko and Pastur: the mean of three matrices within .002 at this size (errors are O(1/n)); the quarter circle is outside."""
+    w = np.random.default_rng(0).uniform(-1, 1, (3, *shape))
+    measured = pruning.error_curve(w, [0.1, 0.5], "singular", q).mean(axis=0)
+    np.testing.assert_allclose(measured, compressibility.singular_limit_error([0.1, 0.5], shape[0] / shape[1], q), atol=0.002)
+    assert np.max(np.abs(measured - compressibility.singular_limit_error([0.1, 0.5], 1.0, q))) > 0.01
+
+
+def test_an_elliptical_layer_is_not_compressible():
+    """One factor of index 1 for all entries: the error is the Gaussian one at every width, though every entry is Cauchy-tailed."""
+    rng = np.random.default_rng(0)
+    for n in (10_000, 1_000_000):
+        w = rng.standard_normal(n) / abs(rng.standard_normal())
+        assert pruning.error_curve(w, 0.1, "magnitude") == pytest.approx(
+            compressibility.layer_elliptical_limit_error(0.1), abs=10 / np.sqrt(n)
+        )
+    columns = rng.standard_normal((20_000, 50)) / abs(rng.standard_normal((20_000, 1)))
+    assert pruning.error_curve(columns, 0.1, "magnitude") < 0.5 * compressibility.layer_elliptical_limit_error(0.1)
+
+
+# -- the divergent case -----------------------------------------------------------------------------------------------------
+
+
+def test_constants_of_the_table():
+    for name, exact in KNOWN["divergent"].items():
+        alpha, kappa = (float(part[2:].lstrip("p")) for part in name.split("_")[1:])
+        assert compressibility.divergent_limit(stats.pareto(alpha), kappa).constant == pytest.approx(exact, rel=1e-9)
+    for alpha, exact in KNOWN["stable_tail_constant"].items():
+        assert compressibility.divergent_limit(stats.levy_stable(float(alpha), 0), 0.5).tail == pytest.approx(exact, rel=1e-9)
+
+
+def test_pareto_one_is_chi_square():
+    """N err^2 -> (1/kappa - 1)(2/pi) chi2_1."""
+    limit, law = compressibility.divergent_limit(stats.pareto(1), 0.1), stats.chi2(1, scale=18 / np.pi)
+    for level in (0.01, 0.5, 0.99):
+        assert limit.quantile(level) == pytest.approx(law.ppf(level), rel=1e-7)
+    assert limit.mean_log == pytest.approx(law.expect(np.log), rel=1e-6)
+    assert limit.std_log == pytest.approx(np.sqrt(law.expect(lambda y: np.log(y) ** 2) - limit.mean_log**2), rel=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.25, 0.6, 0.9])
+def test_positive_stable_quantiles(beta):
+    """Against 200 000 draws of `noise.positive_stable`: levels within five standard errors; moments of the logarithm too."""
+    w = np.float64(mf.noise.positive_stable(jax.random.key(1), beta, (200_000,)))
+    limit = compressibility.DivergentLimit(2 * beta, 2.0, 1 / special.gamma(1 - beta), 1.0)  # Y = 1 / W_1
+    for level in (0.02, 0.5, 0.98):
+        share = np.mean(1 / w < limit.quantile(level))
+        assert abs(share - level) < 5 * np.sqrt(level * (1 - level) / len(w))
+        wrong = np.mean(1 / w < (1.5 if level != 0.5 else 1.1) * limit.quantile(level))
+        assert abs(wrong - level) > 5 * np.sqrt(level * (1 - level) / len(w))
+    log = -np.log(w)
+    assert abs(log.mean() - limit.mean_log) < 5 * limit.std_log / np.sqrt(len(w))
+    assert log.std() == pytest.approx(limit.std_log, rel=0.02)
+    assert np.mean(1 / w) == pytest.approx(limit.constant, rel=0.1 if beta < 0.5 else 0.02)
+
+
+@pytest.mark.parametrize(
+    ("law", "dim"), [(stats.cauchy(), 1), (stats.pareto(1.2), 1), (stats.cauchy(), 4), (stats.lomax(0.8), 3)]
+)
+def test_errors_have_the_predicted_law(law, dim):
+    """4000 replicas of 2000 parts: mean log error within five standard errors plus 1 % of its level; the exponent off by .1 is outside."""
+    n = 2000
+    w = law.rvs((4000, n, dim), random_state=np.random.default_rng(7))
+    log = np.log(pruning.error_curve(w, 0.1, "node"))
+    limit = compressibility.divergent_limit(law, 0.1, dim=dim)
+    slack = 5 * log.std(ddof=1) / np.sqrt(len(log)) + 0.01 * abs(log.mean())
+    assert abs(log.mean() - limit.error_mean_log(n)) < slack < 0.1 * np.log(n)
+    assert log.std() == pytest.approx(limit.std_log / 2, rel=0.05)
+    assert np.median(log) == pytest.approx(np.log(limit.error_quantile(n)), abs=slack)
+
+
+# -- wrong arguments ----------------------------------------------------------------------------------------------------------
+
+CASES = {
+    "kappa": (
+        lambda: compressibility.limit_error(stats.norm(), 1.2),
+        "Argument `kappa` must be a number in [0, 1], the fraction kept, or an array of them, but is 1.2.",
+    ),
+    "q": (lambda: compressibility.limit_error(stats.norm(), 0.1, 0), "Argument `q` must be a number > 0, but is 0."),
+    "no distribution": (
+        lambda: compressibility.limit_error([1.0], 0.1),
+        "Argument `distribution` must be a frozen continuous distribution of scipy.stats, such as stats.t(3), but is of type list.",
+    ),
+    "discrete": (
+        lambda: compressibility.limit_error(stats.poisson(3), 0.1),
+        "Argument `distribution` must be a frozen continuous distribution of scipy.stats, such as stats.t(3), "
+        "but is of type rv_discrete_frozen.",
+    ),
+    "not frozen": (
+        lambda: compressibility.prunable_fraction(stats.norm, 0.1),
+        "Argument `distribution` must be a frozen continuous distribution of scipy.stats, such as stats.t(3), but is of type norm_gen.",
+    ),
+    "invalid": (
+        lambda: compressibility.limit_error(stats.t(-1), 0.1),
+        "Argument `distribution` must have valid parameters, but is one without a law.",
+    ),
+    "light tail": (
+        lambda: compressibility.divergent_limit(stats.t(3), 0.1),
+        "Argument `distribution` must have a tail index below q = 2, but is one of index 3.",
+    ),
+    "error": (
+        lambda: compressibility.prunable_fraction(stats.norm(), -0.1),
+        "Argument `error` must be a number in [0, 1], but is -0.1.",
+    ),
+    "aspect": (
+        lambda: compressibility.singular_limit_error(0.1, 0.0),
+        "Argument `aspect` must be a number > 0, but is 0.0.",
+    ),
+    "dim": (
+        lambda: compressibility.node_limit_error(stats.norm(), 0, 0.1),
+        "Argument `dim` must be an integer >= 1, but is 0.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_arguments(case):
+    call, message = CASES[case]
+    with pytest.raises(mf.ArgumentError) as caught:
+        call()
+    assert str(caught.value) == message
