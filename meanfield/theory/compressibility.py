@@ -18,7 +18,7 @@ from scipy import integrate, special, stats
 
 from meanfield import _check
 from meanfield.theory import _columns, _scalar
-from meanfield.theory._moduli import SAME, moduli
+from meanfield.theory._moduli import SAME, Moduli, moduli
 
 
 def decay_exponent(alpha, q: float = 2.0):
@@ -125,8 +125,7 @@ def prunable_fraction(distribution: Any, error: float, q: float = 2.0) -> float:
         low, top = top, 2 * top
     while law.partial(q, 0.0, low) > share:
         low /= 2
-    at = _scalar.root(lambda x: law.partial(q, 0.0, x) - share, low, top) if low < top else top
-    return float(1 - law.above(at))
+    return float(1 - law.above(_where(law, q, share, low, top)))
 
 
 def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
@@ -378,8 +377,15 @@ def prunable_quantile(distribution: Any, error: float, width: float, q: float = 
         low, high = high, 2 * high
     while law.partial(q, 0.0, low) > share:
         low, high = low / 2, low
-    at = _scalar.root(lambda x: law.partial(q, 0.0, x) - share, low, high) if low < high else high
-    return float(1 - law.above(at))
+    return float(1 - law.above(_where(law, q, share, low, high)))
+
+
+def _where(law: Moduli, q: float, share: float, low: float, high: float) -> float:
+    """The t in [low, high] with E[|X|^q; |X| < t] = share."""
+    below = law.partial(q, 0.0, low)
+    if not below < share:
+        return low
+    return _scalar.root(lambda x: below + (law.partial(q, low, x) if x > low else 0.0) - share, low, high)
 
 
 def _positive_stable_quantile(beta: float, level: float) -> float:
