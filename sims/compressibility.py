@@ -156,7 +156,7 @@ def study(config: Config) -> dict:
         }
         for name, draw in draws.items():
             fractions[name].append(float(pruning.prunable_fraction(np.ravel(draw), ERROR, "magnitude")))
-    at = np.linspace(1.76, 1.99, 12)
+    at = np.linspace(1.76, 1.99, 4 if config.quick else 8)
     band = [
         [compressibility.prunable_quantile(stats.levy_stable(a, 0), ERROR, side * side, level=v) for a in at]
         for v in (0.025, 0.5, 0.975)
@@ -170,7 +170,7 @@ def study(config: Config) -> dict:
         "predicted": band,
         "share_in_band": float(np.mean((independent >= inside[0]) & (independent <= inside[2]))),
         "layer_predicted": compressibility.prunable_fraction(stats.norm(), ERROR),
-        "rank_correlation": {name: float(stats.spearmanr(alphas, f).statistic) for name, f in fractions.items()},
+        "rank_correlation": {name: float(stats.spearmanr(alphas, f)[0]) for name, f in fractions.items()},
     }
 
 
@@ -260,7 +260,7 @@ def _function(predict, state, data, kappa: float, nodes: str) -> dict:
     x, y = data
     made = {"parameters": float(pruning.error_curve(state, kappa, "node", nodes=nodes))}
     for normalisation in ("width", "kept"):
-        curve = pruning.function_curve(
+        curve: Any = pruning.function_curve(
             predict, state, x, [kappa], "node", y=y, loss=_loss, nodes=nodes, normalisation=normalisation
         )
         made |= {f"function_{normalisation}": curve.error[0], f"loss_{normalisation}": curve.loss[0] - curve.full_loss}
@@ -308,8 +308,8 @@ def _ordering(rows: list[dict]) -> list[dict]:
     for width in sorted({row["width"] for row in rows}):
         of = [row for row in rows if row["width"] == width and np.isfinite(row["index"])]
         if len(of) > 2:
-            nats = stats.spearmanr([r["index"] for r in of], [r["nats"] for r in of]).statistic
-            gap = stats.spearmanr([r["index"] for r in of], [r["gap"] for r in of]).statistic
+            nats = stats.spearmanr([r["index"] for r in of], [r["nats"] for r in of])[0]
+            gap = stats.spearmanr([r["index"] for r in of], [r["gap"] for r in of])[0]
             made.append({"width": width, "index_and_nats": float(nats), "index_and_gap": float(gap)})
     return made
 

@@ -19,10 +19,10 @@ STEADY = 1e-4  # relative change of the local index from half way to the end, up
 
 def moduli(distribution: Any) -> "Moduli":
     """The law of |X|; with closed forms where the distribution has them."""
-    law: Any = getattr(distribution, "dist", None)
-    usable = law is not None and hasattr(distribution, "pdf") and hasattr(distribution, "cdf")
+    usable = all(hasattr(distribution, name) for name in ("dist", "pdf", "cdf"))
     must = "be a frozen continuous distribution of scipy.stats, such as stats.t(3)"
     _check.require(usable, "distribution", must, _check.words(f"of type {type(distribution).__name__}"))
+    law: Any = distribution.dist
     low, high = (float(v) for v in distribution.support())
     must = "have valid parameters"
     _check.require(np.isfinite(distribution.cdf(1.0)) and low < high, "distribution", must, _check.words("one without a law"))
