@@ -11,7 +11,9 @@ from meanfield import testing
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md"]
+)
 def test_programs_run(page, capsys):
     programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert programs
@@ -20,6 +22,9 @@ def test_programs_run(page, capsys):
         exec(compile(program, page, "exec"), space)
     if page.endswith("tails.md"):
         assert space["verdict"].family.item().name == "POWER" and space["fit"].interval[0] < 2 < space["fit"].interval[1]
+        return
+    if page.endswith("compressibility.md"):
+        assert 0 < space["curve"].error[1] < space["curve"].error[0] < 1
         return
     assert (space["results"].dataset["status"] == 0).all()
     if page.endswith("extending.md"):
@@ -115,3 +120,41 @@ def test_numbers_of_the_tails_page_are_those_of_the_committed_runs():
     for row in wall["stable"]:
         index = between(row["index"], row["interval"], 2) if row["predicted"] < 2 else "light"
         assert f"| {row['predicted']:g} | {row['width']} | {index} |" in text
+
+
+def test_numbers_of_the_compressibility_page_are_those_of_the_committed_run():
+    text = (ROOT / "docs" / "compressibility.md").read_text()
+    results = json.loads((ROOT / "docs" / "results" / "compressibility.json").read_text())
+
+    def between(value, interval, digits=3):
+        return f"{value:.{digits}f} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+    largest = max(abs(z) for row in results["limits"] for z in row["standard_errors"])
+    assert f"within {largest:.1f} standard errors" in text and largest < 5
+    for row in results["rates"]:
+        level, interval = row["log_error"], row["log_interval"]
+        if len(row["log_error_predicted"]) == 1:
+            assert ", ".join(f"{one - row['log_error_predicted'][0]:+.4f}" for one in level) in text
+            continue
+        assert (
+            f"| {row['slope_predicted']:.4f} | {between(row['slope'], row['interval'], 4)} | {row['log_error_predicted'][-1]:.3f} | "
+            f"{between(level[-1], interval[-1])} |" in text
+        )
+        assert row["interval"][0] < row["slope_predicted"] < row["interval"][1] < row["interval"][0] + 0.1
+        assert interval[-1][0] < row["log_error_predicted"][-1] < interval[-1][1]
+    study = results["study"]
+    layer = study["fractions"]["layer"]
+    assert f"{study['share_in_band']:.0%} of them" in text and f"{min(layer):.3f} to {max(layer):.3f}" in text
+    for row in results["combined"]:
+        assert (
+            f"| {row['slope_predicted']:.4f} | {between(row['slope'], row['interval'], 4)} | {row.get('floor_predicted', 0):.4f}"
+            in text
+        )
+    for row in results["networks"]:
+        if row["ranked_by"] == "rows" and row["kappa"] == 0.1 and row["width"] in (512, 8192):
+            numbers = f"{row['parameters']:.3f} | {row['function_width']:.3f} | {row['accuracy']:+.3f} | {row['loss_width']:+.3f}"
+            assert f"| {row['width']} | {numbers} | {row['loss_kept']:+.3f} |" in text
+    for row in results["bounds"]:
+        if row["width"] in (512, 8192):
+            assert f"| {row['index']:.2f} | {row['kept']:.3f} | {row['nats']:.3g} | {row['bound_of_pruned']:.1f} |" in text
+    assert {row["index_and_nats"] for row in results["bounds_ordered"]} == {1.0}

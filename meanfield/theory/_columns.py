@@ -18,13 +18,13 @@ def share_below(law: Moduli, dim: int, q: float) -> Callable[[float], float]:
         shape = dim * law.a
         return lambda kappa: float(special.gammainc(shape + 1, special.gammainccinv(shape, kappa)))
     mean = dim * law.total(q)
-    below = body(law, dim, q, unit=law.total(q))
+    below = body(law, dim, q)
     return lambda kappa: below(kappa) / mean
 
 
-def body(law: Moduli, dim: int, q: float, unit: float | None = None) -> Callable[[float], float]:
+def body(law: Moduli, dim: int, q: float) -> Callable[[float], float]:
     """Give kappa -> `E[S; S < s]` with P(S > s) = kappa."""
-    unit = law.threshold(0.5) ** q if unit is None else unit
+    unit = law.threshold(0.5) ** q
     sizes, weights = _nodes(law, q)
     sizes = sizes / unit
 
