@@ -80,6 +80,7 @@ def test_contestants_alternate():
     assert 0 < timings["a"].best <= timings["a"].median
 
 
+@pytest.mark.slow
 def test_sections_that_need_no_process_of_their_own():
     rows = sections.estimators((200, 400), rounds=1)
     assert {row["n"] for row in rows} == {200, 400} and all(row["seconds"] > 0 for row in rows)

@@ -268,7 +268,12 @@ CASES = {
     ),
     "invalid": (
         lambda: compressibility.limit_error(stats.t(-1), 0.1),
-        "Argument `distribution` must have valid parameters, but is one without a law.",
+        "Argument `distribution` must have valid parameters and live on the line, but is t without a distribution function there.",
+    ),
+    "a circle": (
+        lambda: compressibility.limit_error(stats.vonmises(2), 0.1),
+        "Argument `distribution` must have valid parameters and live on the line, but is vonmises without a distribution function "
+        "there.",
     ),
     "light tail": (
         lambda: compressibility.divergent_limit(stats.t(3), 0.1),

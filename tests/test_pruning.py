@@ -331,6 +331,18 @@ CASES = {
         lambda: pruning.error_curve(np.ones((0, 3)), 0.5, "node"),
         "Argument `w` must not be empty, but is an array of shape (0, 3).",
     ),
+    "empty layer": (
+        lambda: pruning.magnitude({"a": np.ones((0, 2)), "b": np.eye(2)}, 0.5),
+        "Argument `w[a]` must not be empty, but is an array of shape (0, 2).",
+    ),
+    "complex layer": (
+        lambda: pruning.magnitude({"a": 1j * np.eye(2)}, 0.5),
+        "Argument `w[a]` must be an array of real numbers, but is of type ndarray (complex128).",
+    ),
+    "norms beyond float64": (
+        lambda: pruning.error_curve(np.full((2, 2), 1.7e308), 0.5, "node"),
+        "Argument `w` must have norms and singular values below 1.8e+308, but is an array with larger ones.",
+    ),
     "None": (
         lambda: pruning.magnitude(None, 0.5),
         "Argument `w` must be an array of real numbers, but is of type NoneType (object).",

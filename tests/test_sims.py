@@ -32,7 +32,7 @@ MODULES = (
 JOBS = {m.__name__.split(".")[1]: m for m in MODULES}
 
 
-LONG = ("compressibility", "index_two_wall", "propagation_of_chaos", "stable_sgd")  # a quarter of a minute and more
+LONG = ("compressibility", "index_two_wall", "propagation_of_chaos", "stable_sgd", "transients")  # a quarter of a minute and more
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in JOBS]
 
 
@@ -168,6 +168,7 @@ def test_steps_suffice_and_not_by_far():
     assert not tail_index._measured(data, eta, 1, steps // 20, chains, seed=1)["stationary"]
 
 
+@pytest.mark.slow
 def test_transients(quick):
     """Every index below 2 belongs to a chain without a stationary law and falls; the growth is the Lyapunov exponent."""
     summary, _ = quick("transients")

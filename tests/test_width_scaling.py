@@ -208,7 +208,7 @@ def test_the_phenomenon(tmp_path):
     assert accuracy[0] > 0.9 and accuracy[1] > 0.75 and accuracy[2] < 0.2
 
 
-@pytest.mark.parametrize("wait", [0.0, 8.0])
+@pytest.mark.parametrize("wait", [0.0, pytest.param(8.0, marks=pytest.mark.slow)])
 def test_ctrl_c_writes_what_is_done(tmp_path, wait):
     """SIGINT in the first width (nothing completed: no figure), and in the second (one width completed)."""
     width = 8 if wait else 8192
@@ -255,6 +255,7 @@ def test_a_wrong_argument_leaves_the_files_of_an_earlier_run(tmp_path):
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_quick_mode(tmp_path):
     done = job("--out", tmp_path, "--quick")
     assert done.returncode == 0, done.stderr

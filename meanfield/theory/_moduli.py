@@ -24,8 +24,10 @@ def moduli(distribution: Any) -> "Moduli":
     _check.require(usable, "distribution", must, _check.words(f"of type {type(distribution).__name__}"))
     law: Any = distribution.dist
     low, high = (float(v) for v in distribution.support())
-    must = "have valid parameters"
-    _check.require(np.isfinite(distribution.cdf(1.0)) and low < high, "distribution", must, _check.words("one without a law"))
+    must = "have valid parameters and live on the line"
+    ends = np.asarray(distribution.cdf([-1e150, 0.0, 1e150]))
+    right = bool(np.all((ends >= -SAME) & (ends <= 1 + SAME))) and low < high
+    _check.require(right, "distribution", must, _check.words(f"{law.name} without a distribution function there"))
     shapes, loc, scale = law._parse_args(*distribution.args, **distribution.kwds)
     shapes = tuple(float(s) for s in shapes)
     kind = _gamma_like(law.name, shapes) if loc == 0 else None
@@ -95,7 +97,11 @@ class Moduli:
         lower, upper = min(ends), max(ends)
         if upper - lower <= 1e-13 * upper:
             return upper
-        return _scalar.root(lambda x: float(self.above(x)) - kappa, lower * (1 - 1e-9), upper * (1 + 1e-9))
+        while self.above(lower) < kappa:  # quantiles of scipy are not always those of its distribution function
+            lower /= 1.01
+        while self.above(upper) > kappa:
+            upper *= 1.01
+        return _scalar.root(lambda x: float(self.above(x)) - kappa, lower, upper)
 
     def partial(self, q: float, lower: float, upper: float) -> float:
         """E[|X|^q; lower < |X| < upper]."""

@@ -1,5 +1,6 @@
 """What the prunings act on: one matrix a layer with a row for every node, whatever the weights come in."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,13 +47,13 @@ def open_layers(w, kind: str, nodes: str = "rows", scope: str = "layer") -> Laye
         return _particles(w, nodes)
     must = "be 'rows' or 'columns' except for a particle state"
     _check.require(nodes != "weighted", "nodes", must, nodes)
-    if w is None or isinstance(w, np.ndarray | np.generic | jax.Array | list | tuple | int | float | complex | str):
-        return _array(w, nodes, vectors=kind == "magnitude")
+    plain = w is None or isinstance(w, list | tuple | int | float | complex | str)
+    if plain or hasattr(w, "__array__"):
+        return _array(w if plain else _numpy(w), nodes, vectors=kind == "magnitude")
     return _tree(w, nodes)
 
 
 def _array(w, nodes: str, vectors: bool) -> Layers:
-    w = _numpy(w) if isinstance(w, jax.Array) else w
     x = as_matrices(w, vectors)
 
     def close(matrices):
@@ -84,13 +85,13 @@ def _tree(w, nodes: str) -> Layers:
     leaves, structure = jax.tree_util.tree_flatten_with_path(w)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
     arrays = {name: _numpy(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
-    arrays = {name: a for name, a in arrays.items() if a.ndim >= 2 and jnp.issubdtype(a.dtype, jnp.floating)}
+    arrays = {name: a for name, a in arrays.items() if a.ndim >= 2 and jnp.issubdtype(a.dtype, jnp.inexact)}
     must = "hold a floating-point array of two or more axes"
     _check.require(bool(arrays), "w", must, _check.words(f"a pytree ({type(w).__name__}) without one"))
 
     def matrix(array):
         rows = np.moveaxis(array, -1, 0) if nodes == "columns" else array
-        return rows.reshape(rows.shape[0], -1)
+        return rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
 
     def back(pruned, array):
         if nodes == "columns":
@@ -108,6 +109,9 @@ def _tree(w, nodes: str) -> Layers:
 
 def _numpy(x) -> np.ndarray:
     """The array on the host; half precision, which numpy has no kind for, as float32 of the same values."""
+    if hasattr(x, "detach"):  # torch
+        x = x.detach().cpu()
+        x = x.float() if "bfloat16" in str(x.dtype) else x
     x = np.asarray(x)
     return x.astype(np.float32) if x.dtype.kind == "V" and jnp.issubdtype(x.dtype, jnp.floating) else x
 
@@ -131,10 +135,19 @@ def row_norms(w: np.ndarray, p: float) -> np.ndarray:
     """l_p norm of every row. Its largest entry is divided out first, so that a heavy tail neither overflows nor vanishes."""
     size = np.abs(w)
     top = np.max(size, axis=-1, initial=0)
-    return np.sum((size / np.where(top > 0, top, 1)[..., None]) ** p, axis=-1) ** (1 / p) * top
+    with np.errstate(over="ignore", invalid="ignore"):  # `finite_sizes` says it in a sentence
+        return np.sum((size / np.where(top > 0, top, 1)[..., None]) ** p, axis=-1) ** (1 / p) * top
+
+
+def finite_sizes(sizes: np.ndarray) -> np.ndarray:
+    """The sizes of the parts, if float64 can hold them."""
+    must = f"have norms and singular values below {np.finfo(np.float64).max:.2g}"
+    _check.require(bool(np.all(np.isfinite(sizes))), "w", must, _check.words("an array with larger ones"))
+    return sizes
 
 
 def medians(matrix: np.ndarray, kind: str) -> np.ndarray:
     """What median-centring subtracts: of all entries (magnitude), or of every coordinate over the rows (node, singular)."""
     axes = -2 if kind != "magnitude" else tuple(range(-min(matrix.ndim, 2), 0))
-    return np.median(matrix, axis=axes, keepdims=True)
+    with np.errstate(over="ignore"):
+        return np.median(matrix, axis=axes, keepdims=True)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from meanfield import _check
-from meanfield.measure.pruning.layers import Layers, exponent, medians, open_layers, row_norms
+from meanfield.measure.pruning.layers import Layers, exponent, finite_sizes, medians, open_layers, row_norms
 
 
 def kept(kappa, n: int):
@@ -110,9 +110,13 @@ def _prune(w, kappa, kind, p, scope, nodes, centred):
     layers = open_layers(w, kind, nodes, scope)
     check_centred(layers, centred)
     middle = {name: medians(m, kind) if centred else 0.0 for name, m in layers.matrices.items()}
-    centre = {name: m - middle[name] for name, m in layers.matrices.items()}
-    svd = {name: np.linalg.svd(m, full_matrices=False) for name, m in centre.items()} if kind == "singular" else {}
-    sizes = {name: s for name, (_, s, _) in svd.items()} or {n: sizes_of(m, kind, p, layers) for n, m in centre.items()}
+    with np.errstate(over="ignore", invalid="ignore"):  # `finite_sizes` says it in a sentence
+        centre = {name: m - middle[name] for name, m in layers.matrices.items()}
+    with np.errstate(all="ignore"):
+        svd = {name: np.linalg.svd(m, full_matrices=False) for name, m in centre.items()} if kind == "singular" else {}
+    sizes = {name: finite_sizes(s) for name, (_, s, _) in svd.items()} or {
+        n: sizes_of(m, kind, p, layers) for n, m in centre.items()
+    }
     pruned = {}
     for name, keep in _kept_masks(sizes, kappa, scope).items():
         if kind == "singular":
@@ -134,9 +138,9 @@ def check_centred(layers: Layers, centred: bool) -> None:
 def sizes_of(matrix: np.ndarray, kind: str, p: float, layers: Layers) -> np.ndarray:
     """Sizes of the parts of a layer in their order: moduli of entries (..., N d), or norms of nodes (..., N)."""
     if kind == "magnitude":
-        return np.abs(matrix if matrix.ndim == 1 else matrix.reshape(*matrix.shape[:-2], -1))
+        return finite_sizes(np.abs(matrix if matrix.ndim == 1 else matrix.reshape(*matrix.shape[:-2], -1)))
     norms = row_norms(matrix, p)
-    return norms * layers.strength(p) if layers.strength else norms
+    return finite_sizes(norms * layers.strength(p) if layers.strength else norms)
 
 
 def _kept_masks(sizes: dict[str, np.ndarray], kappa: float, scope: str) -> dict[str, np.ndarray]:

@@ -19,7 +19,8 @@ def singular_values(w: np.ndarray, large: float = LARGE) -> np.ndarray:
     """
     rows, columns = w.shape[-2:]
     if rows * columns * min(rows, columns) < large:
-        return np.linalg.svd(w, compute_uv=False)
+        with np.errstate(all="ignore"):  # beyond 1e308, infinite or NaN
+            return np.linalg.svd(w, compute_uv=False)
     flat = w.reshape(-1, rows, columns)
     return np.stack([_by_gram(m) for m in flat]).reshape(*w.shape[:-2], min(rows, columns))
 
