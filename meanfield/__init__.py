@@ -1,6 +1,6 @@
 """Wide two-layer networks trained by SGD as interacting particles: mean-field limits, heavy tails, compressibility."""
 
-from meanfield import measure, theory
+from meanfield import measure, theory, verify
 from meanfield._check import ArgumentError, StabilityWarning
 from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
 from meanfield.systems import data, dynamics, noise, scaling
@@ -28,4 +28,5 @@ __all__ = [
     "scaling",
     "simulate",
     "theory",
+    "verify",
 ]

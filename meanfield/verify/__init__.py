@@ -1,0 +1,18 @@
+"""Theorems put to the test: a claim goes in, a verdict with its evidence comes out."""
+
+from meanfield.verify.claim import Check, Claim, Comparison, Estimate, Evidence, Hypothesis, Verdict, compare, holm, mean
+from meanfield.verify.claims import CLAIMS
+
+__all__ = [
+    "CLAIMS",
+    "Check",
+    "Claim",
+    "Comparison",
+    "Estimate",
+    "Evidence",
+    "Hypothesis",
+    "Verdict",
+    "compare",
+    "holm",
+    "mean",
+]

@@ -1,0 +1,243 @@
+"""A theorem as an object: hypotheses, prediction, experiment, test, and a verdict with its evidence."""
+
+import dataclasses
+import enum
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import special
+
+from meanfield import _check
+
+RATE = 0.01  # probability with which a true claim may be refuted
+POWER = 0.9  # probability with which a deviation that a claim declares to detect must be seen
+Numbers = Mapping[str, Any]
+Arrays = dict[str, np.ndarray]
+
+
+class Verdict(enum.Enum):
+    """What the evidence says of a claim; the value is a sentence."""
+
+    CONSISTENT = "The prediction lies in the interval, and the interval is narrow enough to have seen the deviation declared."
+    REFUTED = "The prediction is outside the interval."
+    INCONCLUSIVE = "The prediction lies in the interval, which is too wide to tell."
+    ASSUMPTION_VIOLATED = "A hypothesis of the claim failed its own check: the claim says nothing about this system."
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a hypothesis' own check found.
+
+    Args:
+        holds: whether the hypothesis can be kept.
+        evidence: one sentence with the numbers.
+    """
+
+    holds: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A condition of a theorem, with a check on the data at hand.
+
+    Args:
+        statement: in words.
+        check: `check(data, parameters)` -> `Check`.
+    """
+
+    statement: str
+    check: Callable[[Arrays, Numbers], Check]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value with a standard error.
+
+    Args:
+        value: the measurement.
+        standard_error: its standard error, > 0.
+        dof: degrees of freedom of Student's law of `(value - truth) / standard_error`; infinite: the normal law.
+    """
+
+    value: float
+    standard_error: float
+    dof: float = math.inf
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One predicted number beside its measurement.
+
+    Args:
+        name: what is compared.
+        predicted: the prediction.
+        measured: the measurement.
+        interval: simultaneous with the others of its claim, at the claim's rate.
+        detects: deviation of the prediction that the claim declares to detect.
+        p_value: of the prediction, from this comparison alone.
+        needed: factor by which the sample must grow to see a deviation of `detects` with probability 0.9; at most 1: it does.
+    """
+
+    name: str
+    predicted: float
+    measured: float
+    interval: tuple[float, float]
+    detects: float
+    p_value: float
+    needed: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a verdict rests on.
+
+    Args:
+        verdict: what it says.
+        comparisons: the numbers.
+        checks: what the checks of the hypotheses found, by their statements.
+        p_value: smallest p-value of the comparisons after Holm's correction for their number.
+        rate: false-alarm rate it was held against.
+        parameters: of the claim.
+        budget: "quick" or "full"; "data": somebody's own.
+        seed: of the experiment; None for data of one's own.
+        seconds: wall time of the experiment.
+    """
+
+    verdict: Verdict
+    comparisons: tuple[Comparison, ...]
+    checks: Mapping[str, Check]
+    p_value: float
+    rate: float
+    parameters: Numbers
+    budget: str = "data"
+    seed: int | None = None
+    seconds: float = 0.0
+
+    def at_rate(self, rate: float) -> "Evidence":
+        """The same evidence held against another false-alarm rate, as in a family of claims."""
+        verdict = self.verdict
+        if verdict is Verdict.REFUTED and self.p_value > rate:
+            verdict = Verdict.INCONCLUSIVE
+        return dataclasses.replace(self, verdict=verdict, rate=rate)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A theorem that can be put to the test.
+
+    Args:
+        name: short, unique, as one types it.
+        statement: in words.
+        formula: the same as a formula.
+        source: paper and theorem.
+        parameters: numbers that the prediction depends on.
+        predict: `predict(parameters)` -> predicted numbers by name.
+        experiment: `experiment(key, size, parameters)` -> arrays by name; all that is measured is read off them.
+        measure: `measure(data, parameters)` -> `Estimate` by the names of the predictions.
+        detects: the deviation of every prediction that the full budget must detect; `quick_detects` the quick one.
+        sizes: sample sizes (quick, full) of the experiment.
+        hypotheses: conditions with their checks.
+        controls: variants that must not come back CONSISTENT at full budget: name -> changed fields of this claim.
+        rate: probability with which the claim, true, may be refuted.
+    """
+
+    name: str
+    statement: str
+    formula: str
+    source: str
+    parameters: Numbers
+    predict: Callable[[Numbers], Mapping[str, float]]
+    experiment: Callable[[jax.Array, int, Numbers], Arrays]
+    measure: Callable[[Arrays, Numbers], Mapping[str, Estimate]]
+    detects: Mapping[str, float]
+    quick_detects: Mapping[str, float]
+    sizes: tuple[int, int]
+    hypotheses: tuple[Hypothesis, ...] = ()
+    controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rate: float = RATE
+
+    def with_parameters(self, **parameters) -> "Claim":
+        """The claim at other parameters; an unknown name is refused."""
+        for name in parameters:
+            _check.choice("parameters", name, tuple(self.parameters))
+        return dataclasses.replace(self, parameters={**self.parameters, **parameters})
+
+    def control(self, name: str) -> "Claim":
+        """A negative control: this claim with a tampered prediction, or on a system that breaks a hypothesis."""
+        _check.choice("name", name, tuple(self.controls))
+        return dataclasses.replace(self, name=f"{self.name}, {name}", controls={}, **self.controls[name])
+
+    def collect(self, seed: int = 0, budget: str = "full") -> Arrays:
+        """Run the experiment; arrays from which `judge` reads everything."""
+        _check.choice("budget", budget, ("quick", "full"))
+        size = self.sizes[budget == "full"]
+        return {name: np.asarray(a) for name, a in self.experiment(jax.random.key(seed), size, self.parameters).items()}
+
+    def judge(self, data: Arrays, budget: str = "full") -> Evidence:
+        """The verdict on data: of `collect`, from a file, or somebody's own with the same names."""
+        found = {h.statement: h.check(data, self.parameters) for h in self.hypotheses}
+        checks = {name: Check(bool(check.holds), check.evidence) for name, check in found.items()}
+        predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
+        detects = self.quick_detects if budget == "quick" else self.detects
+        rows = tuple(compare(n, predicted[n], measured[n], detects[n], self.rate / len(predicted)) for n in predicted)
+        p_value = min(1.0, len(rows) * min(row.p_value for row in rows))  # Holm's first step decides whether any is refuted
+        if not all(check.holds for check in checks.values()):
+            verdict = Verdict.ASSUMPTION_VIOLATED
+        elif p_value <= self.rate:
+            verdict = Verdict.REFUTED
+        elif any(row.needed > 1 for row in rows):
+            verdict = Verdict.INCONCLUSIVE
+        else:
+            verdict = Verdict.CONSISTENT
+        return Evidence(verdict, rows, checks, p_value, self.rate, dict(self.parameters), budget)
+
+    def test(self, seed: int = 0, budget: str = "full") -> Evidence:
+        """Collect and judge."""
+        start = time.perf_counter()
+        data = self.collect(seed, budget)
+        return dataclasses.replace(self.judge(data, budget), seed=seed, seconds=time.perf_counter() - start)
+
+
+def compare(name: str, predicted: float, measured: Estimate, detects: float, rate: float) -> Comparison:
+    """Hold one prediction against one measurement, two-sided, at the given false-alarm rate.
+
+    The interval is `value +- t s`. A prediction that is off by `detects` is outside with probability `POWER` = 0.9 or more if
+    `(t + 1.28) s <= detects`: then the comparison is fit to tell (`needed <= 1`).
+
+    Examples:
+        >>> [round(v, 3) for v in compare("mean", 0.0, Estimate(0.1, 0.1), detects=0.5, rate=0.05).interval]
+        [-0.096, 0.296]
+    """
+    error, dof = float(measured.standard_error), float(measured.dof)
+    _check.number("standard_error", error, "be a number > 0", lambda v: v > 0)
+    wide = -special.ndtri(rate / 2) if math.isinf(dof) else -special.stdtrit(dof, rate / 2)
+    z = abs(measured.value - predicted) / error
+    p_value = 2 * (special.ndtr(-z) if math.isinf(dof) else special.stdtr(dof, -z))
+    interval = (float(measured.value - wide * error), float(measured.value + wide * error))
+    needed = ((wide - special.ndtri(1 - POWER)) * error / detects) ** 2
+    return Comparison(name, float(predicted), float(measured.value), interval, detects, float(p_value), float(needed))
+
+
+def mean(values) -> Estimate:
+    """Estimate of an expectation from independent values: mean, standard error, Student's law."""
+    values = np.asarray(values, np.float64)
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size)), values.size - 1)
+
+
+def holm(evidence: Sequence[Evidence], rate: float = RATE) -> tuple[Evidence, ...]:
+    """A family of claims at one false-alarm rate: the probability that ANY true one is refuted is at most `rate`.
+
+    Source: Holm (1979). The claims may depend on each other in any way.
+    """
+    made, refuting = list(evidence), True
+    for rank, i in enumerate(np.argsort([one.p_value for one in evidence], kind="stable")):
+        level = rate / (len(made) - rank)
+        refuting = refuting and made[i].p_value <= level  # after the first that is not refuted, none is
+        made[i] = made[i].at_rate(level if refuting else 0.0)
+    return tuple(made)
