@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md"]
+    "page",
+    ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/verify.md"],
 )
 def test_programs_run(page, capsys):
     programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
@@ -25,6 +26,10 @@ def test_programs_run(page, capsys):
         return
     if page.endswith("compressibility.md"):
         assert 0 < space["curve"].error[1] < space["curve"].error[0] < 1
+        return
+    if page.endswith("verify.md"):
+        assert space["evidence"].verdict.name == "CONSISTENT"
+        assert space["student"].with_parameters(degrees=1.5).test().verdict.name == "ASSUMPTION_VIOLATED"
         return
     assert (space["results"].dataset["status"] == 0).all()
     if page.endswith("extending.md"):

@@ -37,7 +37,7 @@ def main(config: Config) -> int:
         config.out,
         config.seed,
         config.budget,
-        told=lambda claim, one: console.print(f"{one.verdict.name:20} {claim.name}: {claim.statement}", highlight=False),
+        told=lambda claim, one: console.print(f"{one.seconds:5.1f} s  {claim.name}: {claim.statement}", highlight=False),
     )
     console.print(report.table(evidence))
     console.print(f"Written to {config.out}: report.json, data/")

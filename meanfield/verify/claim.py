@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,13 +119,6 @@ class Evidence:
     seed: int | None = None
     seconds: float = 0.0
 
-    def at_rate(self, rate: float) -> "Evidence":
-        """The same evidence held against another false-alarm rate, as in a family of claims."""
-        verdict = self.verdict
-        if verdict is Verdict.REFUTED and self.p_value > rate:
-            verdict = Verdict.INCONCLUSIVE
-        return dataclasses.replace(self, verdict=verdict, rate=rate)
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -230,14 +223,32 @@ def mean(values) -> Estimate:
     return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size)), values.size - 1)
 
 
-def holm(evidence: Sequence[Evidence], rate: float = RATE) -> tuple[Evidence, ...]:
-    """A family of claims at one false-alarm rate: the probability that ANY true one is refuted is at most `rate`.
+def holm(p_values, rate: float = RATE) -> np.ndarray:
+    """Levels at which the claims of a family are to be judged, so that any true one is refuted with probability `rate` at most.
 
-    Source: Holm (1979). The claims may depend on each other in any way.
+    The smallest of m p-values is held against rate/m, the next against rate/(m-1), and so on to the first that is not refuted; all
+    others are judged at its level.
+
+    Args:
+        p_values: of the claims, each corrected for its own comparisons, (m,). They may depend on each other in any way.
+        rate: of the family.
+
+    Returns:
+        Levels, (m,).
+
+    Source: Holm (1979).
+
+    Examples:
+        >>> holm([0.2, 0.001, 0.009], 0.03).tolist()
+        [0.03, 0.01, 0.015]
+        >>> holm([0.2, 0.001, 0.02], 0.03).tolist()
+        [0.015, 0.01, 0.015]
     """
-    made, refuting = list(evidence), True
-    for rank, i in enumerate(np.argsort([one.p_value for one in evidence], kind="stable")):
-        level = rate / (len(made) - rank)
-        refuting = refuting and made[i].p_value <= level  # after the first that is not refuted, none is
-        made[i] = made[i].at_rate(level if refuting else 0.0)
-    return tuple(made)
+    p_values = np.asarray(_check.finite("p_values", p_values, ndim=(1,)), np.float64)
+    levels, level = np.empty(len(p_values)), 0.0
+    refuting = True
+    for rank, i in enumerate(np.argsort(p_values, kind="stable")):
+        level = rate / (len(p_values) - rank) if refuting else level
+        levels[i] = level
+        refuting = refuting and p_values[i] <= level
+    return levels
