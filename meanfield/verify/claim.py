@@ -18,6 +18,7 @@ RATE = 0.01  # probability with which a true claim may be refuted
 POWER = 0.9  # probability with which a deviation that a claim declares to detect must be seen
 Numbers = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
+Prediction = float | tuple[float, float]  # a number, or bounds (low, high), which may be infinite
 
 
 class Verdict(enum.Enum):
@@ -76,7 +77,7 @@ class Comparison:
 
     Args:
         name: what is compared.
-        predicted: the prediction.
+        predicted: the prediction: a number, or bounds (low, high).
         measured: the measurement.
         interval: simultaneous with the others of its claim, at the claim's rate.
         detects: deviation of the prediction that the claim declares to detect.
@@ -85,7 +86,7 @@ class Comparison:
     """
 
     name: str
-    predicted: float
+    predicted: Prediction
     measured: float
     interval: tuple[float, float]
     detects: float
@@ -130,14 +131,16 @@ class Claim:
         formula: the same as a formula.
         source: paper and theorem.
         parameters: numbers that the prediction depends on.
-        predict: `predict(parameters)` -> predicted numbers by name.
+        predict: `predict(parameters)` -> predicted numbers by name, or bounds (low, high) for them, which may be infinite.
         experiment: `experiment(key, size, parameters)` -> arrays by name; all that is measured is read off them.
         measure: `measure(data, parameters)` -> `Estimate` by the names of the predictions.
-        detects: the deviation of every prediction that the full budget must detect; `quick_detects` the quick one.
+        detects: the deviation that the full budget must detect, by the names of the predictions or one for all; `quick_detects`
+            the quick one.
         sizes: sample sizes (quick, full) of the experiment.
         hypotheses: conditions with their checks.
         controls: variants that must not come back CONSISTENT at full budget: name -> changed fields of this claim.
         rate: probability with which the claim, true, may be refuted.
+        plot: `plot(ax, data, parameters)` draws the experiment on matplotlib axes, for the report.
     """
 
     name: str
@@ -145,15 +148,16 @@ class Claim:
     formula: str
     source: str
     parameters: Numbers
-    predict: Callable[[Numbers], Mapping[str, float]]
+    predict: Callable[[Numbers], Mapping[str, Prediction]]
     experiment: Callable[[jax.Array, int, Numbers], Arrays]
     measure: Callable[[Arrays, Numbers], Mapping[str, Estimate]]
-    detects: Mapping[str, float]
-    quick_detects: Mapping[str, float]
+    detects: Mapping[str, float] | float
+    quick_detects: Mapping[str, float] | float
     sizes: tuple[int, int]
     hypotheses: tuple[Hypothesis, ...] = ()
     controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rate: float = RATE
+    plot: Callable[[Any, Arrays, Numbers], None] | None = None
 
     def with_parameters(self, **parameters) -> "Claim":
         """The claim at other parameters; an unknown name is refused."""
@@ -178,6 +182,8 @@ class Claim:
         checks = {name: Check(bool(check.holds), check.evidence) for name, check in found.items()}
         predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
         detects = self.quick_detects if budget == "quick" else self.detects
+        if not isinstance(detects, Mapping):
+            detects = dict.fromkeys(predicted, detects)
         rows = tuple(compare(n, predicted[n], measured[n], detects[n], self.rate / len(predicted)) for n in predicted)
         p_value = min(1.0, len(rows) * min(row.p_value for row in rows))  # Holm's first step decides whether any is refuted
         if not all(check.holds for check in checks.values()):
@@ -197,24 +203,44 @@ class Claim:
         return dataclasses.replace(self.judge(data, budget), seed=seed, seconds=time.perf_counter() - start)
 
 
-def compare(name: str, predicted: float, measured: Estimate, detects: float, rate: float) -> Comparison:
+def bounds(predicted: Prediction) -> tuple[float, float]:
+    """The prediction as bounds (low, high), equal ones for a number.
+
+    Examples:
+        >>> bounds(1.0), bounds((2.0, math.inf))
+        ((1.0, 1.0), (2.0, inf))
+    """
+    low, high = predicted if isinstance(predicted, tuple | list) else (predicted, predicted)
+    return float(low), float(high)
+
+
+def compare(name: str, predicted: Prediction, measured: Estimate, detects: float, rate: float) -> Comparison:
     """Hold one prediction against one measurement, two-sided, at the given false-alarm rate.
 
     The interval is `value +- t s`. A prediction that is off by `detects` is outside with probability `POWER` = 0.9 or more if
-    `(t + 1.28) s <= detects`: then the comparison is fit to tell (`needed <= 1`).
+    `(t + 1.28) s <= detects`: then the comparison is fit to tell (`needed <= 1`). A prediction that is an interval of its own is
+    refuted if the two do not meet; its p-value is that of its end nearest to the measurement, and 1 inside.
+
+    Raises:
+        ValueError: a measurement or a prediction that is NaN, bounds in the wrong order, a standard error that is not > 0.
 
     Examples:
         >>> [round(v, 3) for v in compare("mean", 0.0, Estimate(0.1, 0.1), detects=0.5, rate=0.05).interval]
         [-0.096, 0.296]
+        >>> compare("mean", (0.0, math.inf), Estimate(0.1, 0.1), detects=0.5, rate=0.05).p_value
+        1.0
     """
-    error, dof = float(measured.standard_error), float(measured.dof)
-    _check.number("standard_error", error, "be a number > 0", lambda v: v > 0)
+    (low, high), error, dof = bounds(predicted), float(measured.standard_error), float(measured.dof)
+    _check.require(low <= high, f"predicted of {name!r}", "be a number or bounds (low, high)", predicted)
+    _check.require(math.isfinite(measured.value), f"measured of {name!r}", "be a finite number", measured.value)
+    _check.number(f"standard_error of {name!r}", error, "be a number > 0", lambda v: v > 0)
     wide = -special.ndtri(rate / 2) if math.isinf(dof) else -special.stdtrit(dof, rate / 2)
-    z = abs(measured.value - predicted) / error
+    z = max(low - measured.value, measured.value - high, 0.0) / error
     p_value = 2 * (special.ndtr(-z) if math.isinf(dof) else special.stdtr(dof, -z))
     interval = (float(measured.value - wide * error), float(measured.value + wide * error))
     needed = ((wide - special.ndtri(1 - POWER)) * error / detects) ** 2
-    return Comparison(name, float(predicted), float(measured.value), interval, detects, float(p_value), float(needed))
+    predicted = float(low) if low == high else (low, high)
+    return Comparison(name, predicted, float(measured.value), interval, detects, float(p_value), float(needed))
 
 
 def mean(values) -> Estimate:

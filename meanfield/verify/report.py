@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 
 from meanfield import _check
-from meanfield.verify.claim import Claim, Evidence, Verdict, holm
+from meanfield.verify.claim import Claim, Evidence, Prediction, Verdict, bounds, holm
 
 
 def run(
@@ -99,7 +99,7 @@ def table(evidence: dict[str, Evidence]) -> Table:
             made.add_row(
                 *((name, one.verdict.name) if i == 0 else ("", "")),
                 row.name,
-                f"{row.predicted:.5g}",
+                shown(row.predicted),
                 f"{row.measured:.5g}",
                 f"[{row.interval[0]:.5g}, {row.interval[1]:.5g}]",
                 f"{row.detects:g}",
@@ -110,6 +110,17 @@ def table(evidence: dict[str, Evidence]) -> Table:
                 made.add_row("", "", f"violated: {statement} {check.evidence}")
         made.add_section()
     return made
+
+
+def shown(predicted: Prediction) -> str:
+    """A number, or bounds.
+
+    Examples:
+        >>> shown(0.123456), shown((2.0, float("inf")))
+        ('0.12346', '2 to inf')
+    """
+    low, high = bounds(predicted)
+    return f"{low:.5g}" if low == high else f"{low:.5g} to {high:.5g}"
 
 
 def refuted(evidence: dict[str, Evidence]) -> bool:

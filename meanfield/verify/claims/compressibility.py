@@ -8,22 +8,14 @@ from meanfield.measure import pruning
 from meanfield.systems import noise
 from meanfield.theory import compressibility as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claims._tools import off, rng
 
 SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
-
-
-def _rng(key: jax.Array) -> np.random.Generator:
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
 
 def _errors(draw, size: int, kappa: float, kind: str = "magnitude", p: float = 2.0) -> np.ndarray:
     """Relative errors of `size` independent samples."""
     return np.array([float(pruning.error_curve(draw(), kappa, kind, p)) for _ in range(size)])
-
-
-def _off(predict, factor: float = 1.2, shift: float = 0.0):
-    """A tampered prediction."""
-    return lambda parameters: {name: factor * value + shift for name, value in predict(parameters).items()}
 
 
 # -- the limit ------------------------------------------------------------------------------------------------------------
@@ -36,10 +28,10 @@ def _limit(parameters):
 
 
 def _limit_experiment(key, size, parameters):
-    rng, n, q = _rng(key), parameters["parts"], parameters["q"]
+    draw, n, q = rng(key), parameters["parts"], parameters["q"]
     made = {}
     for name, law in LAWS.items():
-        x = [law.rvs(n, random_state=rng) for _ in range(size)]
+        x = [law.rvs(n, random_state=draw) for _ in range(size)]
         made[name] = np.array([float(pruning.error_curve(one, parameters["kappa"], "magnitude", q)) for one in x])
         made[f"largest share, {name}"] = np.array([np.max(np.abs(one)) ** q / np.sum(np.abs(one) ** q) for one in x])
     return made
@@ -67,7 +59,7 @@ LIMIT = Claim(
     quick_detects=dict.fromkeys(LAWS, 0.01),
     sizes=(20, 100),
     hypotheses=(Hypothesis("The q-th moment is finite.", _moment_is_finite),),
-    controls={"limit off by 20 %": {"predict": _off(_limit)}},
+    controls={"limit off by 20 %": {"predict": off(_limit, 1.2)}},
 )
 
 
@@ -113,7 +105,7 @@ DECAY = Claim(
     quick_detects={f"stable {alpha:g}": 0.2 for alpha in ALPHAS},
     sizes=(40, 700),
     controls={
-        "exponent off by 0.1": {"predict": _off(_decay, 1.0, 0.1)},
+        "exponent off by 0.1": {"predict": off(_decay, shift=0.1)},
         "index off by 10 %": {
             "predict": lambda p: {f"stable {alpha:g}": -float(theory.decay_exponent(0.9 * alpha)) for alpha in ALPHAS}
         },
@@ -126,8 +118,8 @@ def _constant(parameters):
 
 
 def _constant_experiment(key, size, parameters):
-    rng, n = _rng(key), parameters["parts"]
-    return {"error": _errors(lambda: stats.pareto(1).rvs(n, random_state=rng), size, parameters["kappa"])}
+    draw, n = rng(key), parameters["parts"]
+    return {"error": _errors(lambda: stats.pareto(1).rvs(n, random_state=draw), size, parameters["kappa"])}
 
 
 CONSTANT = Claim(
@@ -142,7 +134,7 @@ CONSTANT = Claim(
     detects={"N error^2": 0.5},
     quick_detects={"N error^2": 2.0},
     sizes=(500, 8000),
-    controls={"constant off by 20 %": {"predict": _off(_constant)}},
+    controls={"constant off by 20 %": {"predict": off(_constant, 1.2)}},
 )
 
 
@@ -156,8 +148,8 @@ def _columns(parameters):
 
 
 def _columns_experiment(key, size, parameters):
-    rng, n = _rng(key), parameters["columns"]
-    return {f"dim {d}": _errors(lambda d=d: rng.standard_normal((n, d)), size, parameters["kappa"], "node") for d in DIMS}
+    draw, n = rng(key), parameters["columns"]
+    return {f"dim {d}": _errors(lambda d=d: draw.standard_normal((n, d)), size, parameters["kappa"], "node") for d in DIMS}
 
 
 COLUMNS = Claim(
@@ -172,7 +164,7 @@ COLUMNS = Claim(
     detects={f"dim {d}": 0.003 for d in DIMS},
     quick_detects={f"dim {d}": 0.01 for d in DIMS},
     sizes=(15, 60),
-    controls={"limit off by 20 %": {"predict": _off(_columns)}},
+    controls={"limit off by 20 %": {"predict": off(_columns, 1.2)}},
 )
 
 
@@ -203,7 +195,7 @@ LAYER = Claim(
     quick_detects={"N = 10000": 0.01, "N = 1000000": 0.01},
     sizes=(10, 60),
     controls={
-        "limit off by 20 %": {"predict": _off(_layer)},
+        "limit off by 20 %": {"predict": off(_layer, 1.2)},
         "columns with scales of their own": {
             "experiment": lambda key, size, parameters: {
                 f"N = {n}": _errors(

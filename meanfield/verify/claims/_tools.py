@@ -1,0 +1,59 @@
+"""What the claims share: random numbers, tampering, indices, stationarity, slopes."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from meanfield.measure import tails
+from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, bounds
+
+
+def rng(key: jax.Array) -> np.random.Generator:
+    """Numpy's generator from a jax key, for laws that scipy draws."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
+def off(predict: Callable, factor: float = 1.0, shift: float = 0.0) -> Callable:
+    """A tampered prediction: `factor * prediction + shift`."""
+
+    def tampered(parameters: Numbers) -> dict:
+        made = {}
+        for name, value in predict(parameters).items():
+            low, high = (factor * end + shift for end in bounds(value))
+            made[name] = low if low == high else (low, high)
+        return made
+
+    return tampered
+
+
+def log_index(values) -> Estimate:
+    """Estimate of log alpha from independent values, by `tail_index`."""
+    fit = tails.tail_index(values)
+    return Estimate(float(np.log(fit.alpha)), float(fit.standard_error / fit.alpha))
+
+
+def stationary(earlier: str, now: str) -> Hypothesis:
+    """Hypothesis that two independent samples, at half of the steps and after all, are of one law: by their mean ranks."""
+
+    def check(data: Arrays, parameters: Numbers) -> Check:
+        before, after = np.ravel(data[earlier]), np.ravel(data[now])
+        n, m = len(before), len(after)
+        place = np.argsort(np.argsort(np.concatenate([before, after])))
+        z = float((np.mean(place[n:]) - (n + m - 1) / 2) / np.sqrt(n * (n + m + 1) / (12 * m)))  # Mann and Whitney
+        return Check(abs(z) < 4, f"The mean rank after all steps is {z:+.1f} standard errors from that after half of them.")
+
+    return Hypothesis("The chains are stationary.", check)
+
+
+def slope(sizes, values) -> Estimate:
+    """Slope of log mean against log size between independent samples (len(sizes), R) of positive values, by least squares.
+
+    The standard error follows from those of the means (delta method).
+    """
+    values = np.asarray(values, np.float64)
+    x = np.log(np.asarray(sizes, np.float64))
+    x = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    means = values.mean(axis=-1)
+    errors = values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]) / means
+    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), float(values.shape[-1] - 1))
