@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
+from meanfield.simulate import Results
 
 RATE = 0.01  # probability with which a true claim may be refuted
 POWER = 0.9  # probability with which a deviation that a claim declares to detect must be seen
@@ -83,6 +84,7 @@ class Comparison:
         detects: deviation of the prediction that the claim declares to detect.
         p_value: of the prediction, from this comparison alone.
         needed: factor by which the sample must grow to see a deviation of `detects` with probability 0.9; at most 1: it does.
+        detectable: the smallest deviation that is seen with probability 0.9 by this sample.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Comparison:
     detects: float
     p_value: float
     needed: float
+    detectable: float
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,10 @@ class Evidence:
         rate: false-alarm rate it was held against.
         parameters: of the claim.
         budget: "quick" or "full"; "data": somebody's own.
+        size: sample size of the experiment, the argument it was called with; None for data of one's own.
         seed: of the experiment; None for data of one's own.
         seconds: wall time of the experiment.
+        data: file with the raw arrays, if there is one.
     """
 
     verdict: Verdict
@@ -117,8 +122,15 @@ class Evidence:
     rate: float
     parameters: Numbers
     budget: str = "data"
+    size: int | None = None
     seed: int | None = None
     seconds: float = 0.0
+    data: str | None = None
+
+    @property
+    def size_needed(self) -> int | None:
+        """Sample size at which every comparison could tell; None if the size is not known."""
+        return None if self.size is None else math.ceil(self.size * max(row.needed for row in self.comparisons))
 
 
 @dataclass(frozen=True)
@@ -141,6 +153,8 @@ class Claim:
         controls: variants that must not come back CONSISTENT at full budget: name -> changed fields of this claim.
         rate: probability with which the claim, true, may be refuted.
         plot: `plot(ax, data, parameters)` draws the experiment on matplotlib axes, for the report.
+        read: `read(results, parameters)` -> arrays like those of the experiment from the `Results` of somebody's own simulation; None: the
+            claim cannot be pointed at one.
     """
 
     name: str
@@ -158,6 +172,7 @@ class Claim:
     controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rate: float = RATE
     plot: Callable[[Any, Arrays, Numbers], None] | None = None
+    read: Callable[[Results, Numbers], Arrays] | None = None
 
     def with_parameters(self, **parameters) -> "Claim":
         """The claim at other parameters; an unknown name is refused."""
@@ -175,6 +190,25 @@ class Claim:
         _check.choice("budget", budget, ("quick", "full"))
         size = self.sizes[budget == "full"]
         return {name: np.asarray(a) for name, a in self.experiment(jax.random.key(seed), size, self.parameters).items()}
+
+    def collect_from(self, results: Results) -> Arrays:
+        """The same arrays from somebody's own simulation.
+
+        Raises:
+            ArgumentError: a claim that does not read `Results`.
+        """
+        read = self.read
+        _check.require(read is not None, "results", f"be left out: {self.name!r} has only its own experiment", results)
+        return {} if read is None else {name: np.asarray(a) for name, a in read(results, self.parameters).items()}
+
+    def judge_controls(self, data: Arrays, seed: int = 0, budget: str = "full") -> dict[str, Evidence]:
+        """Evidence for all negative controls. Those that tamper with the prediction alone are judged on `data`, the claim's own."""
+        found = {}
+        for name in self.controls:
+            one = self.control(name)
+            own = one.experiment is self.experiment and one.parameters == self.parameters
+            found[name] = one.judge(data if own else one.collect(seed, budget), budget)
+        return found
 
     def judge(self, data: Arrays, budget: str = "full") -> Evidence:
         """The verdict on data: of `collect`, from a file, or somebody's own with the same names."""
@@ -200,7 +234,8 @@ class Claim:
         """Collect and judge."""
         start = time.perf_counter()
         data = self.collect(seed, budget)
-        return dataclasses.replace(self.judge(data, budget), seed=seed, seconds=time.perf_counter() - start)
+        size, seconds = self.sizes[budget == "full"], time.perf_counter() - start
+        return dataclasses.replace(self.judge(data, budget), seed=seed, size=size, seconds=seconds)
 
 
 def bounds(predicted: Prediction) -> tuple[float, float]:
@@ -238,9 +273,11 @@ def compare(name: str, predicted: Prediction, measured: Estimate, detects: float
     z = max(low - measured.value, measured.value - high, 0.0) / error
     p_value = 2 * (special.ndtr(-z) if math.isinf(dof) else special.stdtr(dof, -z))
     interval = (float(measured.value - wide * error), float(measured.value + wide * error))
-    needed = ((wide - special.ndtri(1 - POWER)) * error / detects) ** 2
+    detectable = float((wide - special.ndtri(1 - POWER)) * error)
     predicted = float(low) if low == high else (low, high)
-    return Comparison(name, predicted, float(measured.value), interval, detects, float(p_value), float(needed))
+    return Comparison(
+        name, predicted, float(measured.value), interval, detects, float(p_value), (detectable / detects) ** 2, detectable
+    )
 
 
 def mean(values) -> Estimate:
