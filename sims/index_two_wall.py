@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -28,11 +27,10 @@ from scipy import special
 import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
-from meanfield.systems.scaling import Number
 from meanfield.theory import cloning, network
+from meanfield.verify.claims.combined import quadratic_system
 from sims import _run
 
-OFFSET = 1.0  # c of the quadratic network
 LIFETIME_WIDTHS = (100, 300, 1_000, 3_000)
 EXAMPLES, COMPONENTS = 60, 5  # of the digits in experiment 3: the population solver follows a neuron in 15 dimensions
 HALF, LEARNED = 0.5, 0.9  # accuracies
@@ -102,58 +100,6 @@ def run(config: Config) -> dict:
 
 
 # 1. The quadratic network
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class FreshExamples(mf.dynamics.AbstractDynamics):
-    """SGD on a quadratic network in one dimension, every neuron with a fresh example of its own in every step.
-
-        w_i <- (1 - eta lam) w_i - eta (f(x_i) - y_i) a_i (w_i x_i + c) x_i,    f(x) = mean_j a_j (w_j x + c)^2 / 2
-
-    `SGD(noise="independent")` draws the examples from a pool, over which it needs f; here two moments have f everywhere.
-    """
-
-    step_size: Number
-    weight_decay: Number
-
-    batch_size = 1
-
-    def draw(self, source, key, step, width):
-        """An example of every neuron's own."""
-        return source.batch(key, step, width)
-
-    def step(self, key, state, batch):
-        """One step; `key` is not used."""
-        particles = state.particles
-        w, a, x, y = particles.w[:, 0], particles.a[:, 0], batch[0][:, 0], batch[1][:, 0]
-        f = 0.5 * jnp.mean(a * w**2) * x**2 + OFFSET * jnp.mean(a * w) * x + 0.5 * OFFSET**2 * jnp.mean(a)
-        gradient = (f - y) * a * (w * x + OFFSET) * x
-        w = w - self.step_size * (gradient + self.weight_decay * w)
-        moved = mf.Particles(w[:, None], particles.a)
-        return mf.dynamics.State(moved, state.step + 1, state.network), {"risk": jnp.mean((f - y) ** 2) / 2}
-
-    def limit(self):
-        """The same law of one neuron, with f of its law instead of f_N."""
-        return self
-
-    @property
-    def conditional(self):
-        """Neurons have noise of their own."""
-        return False
-
-    @property
-    def references(self):
-        """BibTeX keys."""
-        return ("MeiMontanariNguyen2018",)
-
-
-def quadratic_system(step_sizes, weight_decay: float = 1.0) -> mf.System:
-    """The quadratic network with output weights +-1 in balance, on targets that are pure noise."""
-    square = mf.Activation(lambda z: (z + OFFSET) ** 2 / 2, lambda z: z + OFFSET)
-    net = mf.TwoLayer(square, "squared", train_output=False, output_weights="signs")
-    data = mf.data.gaussian_regression(1, optimum=np.zeros(1))
-    return mf.System(net, data, FreshExamples(list(step_sizes), weight_decay))
 
 
 def _quadratic(config: Config) -> list[dict]:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from meanfield.measure import tails
-from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, bounds
+from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, bounds, mean
 
 
 def rng(key: jax.Array) -> np.random.Generator:
@@ -57,3 +57,21 @@ def slope(sizes, values) -> Estimate:
     means = values.mean(axis=-1)
     errors = values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]) / means
     return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), float(values.shape[-1] - 1))
+
+
+def share(right) -> Estimate:
+    """Estimate of a probability from independent yes or no: after Agresti and Coull, with a standard error that is never 0."""
+    right = np.asarray(right, bool)
+    n, p = right.size + 16, (right.sum() + 8) / (right.size + 16)  # four standard errors
+    return Estimate(float(p), float(np.sqrt(p * (1 - p) / n)))
+
+
+def log_slope(sizes, values) -> Estimate:
+    """Slope of mean log against log size between two independent samples of positive values: for errors whose law has a heavy tail.
+
+    Student's law with the degrees of freedom of the smaller sample.
+    """
+    logs = [mean(np.log(np.asarray(one, np.float64))) for one in values]
+    ratio = float(np.log(sizes[1] / sizes[0]))
+    error = float(np.hypot(logs[0].standard_error, logs[1].standard_error)) / ratio
+    return Estimate((logs[1].value - logs[0].value) / ratio, error, min(logs[0].dof, logs[1].dof))

@@ -1,0 +1,319 @@
+"""What the founding theorem leaves open: the order of its two limits, and which networks can meet both of its hypotheses. Ours."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from meanfield.measure import pruning
+from meanfield.simulate import probes, simulate
+from meanfield.systems import data as sources
+from meanfield.systems import dynamics
+from meanfield.systems.network import Activation, Particles, TwoLayer
+from meanfield.systems.scaling import Number
+from meanfield.systems.system import System
+from meanfield.theory import compressibility, network, recursion
+from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
+from meanfield.verify.claims._tools import log_index, log_slope, stationary
+
+SIZES = 2**18  # neurons of an order of limits whose tail is looked at
+
+# -- the order of the limits ----------------------------------------------------------------------------------------------
+
+
+def _chains(key, width: int, steps: int, runs: int, step_size: float, parameters: Numbers) -> np.ndarray:
+    """Neurons (runs, N) of the recursion that is coupled by its mean."""
+    recursion_ = dynamics.LinearRecursion(step_size, 1, weight_decay=parameters["weight_decay"], coupled=True)
+    system = System(dynamics.chains(), sources.gaussian_regression(1), recursion_)
+    run = {"widths": width, "steps": steps, "seeds": runs, "key": key, "probes": (), "progress": False}
+    return np.asarray(simulate(system, **run).require_complete().particles[width].w[0, :, :, 0], np.float64)
+
+
+def _order_experiment(key, size, parameters, steps=None, tail_index=None) -> Arrays:
+    """`size` networks of many neurons, briefly; as many neurons in networks of few, for long."""
+    p, made = parameters, {}
+    eta = recursion.step_size_for(tail_index or p["tail_index"], 1, 1, weight_decay=p["weight_decay"])
+    for i, order in enumerate(ORDERS):
+        few, long = (p["wide"], steps or p["short"]) if i == 0 else (p["narrow"], p["long"])
+        x = _chains(jax.random.fold_in(key, i), few, long, size * p["wide"] // few, eta, p).reshape(size, p["wide"])
+        made[f"error, {order}"] = pruning.error_curve(x[..., None], p["kappa"], "magnitude")
+        made[f"mean log, {order}"] = np.log(np.abs(x)).mean(axis=1)
+        made[f"sizes, {order}"] = np.abs(x.ravel()[-SIZES:]).astype(np.float32)
+    halfway = _chains(jax.random.fold_in(key, 2), p["wide"], (steps or p["short"]) // 2, max(1, SIZES // p["wide"]), eta, p)
+    made["sizes, halfway"] = np.abs(halfway.ravel()[:SIZES]).astype(np.float32)
+    # How the limits are approached, for the figure: in time at a large width, in width after a long time.
+    made["times"] = np.array([1, 2, 4, 8, 16])
+    made["log at times"] = np.array([np.log(np.abs(_chains(key, p["wide"], int(t), 1, eta, p))).mean() for t in made["times"]])
+    return made
+
+
+ORDERS = ("width first", "time first")
+
+
+def _order(parameters):
+    log_alpha = float(np.log(parameters["tail_index"]))
+    return {f"log index, {order}": log_alpha for order in ORDERS} | {
+        "difference of E log|w|": 0.0,
+        "difference of log error": 0.0,
+    }
+
+
+def _order_measure(data, parameters):
+    made = {f"log index, {order}": log_index(data[f"sizes, {order}"]) for order in ORDERS}
+    for name, what in (("E log|w|", data_of(data, "mean log")), ("log error", np.log(data_of(data, "error")))):
+        made[f"difference of {name}"] = mean(what[1] - what[0])  # the two are independent, group by group
+    return made
+
+
+def data_of(data: Arrays, what: str) -> np.ndarray:
+    """An observable in both orders, (2, groups)."""
+    return np.array([data[f"{what}, {order}"] for order in ORDERS])
+
+
+def _order_plot(ax, data, parameters):
+    ax.plot(
+        data["times"], data["log at times"], "o-", color="black", markersize=4, label=f"N = {parameters['wide']:,}, after n steps"
+    )
+    for order, style in zip(ORDERS, ("-", ":"), strict=True):
+        ax.axhline(data[f"mean log, {order}"].mean(), linestyle=style, linewidth=1.2, label=order)
+    ax.set(xscale="log", xlabel="steps n", ylabel="E log|w|")
+    ax.legend(fontsize="small")
+
+
+ORDER = Claim(
+    name="order of limits",
+    statement="Width first or time first: interacting neurons come to the same law, the same tail index, the same pruning error.",
+    formula=r"\lim_{n\to\infty}\lim_{N\to\infty}\mathrm{Law}(w^1_n)=\lim_{N\to\infty}\lim_{n\to\infty}\mathrm{Law}(w^1_n)",
+    source="Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021) assume it; on the coupled recursion, ours",
+    parameters={
+        "tail_index": 1.6,
+        "weight_decay": 0.25,
+        "kappa": 0.1,
+        "wide": 100_000,
+        "short": 40,
+        "narrow": 10_000,
+        "long": 400,
+    },
+    predict=_order,
+    experiment=_order_experiment,
+    measure=_order_measure,
+    detects={f"log index, {order}": 0.08 for order in ORDERS} | {"difference of E log|w|": 0.01, "difference of log error": 0.15},
+    quick_detects={f"log index, {order}": 0.1 for order in ORDERS}
+    | {"difference of E log|w|": 0.05, "difference of log error": 0.8},
+    sizes=(8, 40),
+    hypotheses=(stationary("sizes, halfway", "sizes, width first"),),
+    controls={
+        "index off by 10 %": {"predict": lambda p: _order({**p, "tail_index": 1.1 * p["tail_index"]})},
+        "too few steps": {"experiment": lambda key, size, p: _order_experiment(key, size, p, steps=2)},
+    },
+    plot=_order_plot,
+)
+
+
+# -- where the hypotheses can meet ------------------------------------------------------------------------------------------
+
+OFFSET = 1.0  # c of the quadratic network
+NORMS = (2, 6)  # below and above the index of the quadratic network
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FreshExamples(dynamics.AbstractDynamics):
+    """SGD on a quadratic network in one dimension, every neuron with a fresh example of its own in every step.
+
+        w_i <- (1 - eta lam) w_i - eta (f(x_i) - y_i) a_i (w_i x_i + c) x_i,    f(x) = mean_j a_j (w_j x + c)^2 / 2
+
+    `SGD(noise="independent")` draws the examples from a pool, over which it needs f; here two moments have f everywhere.
+    """
+
+    step_size: Number
+    weight_decay: Number
+
+    batch_size = 1
+
+    def draw(self, source, key, step, width):
+        """An example of every neuron's own."""
+        return source.batch(key, step, width)
+
+    def step(self, key, state, batch):
+        """One step; `key` is not used."""
+        particles = state.particles
+        w, a, x, y = particles.w[:, 0], particles.a[:, 0], batch[0][:, 0], batch[1][:, 0]
+        f = 0.5 * jnp.mean(a * w**2) * x**2 + OFFSET * jnp.mean(a * w) * x + 0.5 * OFFSET**2 * jnp.mean(a)
+        gradient = (f - y) * a * (w * x + OFFSET) * x
+        w = w - self.step_size * (gradient + self.weight_decay * w)
+        moved = Particles(w[:, None], particles.a)
+        return dynamics.State(moved, state.step + 1, state.network), {"risk": jnp.mean((f - y) ** 2) / 2}
+
+    def limit(self):
+        """The same law of one neuron, with f of its law instead of f_N."""
+        return self
+
+    @property
+    def conditional(self):
+        """Neurons have noise of their own."""
+        return False
+
+    @property
+    def references(self):
+        """BibTeX keys."""
+        return ("MeiMontanariNguyen2018",)
+
+
+def quadratic_system(step_sizes, weight_decay: float = 1.0) -> System:
+    """The quadratic network with output weights +-1 in balance, on targets that are pure noise."""
+    square = Activation(lambda z: (z + OFFSET) ** 2 / 2, lambda z: z + OFFSET)
+    net = TwoLayer(square, "squared", train_output=False, output_weights="signs")
+    data = sources.gaussian_regression(1, optimum=np.zeros(1))
+    return System(net, data, FreshExamples(list(step_sizes), weight_decay))
+
+
+def _quadratic(key, size, parameters, step_size=None) -> Arrays:
+    """Pruning errors in l_2 and l_6 at both widths, and neurons of the wide one at half of the steps and at the end."""
+    system, steps, made = quadratic_system([step_size or parameters["step_size"]]), parameters["steps"], {}
+    for i, n in enumerate(parameters["widths"]):  # the wide one is the last
+        probe = probes.Subsample(count=256, at=(steps // 2,))
+        own = jax.random.fold_in(key, i)
+        results = simulate(system, widths=n, steps=steps, seeds=size, key=own, probes=[probe], progress=False)
+        alive = results.complete(n)[0]  # fluctuations of a mean of squares can feed back and blow up
+        x = np.asarray(results.particles[n].w[0, alive], np.float64)
+        made[f"lost, {n}"] = np.mean(~alive)
+        for q in NORMS:
+            made[f"l_{q}, {n}"] = pruning.error_curve(x, parameters["kappa"], "magnitude", q)
+        made["sizes"] = np.abs(x.ravel()[-SIZES:]).astype(np.float32)
+        seen = results.dataset["particle"].isel(width=0, step_size=0, component=0, step=0).to_numpy()[alive]
+        made["sizes halfway"] = np.abs(seen.ravel()).astype(np.float32)
+        made["sizes at the end"] = np.abs(x[:, -256:].ravel()).astype(np.float32)  # other neurons than those seen halfway
+    return made
+
+
+def _components(count: int = 8):
+    """Handwritten digits in their first principal components, of mean square norm 1."""
+    digits = sources.digits()
+    x = np.asarray(digits.x, np.float64)
+    left, scale, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    kept = left[:, :count] * scale[:count]
+    return sources.from_arrays(kept / np.sqrt(np.mean(np.sum(kept**2, axis=1))), np.asarray(digits.y), classes=10)
+
+
+def _injected(key, size, parameters, index=None) -> Arrays:
+    """Pruning errors of tanh networks with stable noise; their accuracy, and that with Gaussian noise of the same scale."""
+    p, made = parameters, {}
+    net, data = TwoLayer("tanh", train_output=False), _components()
+    noisy = dynamics.StableSGD(1.0, 8, [index or p["alpha"], 2.0], p["scale"], "isotropic", weight_decay=p["injected_decay"])
+    for i, n in enumerate(p["injected_widths"]):
+        run = {"widths": n, "steps": p["injected_steps"], "seeds": size, "key": jax.random.fold_in(key, i), "probes": ()}
+        results = simulate(System(net, data, noisy), progress=False, **run).require_complete()
+        w, a = (np.asarray(v)[0] for v in (results.particles[n].w, results.particles[n].a))  # (alpha, run, N, .)
+        made[f"injected, {n}"] = pruning.error_curve(np.asarray(w[0], np.float64), p["kappa"], "node")
+        for at, name in enumerate(("accuracy", "accuracy, Gaussian")):  # of the wide network, the last
+            made[name] = np.array([_accuracy(data, *one) for one in zip(w[at, :20], a[at, :20], strict=True)])
+    return made
+
+
+def _accuracy(data, w, a) -> float:
+    f = np.tanh(np.asarray(data.x)[::4] @ w.T) @ a
+    return float(np.mean(np.argmax(f, axis=1) == np.asarray(data.y)[::4]))
+
+
+def _compatible(parameters):
+    p = parameters
+    alpha = network.quadratic_tail_index(p["step_size"], 1.0)
+    return {
+        "quadratic: log index": float(np.log(alpha)),
+        "quadratic: slope of l_2 error": 0.0,
+        "quadratic: slope of l_6 error": -float(compressibility.decay_exponent(alpha, 6.0)),
+        "tanh: slope of l_2 error": -float(compressibility.decay_exponent(p["alpha"])),
+        "tanh: accuracy over that with Gaussian noise": (0.95, np.inf),
+    }
+
+
+def _compatible_measure(data, parameters):
+    made = {"quadratic: log index": log_index(data["sizes"])}
+    for name, what, widths in (
+        ("quadratic: slope of l_2 error", "l_2", parameters["widths"]),
+        ("quadratic: slope of l_6 error", "l_6", parameters["widths"]),
+        ("tanh: slope of l_2 error", "injected", parameters["injected_widths"]),
+    ):
+        made[name] = log_slope(widths, [data[f"{what}, {n}"] for n in widths])
+    one, other = mean(data["accuracy"]), mean(data["accuracy, Gaussian"])
+    error = np.hypot(one.standard_error / other.value, one.value * other.standard_error / other.value**2)
+    return made | {"tanh: accuracy over that with Gaussian noise": Estimate(one.value / other.value, float(error), one.dof)}
+
+
+def _alive(data, parameters) -> Check:
+    lost = max(float(data[f"lost, {n}"]) for n in parameters["widths"])
+    return Check(
+        lost < 0.2, f"{lost:.1%} of the quadratic networks blew up; 20 % would be too much: what is left would be a choice."
+    )
+
+
+def _compatible_plot(ax, data, parameters):
+    for what, widths, label, exponent in (
+        ("l_2", parameters["widths"], "quadratic, p = 2", 0.0),
+        ("l_6", parameters["widths"], "quadratic, p = 6", _compatible(parameters)["quadratic: slope of l_6 error"]),
+        (
+            "injected",
+            parameters["injected_widths"],
+            "tanh, stable noise, p = 2",
+            _compatible(parameters)["tanh: slope of l_2 error"],
+        ),
+    ):
+        logs = [np.log(data[f"{what}, {n}"]) for n in widths]
+        at, error = np.exp([one.mean() for one in logs]), [2 * one.std() / len(one) ** 0.5 for one in logs]
+        (line,) = ax.plot(widths, at[0] * (np.array(widths) / widths[0]) ** exponent, ":", linewidth=1.2)
+        ax.errorbar(widths, at, at * error, fmt="o", markersize=4, capsize=2, color=line.get_color(), label=label)
+    ax.set(xscale="log", yscale="log", xlabel="width N (neurons)", ylabel=f"relative error, {parameters['kappa']:.0%} kept")
+    ax.legend(fontsize="small", title="dotted: predicted slope", title_fontsize="small")
+
+
+COMPATIBLE = Claim(
+    name="compatibility",
+    statement="Mean field and heavy tails meet below index 2 where noise is injected into a bounded network; with multiplicative noise"
+    " only above 2, where l_p errors vanish for p above the index and l_2 errors do not.",
+    formula=r"F\sim|w|^2:\ lpha>2,\quad \mathrm{err}_p	o 0\iff p>lpha;\qquad |F|\le C:\ 	ext{any}\ lpha",
+    source="Ours, a conjecture put to the test: from Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021) and Kesten (1973)",
+    parameters={
+        "kappa": 0.1,
+        "step_size": 0.25,
+        "widths": (2_000, 20_000),
+        "steps": 120,
+        "alpha": 1.5,
+        "scale": 0.05,
+        "injected_decay": 0.02,
+        "injected_steps": 300,
+        "injected_widths": (256, 4096),
+    },
+    predict=_compatible,
+    experiment=lambda key, size, p: (
+        _quadratic(jax.random.fold_in(key, 0), size, p) | _injected(jax.random.fold_in(key, 1), size, p)
+    ),
+    measure=_compatible_measure,
+    detects={
+        "quadratic: log index": 0.15,
+        "quadratic: slope of l_2 error": 0.05,
+        "quadratic: slope of l_6 error": 0.12,
+        "tanh: slope of l_2 error": 0.1,
+        "tanh: accuracy over that with Gaussian noise": 0.02,
+    },
+    quick_detects=0.5,
+    sizes=(10, 150),
+    hypotheses=(
+        stationary("sizes halfway", "sizes at the end"),
+        Hypothesis("The quadratic network lives: its predictor stays finite.", _alive),
+    ),
+    controls={
+        "no norm compresses the quadratic network": {
+            "predict": lambda p: {**_compatible(p), "quadratic: slope of l_6 error": 0.0}
+        },
+        "injected exponent off by 0.1": {
+            "predict": lambda p: {**_compatible(p), "tanh: slope of l_2 error": _compatible(p)["tanh: slope of l_2 error"] + 0.1}
+        },
+        "index at 2": {"experiment": lambda key, size, p: _quadratic(key, size, p, 0.4) | _injected(key, 20, p)},
+        "Gaussian noise": {"experiment": lambda key, size, p: _quadratic(key, 20, p) | _injected(key, size, p, index=1.99)},
+    },
+    plot=_compatible_plot,
+)
+
+CLAIMS = (ORDER, COMPATIBLE)

@@ -1,0 +1,255 @@
+"""The founding theorem: Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), on a solvable system and on real training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from meanfield import _check
+from meanfield.measure import chaos, pruning, tails
+from meanfield.simulate import Results, probes, simulate
+from meanfield.systems import data as sources
+from meanfield.systems import dynamics
+from meanfield.systems.network import TwoLayer
+from meanfield.systems.system import System
+from meanfield.theory import compressibility, recursion
+from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
+from meanfield.verify.claims._tools import share
+
+SOURCE = "Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), compressibility of two-layer networks and of layers"
+NEURONS = 64  # of a run whose dependence is looked at
+SIZES = 2**18  # neurons whose tail is looked at
+DEPENDENT = 0.1  # correlation of two neurons that is too much for independence
+KINDS = pruning.KINDS
+
+
+# -- what is read off a simulation ---------------------------------------------------------------------------------------
+
+
+def read(results: Results, parameters: Numbers) -> Arrays:
+    """Pruning errors at every width, a few neurons, the sizes of the widest network, and their 99 % quantile at two times.
+
+    Neurons of one number are taken as the entries of a square layer, those of several as its rows.
+    """
+    cell = _cell(results, parameters["step_size"])
+    widths = sorted(results.particles)
+    made: Arrays = {"widths": np.array(widths)}
+    for n in widths:
+        _, x = _runs(results, n, cell)
+        side = int(n**0.5)
+        layer = x[:, : side**2].reshape(len(x), side, side) if x.shape[-1] == 1 else x
+        for kind in KINDS:
+            made[f"{kind}, {n}"] = pruning.error_curve(layer, parameters["kappa"], kind, parameters["p"])
+        made[f"neurons, {n}"] = x[:, :NEURONS].astype(np.float32)
+    ok, x = _runs(results, widths[-1], cell)
+    made["sizes"] = np.linalg.norm(x[: max(1, SIZES // x.shape[1])], axis=-1).ravel().astype(np.float32)
+    quantile = results.dataset["norm_quantile"].isel(step_size=cell).sel(width=widths[-1], level=0.99)
+    steps = quantile["step"].to_numpy()
+    half = steps[steps <= steps[-1] / 2][-1]
+    for name, step in (("log quantile, half", half), ("log quantile", steps[-1])):
+        made[name] = np.log(quantile.sel(step=step).to_numpy()[ok].astype(np.float64))
+    return made
+
+
+def _runs(results: Results, width: int, cell: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which runs of a step size are complete, and their neurons (run, N, D)."""
+    ok = results.complete(width)[cell]
+    must = "hold at least 3 runs of every width that did not diverge: a diverged one has no stationary law"
+    _check.require(int(ok.sum()) >= 3, "results", must, _check.words(f"one with {int(ok.sum())} at width {width}"))
+    return ok, np.asarray(results.particles[width].vectors[cell][ok], np.float64)
+
+
+def _cell(results: Results, step_size: float) -> int:
+    dims = results.dataset["status"].dims
+    shape = _check.words(f"a simulation with axes {', '.join(map(str, dims))}")
+    _check.require(dims == ("width", "step_size", "seed"), "results", "have no sweep but that over step sizes", shape)
+    _check.require("norm_quantile" in results.dataset, "results", "hold what the probe `NormQuantiles` saw", shape)
+    held = results.dataset["step_size"].to_numpy()
+    cell = int(np.argmin(np.abs(held / step_size - 1)))
+    must = f"hold the step size {step_size:.6g}, a parameter of the claim"
+    _check.require(abs(held[cell] / step_size - 1) < 1e-3, "results", must, _check.words(f"one with {held.tolist()}"))
+    return cell
+
+
+def _independent(data: Arrays, parameters: Numbers) -> Check:
+    """Correlation over runs of bounded functions of the neurons: their variance may be infinite."""
+    widths, found = np.sort(data["widths"])[[0, -1]], []
+    for n in widths:
+        x = np.asarray(data[f"neurons, {n}"], np.float64)
+        unit = np.median(np.abs(x), axis=(0, 1))
+        found.append(chaos.correlation(x / (unit + np.abs(x))))
+    narrow, wide = found
+    return Check(
+        bool(wide.value + 4 * wide.standard_error < DEPENDENT),
+        f"The correlation of two neurons over runs is {narrow.value:.2g} at {widths[0]} neurons and {wide.value:.2g} +- "
+        f"{wide.standard_error:.1g} at {widths[1]}; {DEPENDENT:g} within four standard errors would be too much.",
+    )
+
+
+def _moment_is_infinite(data: Arrays, parameters: Numbers) -> Check:
+    fit, p = tails.tail_index(data["sizes"]), parameters["p"]
+    z = float((np.log(p) - np.log(fit.alpha)) * fit.alpha / fit.standard_error)
+    return Check(
+        z > 4,
+        f"The tail index of the neurons is {fit.alpha:.3g} +- {fit.standard_error:.2g}, {z:+.1f} standard errors below p = {p:g}.",
+    )
+
+
+def _stands_still(data: Arrays, parameters: Numbers) -> Check:
+    moved = mean(data["log quantile"] - data["log quantile, half"])
+    z = moved.value / moved.standard_error
+    return Check(
+        abs(z) < 4,
+        f"The 99 % quantile of the sizes has changed by {100 * np.expm1(moved.value):+.2g} % since half of the steps, "
+        f"{z:+.1f} standard errors.",
+    )
+
+
+HYPOTHESES = (
+    Hypothesis("Neurons become independent as the network grows.", _independent),
+    Hypothesis("Their p-th moment is infinite.", _moment_is_infinite),
+    Hypothesis("Their law is stationary.", _stands_still),
+)
+
+
+# -- the conclusion ------------------------------------------------------------------------------------------------------
+
+
+def _compressible(parameters: Numbers):
+    """The theorem alone: errors below eps with probability 1 - eps in the widest network, and falling with the width."""
+    sure = {f"P(error <= {parameters['eps']:g}), {kind}": (1 - parameters["eps"], 1.0) for kind in KINDS}
+    return sure | {f"slope, {kind}": (-np.inf, 0.0) for kind in KINDS}
+
+
+def _measure(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
+    widths = np.sort(data["widths"])
+    made = {}
+    for kind in KINDS:
+        narrow, wide = (np.log(data[f"{kind}, {n}"]) for n in widths[[0, -1]])
+        made[f"P(error <= {parameters['eps']:g}), {kind}"] = share(np.exp(wide) <= parameters["eps"])
+        runs = min(len(narrow), len(wide))  # runs of a seed share their draws at all widths, so slopes are taken run by run
+        made[f"slope, {kind}"] = mean((wide[:runs] - narrow[:runs]) / np.log(widths[-1] / widths[0]))
+    return made
+
+
+def _plot(ax, data: Arrays, parameters: Numbers) -> None:
+    widths = np.sort(data["widths"])
+    for kind, mark in zip(KINDS, "osD", strict=True):
+        low, middle, high = np.quantile([data[f"{kind}, {n}"] for n in widths], [0.1, 0.5, 1 - parameters["eps"]], axis=1)
+        ax.errorbar(
+            widths, middle, [middle - low, high - middle], fmt=mark + "-", markersize=4, capsize=2, linewidth=1, label=kind
+        )
+    ax.axhline(parameters["eps"], color="black", linestyle=":", linewidth=1)
+    ax.annotate(r"$\varepsilon$", (widths[0], parameters["eps"]), (-2, 3), textcoords="offset points")
+    ax.set(xscale="log", yscale="log", xlabel="width N (neurons)", ylabel=f"relative error, {parameters['kappa']:.0%} kept")
+    ax.legend(fontsize="small", title=r"10 %, 50 %, $1-\varepsilon$ of runs", title_fontsize="small")
+
+
+DETECTS = {f"P(error <= 0.35), {kind}": 0.15 for kind in KINDS} | {f"slope, {kind}": 0.05 for kind in KINDS}
+QUICK = {name: 0.5 if name.startswith("P") else 0.4 for name in DETECTS}
+
+
+# -- a solvable system: interacting chains ----------------------------------------------------------------------------------
+
+
+def _solvable(parameters: Numbers, shift: float = 0.0):
+    rate = -float(compressibility.decay_exponent(parameters["tail_index"], parameters["p"]))
+    return _compressible(parameters) | {"slope, magnitude": rate + shift}
+
+
+def _above(predict):
+    """The opposite: errors above eps in half of the runs."""
+    return lambda parameters: {name: (0.0, 0.5) if name.startswith("P") else v for name, v in predict(parameters).items()}
+
+
+@jax.tree_util.register_dataclass
+class _OneMiniBatch(dynamics.LinearRecursion):
+    """The recursion with one mini-batch for all neurons."""
+
+    def draw(self, source, key, step, width):
+        """The same inputs and targets for every chain."""
+        return jax.tree.map(lambda v: jnp.broadcast_to(v[None], (width, *v.shape)), source.batch(key, step, self.batch_size))
+
+
+def _chains(key, size, parameters, tail_index=None, steps=None, kind=dynamics.LinearRecursion) -> Arrays:
+    """Least squares by neurons that are pulled to their mean: index, and with it everything, is known."""
+    steps, ridge = steps or parameters["steps"], parameters["weight_decay"]
+    eta = recursion.step_size_for(tail_index or parameters["tail_index"], 1, 1, weight_decay=ridge)
+    system = System(dynamics.chains(), sources.gaussian_regression(1), kind(eta, 1, weight_decay=ridge, coupled=True))
+    probe = probes.NormQuantiles((0.99,), at=(steps // 2, steps))
+    run = {"widths": parameters["widths"], "steps": steps, "seeds": size, "key": key, "probes": [probe], "progress": False}
+    return read(simulate(system, **run), {**parameters, "step_size": eta})
+
+
+FOUNDING = Claim(
+    name="founding theorem",
+    statement="Independent stationary neurons with an infinite p-th moment are l_p-compressible: all three pruning errors vanish.",
+    formula=r"\forall\kappa,\varepsilon\ \exists N_0:\ P\big(\|W-W_\kappa\|_p/\|W\|_p\le\varepsilon\big)\ge 1-\varepsilon,\ N\ge N_0",
+    source=SOURCE + "; on the coupled recursion, whose index is known; the exponent of the magnitude is ours",
+    parameters={
+        "tail_index": 1.4,
+        "weight_decay": 0.25,
+        "p": 2.0,
+        "kappa": 0.25,
+        "eps": 0.35,
+        "widths": (1024, 8192, 65_536),
+        "steps": 60,
+    },
+    predict=_solvable,
+    experiment=_chains,
+    measure=_measure,
+    detects=DETECTS,
+    quick_detects=QUICK,
+    sizes=(24, 240),
+    hypotheses=HYPOTHESES,
+    controls={
+        "exponent off by 0.1": {"predict": lambda p: _solvable(p, -0.1)},
+        "error above eps": {"predict": _above(_solvable)},
+        "light tails": {"experiment": lambda key, size, p: _chains(key, size, p, tail_index=3.0)},
+        "one mini-batch for all": {"experiment": lambda key, size, p: _chains(key, size // 4, p, kind=_OneMiniBatch)},
+        "too few steps": {"experiment": lambda key, size, p: _chains(key, size // 4, p, steps=2)},
+    },
+    plot=_plot,
+)
+
+
+# -- real training -----------------------------------------------------------------------------------------------------------
+
+
+def _digits(key, size, parameters) -> Arrays:
+    system = System(TwoLayer("relu"), sources.digits(), dynamics.SGD(parameters["step_size"], parameters["batch_size"]))
+    steps = parameters["steps"]
+    probe = probes.NormQuantiles((0.99,), at=(steps // 2, steps))
+    run = {"widths": parameters["widths"], "steps": steps, "seeds": size, "key": key, "probes": [probe], "progress": False}
+    return read(simulate(system, **run), parameters)
+
+
+DIGITS = Claim(
+    name="founding theorem, digits",
+    statement="ReLU networks trained on handwritten digits with a large step size are l_p-compressible.",
+    formula=FOUNDING.formula,
+    source=SOURCE + "; ordinary training, in which neurons share their mini-batches",
+    parameters={
+        "step_size": 4.0,
+        "batch_size": 1,
+        "p": 2.0,
+        "kappa": 0.25,
+        "eps": 0.35,
+        "widths": (128, 512, 2048),
+        "steps": 10_000,
+    },
+    predict=_compressible,
+    experiment=_digits,
+    measure=_measure,
+    detects=DETECTS,
+    quick_detects=QUICK,
+    sizes=(12, 60),
+    hypotheses=HYPOTHESES,
+    controls={
+        "error above eps": {"predict": _above(_compressible)},
+        "small step": {"experiment": lambda key, size, p: _digits(key, size // 4, {**p, "step_size": 0.1})},
+    },
+    plot=_plot,
+    read=read,
+)
+
+CLAIMS = (FOUNDING, DIGITS)
