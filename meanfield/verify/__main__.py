@@ -7,41 +7,81 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meanfield import _check
-from meanfield.verify import CLAIMS, report
+from meanfield.verify import CLAIMS, report, terminal
+from meanfield.verify.claim import Claim, Evidence
 
 
 @dataclass(frozen=True)
 class Config:
-    """Put theorems to the test. Exit status 1: something was refuted; 2: a wrong argument."""
+    """Put theorems to the test. Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument."""
 
     claims: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names of claims; none: all."""
     out: Path = Path("out/verify")
     """Directory for the results; made if it is not there."""
     budget: Annotated[Literal["quick", "full"], tyro.conf.arg(aliases=["-b"])] = "full"
-    """How much is spent: seconds a claim, or what it needs to see the deviations it declares."""
+    """How much is spent: seconds a claim, or what it needs to see the deviations it declares. --quick and --full for short."""
     seed: int = 0
     """Of all experiments."""
+    controls: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Judge the negative controls, too: what must not come back CONSISTENT at full budget."""
+    results: Path | None = None
+    """Your own simulation, a file of `Results.save` or a directory with results.nc, in place of the experiment of one claim."""
+    again: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Run nothing: judge once more from the files in the directory."""
+    list: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Say what claims there are."""
 
 
 def main(config: Config) -> int:
     """Run, write and print."""
-    for name in config.claims:
-        _check.choice("claims", name, tuple(CLAIMS))
     console = Console(width=max(150, Console().width))
-    chosen = [CLAIMS[name] for name in dict.fromkeys(config.claims or CLAIMS)]
-    evidence = report.run(
-        chosen,
-        config.out,
-        config.seed,
-        config.budget,
-        told=lambda claim, one: console.print(f"{one.seconds:5.1f} s  {claim.name}: {claim.statement}", highlight=False),
+    if config.list:
+        console.print(terminal.listed(CLAIMS.values()))
+        return 0
+    _check.require(not (config.again and config.claims), "claims", "be left out with `--again`", config.claims)
+    if config.again:
+        evidence = report.again(CLAIMS.values(), config.out)
+    else:
+        for name in config.claims:
+            _check.choice("claims", name, tuple(CLAIMS))
+        evidence = run([CLAIMS[name] for name in dict.fromkeys(config.claims or CLAIMS)], config, console)
+    console.print(terminal.table(evidence))
+    escaped = report.escaped(config.out)
+    for name in escaped:
+        console.print(f"[red]negative control came back CONSISTENT:[/] {escape(name)}", highlight=False)
+    console.print(f"Written to {escape(str(config.out))}: report.html, report.json, data/", highlight=False, soft_wrap=True)
+    return int(report.refuted(evidence) or bool(escaped))
+
+
+def run(claims: list[Claim], config: Config, console: Console) -> dict[str, Evidence]:
+    """Run with a bar on stderr, where that is a terminal, and a line for every claim."""
+    watched = Console(stderr=True)
+    columns = (TextColumn("{task.completed:.0f} of {task.total:.0f} claims"), BarColumn(), TimeElapsedColumn())
+    bar = Progress(
+        *columns,
+        TextColumn("{task.description}"),
+        console=watched,
+        disable=not watched.is_terminal,
+        transient=True,
     )
-    console.print(report.table(evidence))
-    console.print(f"Written to {config.out}: report.json, data/")
-    return int(report.refuted(evidence))
+    above = watched if watched.is_terminal and console.is_terminal else console  # only the bar's own console writes above it
+    with bar:
+        task = bar.add_task(claims[0].name, total=len(claims))
+
+        def told(claim: Claim, one: Evidence) -> None:
+            done = claims.index(claim) + 1
+            bar.update(task, completed=done, description=claims[done].name if done < len(claims) else "")
+            space = " " * (20 - len(one.verdict.name))
+            above.print(f"{terminal.coloured(one.verdict)}{space}{one.seconds:6.1f} s  {escape(claim.name)}", highlight=False)
+
+        return report.run(
+            claims, config.out, config.seed, config.budget, told=told, controls=config.controls, results=config.results
+        )
 
 
 if __name__ == "__main__":
@@ -51,3 +91,6 @@ if __name__ == "__main__":
     except _check.ArgumentError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is in the report", file=sys.stderr)
+        sys.exit(130)

@@ -13,10 +13,11 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
-from meanfield.simulate import Results
+from meanfield.simulate import DivergenceError, Results
 
 RATE = 0.01  # probability with which a true claim may be refuted
 POWER = 0.9  # probability with which a deviation that a claim declares to detect must be seen
+DIVERGED = "diverged"  # name of what an experiment leaves behind whose runs diverged
 Numbers = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 Prediction = float | tuple[float, float]  # a number, or bounds (low, high), which may be infinite
@@ -130,7 +131,7 @@ class Evidence:
     @property
     def size_needed(self) -> int | None:
         """Sample size at which every comparison could tell; None if the size is not known."""
-        return None if self.size is None else math.ceil(self.size * max(row.needed for row in self.comparisons))
+        return None if self.size is None else math.ceil(self.size * max((row.needed for row in self.comparisons), default=1.0))
 
 
 @dataclass(frozen=True)
@@ -180,16 +181,27 @@ class Claim:
             _check.choice("parameters", name, tuple(self.parameters))
         return dataclasses.replace(self, parameters={**self.parameters, **parameters})
 
+    def at_rate(self, rate: float) -> "Claim":
+        """The claim with another false-alarm rate: its share of that of a family (`holm`)."""
+        return dataclasses.replace(self, rate=float(rate))
+
     def control(self, name: str) -> "Claim":
         """A negative control: this claim with a tampered prediction, or on a system that breaks a hypothesis."""
         _check.choice("name", name, tuple(self.controls))
         return dataclasses.replace(self, name=f"{self.name}, {name}", controls={}, **self.controls[name])
 
     def collect(self, seed: int = 0, budget: str = "full") -> Arrays:
-        """Run the experiment; arrays from which `judge` reads everything."""
+        """Run the experiment; arrays from which `judge` reads everything.
+
+        If runs diverge that must not, the only array is "diverged", the sentence that says so: a diverged run has no stationary law.
+        """
         _check.choice("budget", budget, ("quick", "full"))
         size = self.sizes[budget == "full"]
-        return {name: np.asarray(a) for name, a in self.experiment(jax.random.key(seed), size, self.parameters).items()}
+        try:
+            found = self.experiment(jax.random.key(seed), size, self.parameters)
+        except DivergenceError as error:
+            found = {DIVERGED: np.array(str(error))}
+        return {name: np.asarray(a) for name, a in found.items()}
 
     def collect_from(self, results: Results) -> Arrays:
         """The same arrays from somebody's own simulation.
@@ -212,6 +224,9 @@ class Claim:
 
     def judge(self, data: Arrays, budget: str = "full") -> Evidence:
         """The verdict on data: of `collect`, from a file, or somebody's own with the same names."""
+        if DIVERGED in data:
+            checks = {"The runs do not diverge.": Check(False, str(data[DIVERGED]))}
+            return Evidence(Verdict.ASSUMPTION_VIOLATED, (), checks, 1.0, self.rate, dict(self.parameters), budget)
         found = {h.statement: h.check(data, self.parameters) for h in self.hypotheses}
         checks = {name: Check(bool(check.holds), check.evidence) for name, check in found.items()}
         predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)

@@ -144,7 +144,7 @@ def _plot(ax, data: Arrays, parameters: Numbers) -> None:
     ax.legend(fontsize="small", title=r"10 %, 50 %, $1-\varepsilon$ of runs", title_fontsize="small")
 
 
-DETECTS = {f"P(error <= 0.35), {kind}": 0.15 for kind in KINDS} | {f"slope, {kind}": 0.05 for kind in KINDS}
+DETECTS = {f"P(error <= 0.35), {kind}": 0.15 for kind in KINDS} | {f"slope, {kind}": 0.08 for kind in KINDS}
 QUICK = {name: 0.5 if name.startswith("P") else 0.4 for name in DETECTS}
 
 
@@ -191,7 +191,7 @@ FOUNDING = Claim(
         "p": 2.0,
         "kappa": 0.25,
         "eps": 0.35,
-        "widths": (1024, 8192, 65_536),
+        "widths": (256, 4096, 65_536),
         "steps": 60,
     },
     predict=_solvable,

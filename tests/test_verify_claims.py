@@ -1,0 +1,165 @@
+"""The claims: whole, quick enough, right in their tools; at full budget CONSISTENT, and their negative controls are not."""
+
+import os
+
+import jax
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import meanfield as mf
+from meanfield import verify
+from meanfield.verify import Verdict
+from meanfield.verify.claims import _tools as tools
+from meanfield.verify.claims import founding
+
+REAL = {"founding theorem, digits"}  # no theorem says how these end
+FAST = ("columns", "second moment")  # run here at the quick budget; all of them in the slow tests
+# A full run of all claims and controls takes an hour: continuous integration takes every MEANFIELD_CLAIMS-th claim.
+SOME = list(verify.CLAIMS)[:: int(os.environ.get("MEANFIELD_CLAIMS", "1"))]
+
+
+@pytest.mark.parametrize("name", verify.CLAIMS)
+def test_every_claim_is_whole(name):
+    claim = verify.CLAIMS[name]
+    assert claim.name == name and claim.statement.endswith(".") and claim.formula and claim.source and claim.controls
+    assert claim.plot is not None and 0 < claim.sizes[0] < claim.sizes[1] and claim.rate == 0.01
+    predicted = claim.predict(claim.parameters)
+    for detects in (claim.detects, claim.quick_detects):
+        assert isinstance(detects, float) or set(predicted) == set(detects)
+    for control in claim.controls:
+        other = claim.control(control)
+        changed = other.predict(other.parameters) != predicted
+        assert changed or other.experiment is not claim.experiment or other.parameters != claim.parameters, control
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_quick_run(name):
+    """Numbers, a figure, and controls that are judged on the same arrays."""
+    claim = verify.CLAIMS[name]
+    data = claim.collect(0, "quick")
+    evidence = claim.judge(data, "quick")
+    assert evidence.verdict is Verdict.CONSISTENT
+    assert all(np.isfinite([r.measured, *r.interval, r.detectable]).all() for r in evidence.comparisons)
+    ax = Figure().subplots()
+    claim.plot(ax, data, claim.parameters)
+    assert ax.has_data() and ax.get_xlabel() and ax.get_ylabel()
+    assert {e.verdict for e in claim.judge_controls(data, 0, "quick").values()} <= {Verdict.REFUTED, Verdict.ASSUMPTION_VIOLATED}
+
+
+# -- what claims share -------------------------------------------------------------------------------------------------------
+
+
+def test_tampering():
+    predict = lambda parameters: {"a": 2.0, "b": (1.0, np.inf)}  # noqa: E731
+    assert tools.off(predict, 1.5, 0.5)({}) == {"a": 3.5, "b": (2.0, np.inf)}
+
+
+def test_shares_cover_and_have_power():
+    """400 samples of 200 at probability .9 and .99: beyond four standard errors at most twice; a probability of .7 always."""
+    rng = np.random.default_rng(0)
+    for p in (0.9, 0.99):
+        found = [tools.share(rng.random(200) < p) for _ in range(400)]
+        assert sum(abs(f.value - p) > 4 * f.standard_error for f in found) <= 2
+        assert all(abs(f.value - 0.6) > 4 * f.standard_error for f in found)
+    assert tools.share(np.ones(30)).standard_error > 0
+
+
+@pytest.mark.parametrize("slope", [tools.slope, tools.log_slope])
+def test_slopes(slope):
+    """400 samples of 30 log-normal errors at two sizes: z of mean 0 and variance 1 within five standard errors; off by .3 is seen."""
+    rng, z = np.random.default_rng(1), []
+    for _ in range(400):
+        values = [n**-0.5 * np.exp(0.3 * rng.standard_normal(30)) for n in (100, 1000)]
+        found = slope((100, 1000), values)
+        z.append((found.value + 0.5) / found.standard_error)
+        assert abs(found.value + 0.2) > 4 * found.standard_error
+    assert abs(np.mean(z)) < 5 / 20 and abs(np.var(z) - 1) < 5 * np.sqrt(2 / 400) + 0.1  # Student's variance is 1.07
+
+
+def test_stationarity_is_checked_by_ranks():
+    """200 pairs of samples of 500 of a Cauchy law hold; of another scale none does, whatever the moments."""
+    rng, hypothesis = np.random.default_rng(2), tools.stationary("before", "after")
+    for scale, expected in ((1.0, True), (2.0, False)):
+        data = [
+            {"before": np.abs(rng.standard_cauchy(500)), "after": scale * np.abs(rng.standard_cauchy(500))} for _ in range(200)
+        ]
+        assert all(hypothesis.check(one, {}).holds == expected for one in data)
+
+
+# -- the founding theorem on somebody's own runs ---------------------------------------------------------------------------------
+
+
+def simulated(step_sizes=(1.0, 4.0), probes=mf.probes.DEFAULT, **more):
+    system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(list(step_sizes), 1, **more))
+    return mf.simulate(system, widths=[64, 256], steps=40, seeds=3, key=jax.random.key(0), probes=probes)
+
+
+def test_results_take_the_place_of_the_experiment():
+    claim, results = verify.CLAIMS["founding theorem, digits"], simulated()
+    data = claim.collect_from(results)
+    vectors = np.asarray(results.particles[256].vectors[1], np.float64)
+    np.testing.assert_allclose(data["node, 256"], mf.measure.pruning.error_curve(vectors, 0.25, "node"))
+    np.testing.assert_allclose(data["neurons, 64"], results.particles[64].vectors[1], rtol=1e-6)
+    quantile = results.dataset["norm_quantile"].sel(width=256, level=0.99).isel(step_size=1)
+    np.testing.assert_allclose(np.exp(data["log quantile"]), quantile.sel(step=40), rtol=1e-6)
+    assert quantile.step[quantile.step <= 20][-1] == 19 or len(data["log quantile, half"]) == 3
+    evidence = claim.judge(data)
+    assert evidence.budget == "full" and evidence.seed is None and evidence.verdict in Verdict
+
+
+def test_results_that_do_not_fit_are_refused():
+    claim = verify.CLAIMS["founding theorem, digits"]
+    with pytest.raises(
+        mf.ArgumentError, match=r"`results` must hold the step size 4, a parameter of the claim, but is one with \[1.0, 2.0\]"
+    ):
+        claim.collect_from(simulated((1.0, 2.0)))
+    with pytest.raises(
+        mf.ArgumentError, match=r"must have no sweep but that over step sizes, but is a simulation with axes width, step_size, w"
+    ):
+        claim.collect_from(simulated(weight_decay=[0.0, 0.1]))
+    with pytest.raises(mf.ArgumentError, match="must hold what the probe `NormQuantiles` saw"):
+        claim.collect_from(simulated(probes=()))
+    with pytest.raises(mf.ArgumentError, match="'columns' has only its own experiment"):
+        verify.CLAIMS["columns"].collect_from(simulated())
+
+
+def test_hypotheses_of_the_founding_theorem():
+    """Independent Cauchy neurons keep all three; common scales, normal neurons and a moving quantile each break one."""
+    rng = np.random.default_rng(3)
+
+    def verdicts(neurons, sizes, moved):
+        still = rng.standard_normal(40) / 10
+        data = {
+            "widths": np.array([64, 256]),
+            "neurons, 64": neurons,
+            "neurons, 256": neurons,
+            "sizes": np.abs(sizes),
+            "log quantile, half": still,
+            "log quantile": still + moved + rng.standard_normal(40) / 10,
+        }
+        return [h.check(data, {"p": 2.0}).holds for h in founding.HYPOTHESES]
+
+    cauchy, normal = rng.standard_cauchy((40, 64, 1)), rng.standard_normal(20_000)
+    heavy = rng.standard_cauchy(20_000)
+    assert verdicts(cauchy, heavy, 0.0) == [True, True, True]
+    assert verdicts(np.abs(cauchy) * np.exp(3 * rng.standard_normal((40, 1, 1))), heavy, 0.0) == [False, True, True]
+    assert verdicts(cauchy, normal, 0.0) == [True, False, True]
+    assert verdicts(cauchy, heavy, 0.2) == [True, True, False]
+
+
+# -- at full size ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOME)
+def test_full_budget_is_enough_and_controls_are_caught(name):
+    """At the level that a claim has in a run of all of them."""
+    claim = verify.CLAIMS[name]
+    data = claim.collect(1)
+    if name not in REAL:
+        level = claim.rate / len(verify.CLAIMS)
+        evidence = verify.CLAIMS[name].at_rate(level).judge(data)
+        assert evidence.verdict is Verdict.CONSISTENT, evidence
+    for control, evidence in claim.judge_controls(data, 2).items():
+        assert evidence.verdict is not Verdict.CONSISTENT, (control, evidence)
