@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -19,13 +18,10 @@ import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield.measure import distances, rates
 from meanfield.theory import meanfield as theory
+from meanfield.verify.claims.radial import RAMP
 from sims import _run
 
 TIMES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-# Piecewise linear: -2.5 up to 0.5, 7.5 from 1.5 on.
-RAMP = mf.Activation(
-    lambda z: jnp.clip(10 * z - 7.5, -2.5, 7.5), lambda z: jnp.where((z > 0.5) & (z < 1.5), 10.0, 0.0).astype(z.dtype)
-)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,18 @@ def test_results_take_the_place_of_the_experiment(tmp_path, simulated, monkeypat
             main(Config(("reader",), tmp_path, results=wrong))
 
 
+def test_a_diverged_experiment_is_reported(tmp_path):
+    def diverge(key, size, parameters):
+        raise mf.DivergenceError("2 of 3 runs did not complete.")
+
+    evidence = report.run([toy("lost", experiment=diverge), toy()], tmp_path, budget="quick", controls=True)
+    assert evidence["lost"].verdict is Verdict.ASSUMPTION_VIOLATED and evidence["toy"].verdict is Verdict.CONSISTENT
+    row = strictly(tmp_path / "report.json")["claims"][0]
+    assert row["comparisons"] == [] and row["controls"] == {"off": "ASSUMPTION_VIOLATED"}
+    assert "2 of 3 runs did not complete." in (tmp_path / "report.html").read_text()
+    assert report.again([toy("lost"), toy()], tmp_path) == evidence and terminal.table(evidence).row_count == 3
+
+
 # -- the command ----------------------------------------------------------------------------------------------------------
 
 

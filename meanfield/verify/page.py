@@ -18,7 +18,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from meanfield.verify.claim import Arrays, Claim, Verdict, bounds
+from meanfield.verify.claim import DIVERGED, Arrays, Claim, Verdict, bounds
 
 ORDER = (Verdict.REFUTED, Verdict.ASSUMPTION_VIOLATED, Verdict.INCONCLUSIVE, Verdict.CONSISTENT)  # what needs a look first
 LARGEST_SVG = 300_000  # bytes
@@ -126,7 +126,7 @@ def _styled(match: re.Match) -> str:
 
 def figure(claim: Claim, data: Arrays) -> str | None:
     """What `claim.plot` draws, as a data URI: SVG, or PNG where that is smaller by far."""
-    if claim.plot is None:
+    if claim.plot is None or DIVERGED in data:
         return None
     with rc_context(FIGURE):
         drawn = Figure(figsize=(5.2, 3.4), layout="constrained")

@@ -98,7 +98,7 @@ ORDER = Claim(
     predict=_order,
     experiment=_order_experiment,
     measure=_order_measure,
-    detects={f"log index, {order}": 0.08 for order in ORDERS} | {"difference of E log|w|": 0.01, "difference of log error": 0.5},
+    detects={f"log index, {order}": 0.09 for order in ORDERS} | {"difference of E log|w|": 0.01, "difference of log error": 0.5},
     quick_detects={f"log index, {order}": 0.15 for order in ORDERS}
     | {"difference of E log|w|": 0.05, "difference of log error": 3.0},
     sizes=(8, 60),
@@ -177,6 +177,8 @@ def _quadratic(key, size, parameters, step_size=None) -> Arrays:
         own = jax.random.fold_in(key, i)
         results = simulate(system, widths=n, steps=steps, seeds=size, key=own, probes=[probe], progress=False)
         alive = results.complete(n)[0]  # fluctuations of a mean of squares can feed back and blow up
+        if alive.sum() < 3:
+            results.require_complete()
         x = np.asarray(results.particles[n].w[0, alive], np.float64)
         made[f"lost, {n}"] = np.mean(~alive)
         for q in NORMS:
@@ -217,16 +219,24 @@ def _accuracy(data, w, a) -> float:
     return float(np.mean(np.argmax(f, axis=1) == np.asarray(data.y)[::4]))
 
 
-def _compatible(parameters):
+def _compatible_experiment(key, size, parameters, step_size=None, index=None) -> Arrays:
+    """The quadratic network is cheap, and the law of its l_6 error wide: three runs of it for one of the other."""
+    keys = jax.random.split(key)
+    return _quadratic(keys[0], 3 * size, parameters, step_size) | _injected(keys[1], size, parameters, index)
+
+
+def _compatible(parameters, shifts=None):
+    """Predictions; `shifts` tampers with those that are numbers."""
     p = parameters
     alpha = network.quadratic_tail_index(p["step_size"], 1.0)
-    return {
+    numbers = {
         "quadratic: log index": float(np.log(alpha)),
         "quadratic: slope of l_2 error": 0.0,
         "quadratic: slope of l_6 error": -float(compressibility.decay_exponent(alpha, 6.0)),
         "tanh: slope of l_2 error": -float(compressibility.decay_exponent(p["alpha"])),
-        "tanh: accuracy over that with Gaussian noise": (0.95, np.inf),
     }
+    shifted = {name: value + (shifts or {}).get(name, 0.0) for name, value in numbers.items()}
+    return shifted | {"tanh: accuracy over that with Gaussian noise": (0.95, np.inf)}
 
 
 def _compatible_measure(data, parameters):
@@ -279,39 +289,42 @@ COMPATIBLE = Claim(
         "step_size": 0.25,
         "widths": (2_000, 20_000),
         "steps": 120,
-        "alpha": 1.5,
-        "scale": 0.05,
-        "injected_decay": 0.02,
-        "injected_steps": 300,
-        "injected_widths": (256, 4096),
+        "alpha": 1.3,
+        "scale": 0.1,
+        "injected_decay": 0.05,
+        "injected_steps": 120,
+        "injected_widths": (128, 2048),
     },
     predict=_compatible,
-    experiment=lambda key, size, p: (
-        _quadratic(jax.random.fold_in(key, 0), size, p) | _injected(jax.random.fold_in(key, 1), size, p)
-    ),
+    experiment=_compatible_experiment,
     measure=_compatible_measure,
     detects={
-        "quadratic: log index": 0.15,
+        "quadratic: log index": 0.09,
         "quadratic: slope of l_2 error": 0.05,
         "quadratic: slope of l_6 error": 0.12,
-        "tanh: slope of l_2 error": 0.1,
+        "tanh: slope of l_2 error": 0.2,
         "tanh: accuracy over that with Gaussian noise": 0.02,
     },
-    quick_detects=0.5,
-    sizes=(10, 150),
+    quick_detects={
+        "quadratic: log index": 0.2,
+        "quadratic: slope of l_2 error": 0.2,
+        "quadratic: slope of l_6 error": 0.6,
+        "tanh: slope of l_2 error": 1.0,
+        "tanh: accuracy over that with Gaussian noise": 0.1,
+    },
+    sizes=(10, 60),
     hypotheses=(
         stationary("sizes halfway", "sizes at the end"),
         Hypothesis("The quadratic network lives: its predictor stays finite.", _alive),
     ),
     controls={
+        "index off by 10 %": {"predict": lambda p: _compatible(p, {"quadratic: log index": float(np.log(1.1))})},
         "no norm compresses the quadratic network": {
-            "predict": lambda p: {**_compatible(p), "quadratic: slope of l_6 error": 0.0}
+            "predict": lambda p: _compatible(p, {"quadratic: slope of l_6 error": 0.163})
         },
-        "injected exponent off by 0.1": {
-            "predict": lambda p: {**_compatible(p), "tanh: slope of l_2 error": _compatible(p)["tanh: slope of l_2 error"] + 0.1}
-        },
-        "index at 2": {"experiment": lambda key, size, p: _quadratic(key, size, p, 0.4) | _injected(key, 20, p)},
-        "Gaussian noise": {"experiment": lambda key, size, p: _quadratic(key, 20, p) | _injected(key, size, p, index=1.99)},
+        "stable noise does not compress": {"predict": lambda p: _compatible(p, {"tanh: slope of l_2 error": 0.269})},
+        "index at 2": {"experiment": lambda key, size, p: _compatible_experiment(key, size, p, step_size=0.4)},
+        "nearly Gaussian noise": {"experiment": lambda key, size, p: _compatible_experiment(key, size, p, index=1.95)},
     },
     plot=_compatible_plot,
 )

@@ -1,0 +1,280 @@
+"""Claims on propagation of chaos: De Bortoli, Durmus, Fontaine, Simsekli (2020); Sirignano, Spiliopoulos (2020)."""
+
+import functools
+
+import jax
+import numpy as np
+
+from meanfield.measure import chaos
+from meanfield.simulate import simulate
+from meanfield.systems import data as sources
+from meanfield.systems import dynamics, scaling
+from meanfield.systems.network import TwoLayer
+from meanfield.systems.system import System
+from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, bounds, mean
+from meanfield.verify.claims._tools import off, slope
+
+SOURCE = "De Bortoli, Durmus, Fontaine, Simsekli (2020)"
+TOGETHER = 50  # runs at a time, which fit into memory
+
+# -- networks on digits ---------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _digits() -> sources.FiniteData:
+    """Twenty handwritten digits in eight principal components of variance 1."""
+    digits = sources.digits()
+    x = np.asarray(digits.x, np.float64)
+    x = x - x.mean(axis=0)
+    left = np.linalg.svd(x, full_matrices=False)[0]
+    return sources.from_arrays(left[:20, :8] * len(x) ** 0.5, np.asarray(digits.y)[:20], classes=10)
+
+
+def _final(key: jax.Array, one, widths: tuple[int, ...], time: float, runs: int) -> dict[int, np.ndarray]:
+    """Neurons (runs, N, D) at a continuous time of tanh networks, both layers trained."""
+    system = System(TwoLayer("tanh"), _digits(), one)
+    steps = round(time / float(one.step_size.time_step(widths[0])))
+    results = simulate(system, widths=widths, steps=steps, seeds=runs, key=key, probes=()).require_complete()
+    return {n: np.asarray(results.particles[n].vectors[0]) for n in widths}
+
+
+def _in_parts(key: jax.Array, runs: int, errors) -> np.ndarray:
+    """`errors(key, count)` of `runs` runs, some at a time."""
+    return np.concatenate([errors(jax.random.fold_in(key, i), min(TOGETHER, runs - i)) for i in range(0, runs, TOGETHER)])
+
+
+def _to_wider(key: jax.Array, one, width: int, wider: int, time: float, runs: int) -> np.ndarray:
+    """Squared coupled errors (runs,) between N neurons and the limit, of which M stand in: same start, same noise.
+
+    E|W_N - W_M|^2 is c (1/N - 1/M) where E|W_N - W|^2 is c/N: the first N of M neurons feel N of the M.
+    """
+
+    def errors(own, count):
+        found = _final(own, one, (width, wider), time, count)
+        return chaos.coupled_error(found[width], found[wider]) / (1 - width / wider)
+
+    return _in_parts(key, runs, errors)
+
+
+def _to_other(key: jax.Array, one, other, width: int, time: float, runs: int) -> np.ndarray:
+    """Squared coupled errors (runs,) between two dynamics of N neurons from the same start."""
+
+    def errors(own, count):
+        return chaos.coupled_error(*(_final(own, each, (width,), time, count)[width] for each in (one, other)))
+
+    return _in_parts(key, runs, errors)
+
+
+def _slopes(names: tuple[str, ...]):
+    """Slopes in N between the two widths, from data `NAME, N`."""
+
+    def measure(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
+        return {name: slope(parameters["widths"], [data[f"{name}, {n}"] for n in parameters["widths"]]) for name in names}
+
+    return measure
+
+
+def _by_interaction(parameters: Numbers) -> tuple[float, float]:
+    """Slope of c/N (1 + k/N) between the two widths, k at most `self`: a neuron of N also feels itself, more than any other."""
+    narrow, wide = parameters["widths"]
+    return -1 - parameters["self"] * (1 / narrow - 1 / wide) / float(np.log(wide / narrow)), -1.0
+
+
+def _fewer(size: int, factor: int) -> int:
+    """Runs where less is needed."""
+    return max(20, size // factor)
+
+
+def _no_run_dominates(data: Arrays, parameters: Numbers) -> Check:
+    worst = {name: float(np.max(errors) / np.mean(errors)) for name, errors in data.items()}
+    name = max(worst, key=lambda one: worst[one])
+    return Check(
+        worst[name] < 20, f"The largest error of a run is {worst[name]:.1f} times the mean ({name}); 20 would be too much."
+    )
+
+
+MOMENTS = Hypothesis("Squared errors have a variance.", _no_run_dominates)
+
+
+def _errors_plot(*lines: tuple[str, str]):
+    """Mean errors against width with lines of the predicted slopes; `lines` of (data, prediction or number)."""
+
+    def plot(ax, data, parameters, predict):
+        widths = np.asarray(parameters["widths"], float)
+        for (name, of), shade in zip(lines, ("black", "steelblue", "grey"), strict=False):
+            means = np.array([np.mean(data[f"{name}, {n}"]) for n in parameters["widths"]])
+            ax.loglog(widths, means, "o", color=shade, label=name)
+            ax.loglog(widths, means[0] * (widths / widths[0]) ** bounds(predict(parameters)[of])[1], ":", color=shade)
+        ax.set(xlabel="width N", ylabel="mean squared coupled error")
+        ax.legend(fontsize="small", title="dotted: predicted slope", title_fontsize="small")
+
+    return plot
+
+
+# -- beta < 1 -------------------------------------------------------------------------------------------------------------
+
+
+def _below(parameters):
+    return {"interaction": _by_interaction(parameters), "noise": parameters["beta"] - 1, "log batch ratio": 0.0}
+
+
+def _below_experiment(key, size, parameters, beta=None):
+    p = parameters
+    law = scaling.MeanField(p["gamma"], beta=p["beta"] if beta is None else beta)
+    ode = dynamics.McKeanVlasov(scaling.MeanField(p["ode_step"], beta=1.0))
+    one, many = (dynamics.SGD(law, batch_size) for batch_size in (1, p["batch_size"]))
+    keys = iter(jax.random.split(key, 5))
+    few = _fewer(size, 4)
+    made = {f"interaction, {n}": _to_wider(next(keys), ode, n, p["wider"], p["ode_time"], few) for n in p["widths"]}
+    made |= {f"noise, {n}": _to_other(next(keys), one, one.limit(), n, p["time"], size) for n in p["widths"]}
+    return made | {"larger batch": _to_other(next(keys), many, many.limit(), p["widths"][0], p["time"], size)}
+
+
+def _below_measure(data, parameters):
+    one, many = (mean(data[name]) for name in (f"noise, {parameters['widths'][0]}", "larger batch"))
+    ratio = float(np.log(parameters["batch_size"] * many.value / one.value))
+    error = float(np.hypot(one.standard_error / one.value, many.standard_error / many.value))
+    return _slopes(("interaction", "noise"))(data, parameters) | {"log batch ratio": Estimate(ratio, error, one.dof)}
+
+
+BELOW = Claim(
+    name="chaos below one",
+    statement="For beta < 1 neurons are 1/N from the limit by interaction, N^-(1-beta)/M by noise of batches of size M.",
+    formula=r"\mathbb E|W^i_t-W^{i,\star}_t|^2 \le C_t\left(N^{-(1-\beta)}/M + 1/N\right)",
+    source=SOURCE + ", theorem for beta < 1; that the two parts have just these exponents is ours",
+    parameters={
+        "beta": 0.5,
+        "gamma": 0.0625,
+        "widths": (64, 1024),
+        "wider": 4096,
+        "self": 6.0,
+        "time": 0.09375,  # short: the noise part has corrections of relative order (step x time)
+        "ode_step": 0.1,
+        "ode_time": 1.0,
+        "batch_size": 10,
+    },
+    predict=_below,
+    experiment=_below_experiment,
+    measure=_below_measure,
+    detects={"interaction": 0.05, "noise": 0.05, "log batch ratio": 0.091},
+    quick_detects={"interaction": 0.2, "noise": 0.3, "log batch ratio": 1.0},
+    sizes=(20, 1400),
+    hypotheses=(MOMENTS,),
+    controls={
+        "exponents off by 0.1": {"predict": lambda p: {**off(_below, shift=0.1)(p), "log batch ratio": 0.0}},
+        "exponents off by -0.1": {"predict": lambda p: {**off(_below, shift=-0.1)(p), "log batch ratio": 0.0}},
+        "noise 20 % larger": {"predict": lambda p: {**_below(p), "log batch ratio": float(np.log(1.2))}},
+        "another beta": {"experiment": lambda key, size, p: _below_experiment(key, size, p, beta=0.65)},
+    },
+    plot=lambda ax, data, p: _errors_plot(("interaction", "interaction"), ("noise", "noise"))(ax, data, p, _below),
+)
+
+# -- beta = 1 -------------------------------------------------------------------------------------------------------------
+
+
+def _at_one(parameters):
+    return {"shared": 0.0, "of their own": 0.0, "SDE to its limit": _by_interaction(parameters)}
+
+
+def _at_one_experiment(key, size, parameters, beta=1.0):
+    p = parameters
+    law = scaling.MeanField(p["step_size"] * p["widths"][0] ** (1 - beta), beta=beta)
+    ode, sde, sgd = dynamics.McKeanVlasov(law), dynamics.McKeanVlasov(law, 1), dynamics.SGD(law, 1)
+    few = _fewer(size, 2)
+    keys = iter(jax.random.split(key, 6))
+    made = {f"shared, {n}": _to_other(next(keys), sgd, ode, n, p["time"], size) for n in p["widths"]}
+    made |= {f"of their own, {n}": _to_other(next(keys), sde, ode, n, p["time"], _fewer(size, 12)) for n in p["widths"]}
+    return made | {f"SDE to its limit, {n}": _to_wider(next(keys), sde, n, p["wider"], p["time"], few) for n in p["widths"]}
+
+
+AT_ONE = Claim(
+    name="no decay at one",
+    statement="At beta = 1 SGD stays away from the ODE at every width, and neurons with noise of their own are 1/N from an SDE.",
+    formula=r"\mathbb E|W^i_t-W^{i,\mathrm{ODE}}_t|^2 \to c > 0,\quad \mathbb E|W^i_t-W^{i,\mathrm{SDE}}_t|^2 \le C_t/N",
+    source=SOURCE + ", theorem for beta = 1; that the rate is just 1/N is ours",
+    parameters={"step_size": 0.05, "time": 0.5, "widths": (64, 1024), "wider": 4096, "self": 6.0},
+    predict=_at_one,
+    experiment=_at_one_experiment,
+    measure=_slopes(("shared", "of their own", "SDE to its limit")),
+    detects=0.05,
+    quick_detects=0.3,
+    sizes=(20, 600),
+    hypotheses=(MOMENTS,),
+    controls={
+        "exponents off by 0.1": {"predict": off(_at_one, shift=0.1)},
+        "exponents off by -0.1": {"predict": off(_at_one, shift=-0.1)},
+        "beta below one": {"experiment": lambda key, size, p: _at_one_experiment(key, size, p, beta=0.75)},
+    },
+    plot=lambda ax, data, p: _errors_plot(*((name, name) for name in _at_one(p)))(ax, data, p, _at_one),
+)
+
+# -- fluctuations -----------------------------------------------------------------------------------------------------------
+
+
+def _fluctuation(parameters):
+    """At the start E f_N^2 = E a^2 E tanh(<w, x>)^2 / N, here by the trapezoidal rule, meaned over the examples."""
+    g = np.linspace(-10, 10, 4001)
+    weight = np.exp(-(g**2) / 2)
+    norms = np.linalg.norm(np.asarray(_digits().x, np.float64), axis=1)
+    value = float(np.mean([np.sum(weight * np.tanh(norm * g) ** 2) for norm in norms]) / np.sum(weight))
+    return {f"start, N = {n}": value for n in parameters["widths"]} | {"log growth": 0.0}
+
+
+def _fluctuation_experiment(key, size, parameters, beta=0.0):
+    """N times squared deviations of the outputs from their mean (0 at the start), meaned over examples and classes."""
+    p = parameters
+    one = dynamics.SGD(scaling.MeanField(p["gamma"] * p["widths"][0] ** -beta, beta=beta), 1)
+    x, made = np.asarray(_digits().x, np.float64), {}
+    for i, n in enumerate(p["widths"]):
+        own = jax.random.fold_in(key, i)
+        for name, time in (("start", 0.0), ("later", p["time"])):
+            f = []
+            for first in range(0, size, TOGETHER):
+                w = _final(jax.random.fold_in(own, first), one, (n,), time, min(TOGETHER, size - first))[n]
+                f.append(np.einsum("rnj,rnk->rjk", np.tanh(w[..., : x.shape[1]] @ x.T.astype(w.dtype)), w[..., x.shape[1] :]) / n)
+            f = np.concatenate(f).astype(np.float64)
+            # About the mean of the runs squares are (size - 1) / size of what they are about the expectation.
+            gap = f if name == "start" else (f - f.mean(axis=0)) * (size / (size - 1)) ** 0.5
+            made[f"{name}, {n}"] = n * np.mean(gap**2, axis=(1, 2))
+    return made
+
+
+def _fluctuation_measure(data, parameters):
+    one, two = (mean(data[f"later, {n}"]) for n in parameters["widths"])
+    error = float(np.hypot(one.standard_error / one.value, two.standard_error / two.value))
+    starts = {f"start, N = {n}": mean(data[f"start, {n}"]) for n in parameters["widths"]}
+    return starts | {"log growth": Estimate(float(np.log(two.value / one.value)), error, one.dof)}
+
+
+def _fluctuation_plot(ax, data, parameters):
+    widths = parameters["widths"]
+    for name, shade in (("start", "grey"), ("later", "black")):
+        values = [mean(data[f"{name}, {n}"]) for n in widths]
+        ax.errorbar(widths, [v.value for v in values], [3 * v.standard_error for v in values], fmt="o", color=shade, label=name)
+    ax.axhline(_fluctuation(parameters)[f"start, N = {widths[0]}"], color="grey", linestyle=":")
+    ax.set(xscale="log", xlabel="width N", ylabel="N times variance of the outputs", ylim=(0, None))
+    ax.legend(fontsize="small", title="dotted: predicted at the start", title_fontsize="small")
+
+
+FLUCTUATION = Claim(
+    name="fluctuation variance",
+    statement="At beta = 0 outputs of networks of N neurons have a variance of c/N, at the start with the c of independent neurons.",
+    formula=r"N\,\mathbb E f_N(x)^2 = \mathbb E[a^2]\,\mathbb E\tanh(\langle w,x\rangle)^2\ (t=0),\quad N\,\mathrm{Var} f_N(x) \to c_t",
+    source="Sirignano, Spiliopoulos (2020), central limit theorem",
+    parameters={"gamma": 1.0, "time": 4.0, "widths": (128, 512)},
+    predict=_fluctuation,
+    experiment=_fluctuation_experiment,
+    measure=_fluctuation_measure,
+    detects={"start, N = 128": 0.06, "start, N = 512": 0.06, "log growth": 0.09},
+    quick_detects={"start, N = 128": 0.3, "start, N = 512": 0.3, "log growth": 0.5},
+    sizes=(20, 600),
+    hypotheses=(MOMENTS,),
+    controls={
+        "variance off by 20 %": {"predict": lambda p: {**off(_fluctuation, 1.2)(p), "log growth": 0.0}},
+        "growth of 20 %": {"predict": lambda p: {**_fluctuation(p), "log growth": float(np.log(1.2))}},
+        "steps that do not vanish": {"experiment": lambda key, size, p: _fluctuation_experiment(key, size, p, beta=1.0)},
+    },
+    plot=_fluctuation_plot,
+)
+
+CLAIMS = (BELOW, AT_ONE, FLUCTUATION)
