@@ -105,6 +105,15 @@ def test_divergence_is_a_violated_assumption():
     assert claim.judge(claim.collect(1)).verdict is Verdict.ASSUMPTION_VIOLATED
 
 
+def test_where_a_hypothesis_fails_numbers_may_be_missing():
+    """Nothing varies, so that there is no standard error: a mistake of the claim, unless a hypothesis failed."""
+    claim = dataclasses.replace(toy(), experiment=lambda key, size, parameters: {"mean 0": np.zeros(size)})
+    with pytest.raises(mf.ArgumentError, match="standard_error"):
+        claim.test()
+    evidence = dataclasses.replace(claim, hypotheses=toy(holds=False).hypotheses).test()
+    assert evidence.verdict is Verdict.ASSUMPTION_VIOLATED and evidence.comparisons == () and evidence.p_value == 1
+
+
 def test_bounds_are_predictions_too():
     """Inside: p = 1; outside: that of the nearer end; infinite ends are allowed, the wrong order and NaN are not."""
     inside = verify.compare("x", (0.0, 1.0), Estimate(0.5, 0.1), 0.2, 0.01)

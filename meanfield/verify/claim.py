@@ -229,13 +229,16 @@ class Claim:
             return Evidence(Verdict.ASSUMPTION_VIOLATED, (), checks, 1.0, self.rate, dict(self.parameters), budget)
         found = {h.statement: h.check(data, self.parameters) for h in self.hypotheses}
         checks = {name: Check(bool(check.holds), check.evidence) for name, check in found.items()}
-        predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
-        detects = self.quick_detects if budget == "quick" else self.detects
-        if not isinstance(detects, Mapping):
-            detects = dict.fromkeys(predicted, detects)
-        rows = tuple(compare(n, predicted[n], measured[n], detects[n], self.rate / len(predicted)) for n in predicted)
-        p_value = min(1.0, len(rows) * min(row.p_value for row in rows))  # Holm's first step decides whether any is refuted
-        if not all(check.holds for check in checks.values()):
+        holds = all(check.holds for check in checks.values())
+        try:
+            rows = self._compared(data, budget)
+        except _check.ArgumentError:  # nothing can be measured: no news where a hypothesis failed, a mistake where all hold
+            if holds:
+                raise
+            rows = ()
+        # Holm's first step decides whether any comparison is refuted.
+        p_value = min([1.0, *(len(rows) * row.p_value for row in rows)])
+        if not holds:
             verdict = Verdict.ASSUMPTION_VIOLATED
         elif p_value <= self.rate:
             verdict = Verdict.REFUTED
@@ -244,6 +247,13 @@ class Claim:
         else:
             verdict = Verdict.CONSISTENT
         return Evidence(verdict, rows, checks, p_value, self.rate, dict(self.parameters), budget)
+
+    def _compared(self, data: Arrays, budget: str) -> tuple[Comparison, ...]:
+        predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
+        detects = self.quick_detects if budget == "quick" else self.detects
+        if not isinstance(detects, Mapping):
+            detects = dict.fromkeys(predicted, detects)
+        return tuple(compare(n, predicted[n], measured[n], detects[n], self.rate / len(predicted)) for n in predicted)
 
     def test(self, seed: int = 0, budget: str = "full") -> Evidence:
         """Collect and judge."""

@@ -1,5 +1,18 @@
-"""All claims, one file per paper."""
+"""All claims: a paper has one file, or several where it has many claims."""
 
-from meanfield.verify.claims import compressibility, recursion
+from meanfield.verify.claims import (
+    chaos,
+    combined,
+    compressibility,
+    founding,
+    homogenized,
+    kesten,
+    offline,
+    radial,
+    recursion,
+    stable,
+    toy,
+)
 
-CLAIMS = {claim.name: claim for module in (compressibility, recursion) for claim in module.CLAIMS}
+_MODULES = (compressibility, recursion, kesten, chaos, toy, radial, stable, offline, homogenized, founding, combined)
+CLAIMS = {claim.name: claim for module in _MODULES for claim in module.CLAIMS}

@@ -183,10 +183,13 @@ def _quadratic(key, size, parameters, step_size=None) -> Arrays:
         made[f"lost, {n}"] = np.mean(~alive)
         for q in NORMS:
             made[f"l_{q}, {n}"] = pruning.error_curve(x, parameters["kappa"], "magnitude", q)
-        made["sizes"] = np.abs(x.ravel()[-SIZES:]).astype(np.float32)
         seen = results.dataset["particle"].isel(width=0, step_size=0, component=0, step=0).to_numpy()[alive]
         made["sizes halfway"] = np.abs(seen.ravel()).astype(np.float32)
         made["sizes at the end"] = np.abs(x[:, -256:].ravel()).astype(np.float32)  # other neurons than those seen halfway
+    own = jax.random.fold_in(key, 2)
+    results = simulate(system, widths=parameters["large"], steps=steps, seeds=5, key=own, probes=(), progress=False)
+    alive = results.complete(parameters["large"])[0]
+    made["sizes"] = np.abs(np.asarray(results.particles[parameters["large"]].w[0, alive]).ravel()[:SIZES]).astype(np.float32)
     return made
 
 
@@ -203,14 +206,18 @@ def _injected(key, size, parameters, index=None) -> Arrays:
     """Pruning errors of tanh networks with stable noise; their accuracy, and that with Gaussian noise of the same scale."""
     p, made = parameters, {}
     net, data = TwoLayer("tanh", train_output=False), _components()
-    noisy = dynamics.StableSGD(1.0, 8, [index or p["alpha"], 2.0], p["scale"], "isotropic", weight_decay=p["injected_decay"])
+
+    def neurons(n, alpha, runs, own):
+        noisy = dynamics.StableSGD(1.0, 8, alpha, p["scale"], "isotropic", weight_decay=p["injected_decay"])
+        run = {"widths": n, "steps": p["injected_steps"], "seeds": runs, "key": own, "probes": (), "progress": False}
+        particles = simulate(System(net, data, noisy), **run).require_complete().particles[n]
+        accuracy = [_accuracy(data, *one) for one in zip(particles.w[0, :20], np.asarray(particles.a)[0, :20], strict=True)]
+        return np.asarray(particles.w[0], np.float64), np.array(accuracy)
+
     for i, n in enumerate(p["injected_widths"]):
-        run = {"widths": n, "steps": p["injected_steps"], "seeds": size, "key": jax.random.fold_in(key, i), "probes": ()}
-        results = simulate(System(net, data, noisy), progress=False, **run).require_complete()
-        w, a = (np.asarray(v)[0] for v in (results.particles[n].w, results.particles[n].a))  # (alpha, run, N, .)
-        made[f"injected, {n}"] = pruning.error_curve(np.asarray(w[0], np.float64), p["kappa"], "node")
-        for at, name in enumerate(("accuracy", "accuracy, Gaussian")):  # of the wide network, the last
-            made[name] = np.array([_accuracy(data, *one) for one in zip(w[at, :20], a[at, :20], strict=True)])
+        w, made["accuracy"] = neurons(n, index or p["alpha"], size, jax.random.fold_in(key, i))  # the wide one is the last
+        made[f"injected, {n}"] = pruning.error_curve(w, p["kappa"], "node")
+    _, made["accuracy, Gaussian"] = neurons(p["injected_widths"][-1], 2.0, min(size, 20), jax.random.fold_in(key, 2))
     return made
 
 
@@ -236,7 +243,7 @@ def _compatible(parameters, shifts=None):
         "tanh: slope of l_2 error": -float(compressibility.decay_exponent(p["alpha"])),
     }
     shifted = {name: value + (shifts or {}).get(name, 0.0) for name, value in numbers.items()}
-    return shifted | {"tanh: accuracy over that with Gaussian noise": (0.95, np.inf)}
+    return shifted | {"tanh: accuracy over that with Gaussian noise": (0.9, np.inf)}
 
 
 def _compatible_measure(data, parameters):
@@ -288,6 +295,7 @@ COMPATIBLE = Claim(
         "kappa": 0.1,
         "step_size": 0.25,
         "widths": (2_000, 20_000),
+        "large": 200_000,
         "steps": 120,
         "alpha": 1.3,
         "scale": 0.1,
@@ -299,26 +307,26 @@ COMPATIBLE = Claim(
     experiment=_compatible_experiment,
     measure=_compatible_measure,
     detects={
-        "quadratic: log index": 0.09,
+        "quadratic: log index": 0.16,
         "quadratic: slope of l_2 error": 0.05,
         "quadratic: slope of l_6 error": 0.12,
-        "tanh: slope of l_2 error": 0.2,
-        "tanh: accuracy over that with Gaussian noise": 0.02,
+        "tanh: slope of l_2 error": 0.25,
+        "tanh: accuracy over that with Gaussian noise": 0.09,
     },
     quick_detects={
-        "quadratic: log index": 0.2,
+        "quadratic: log index": 0.3,
         "quadratic: slope of l_2 error": 0.2,
         "quadratic: slope of l_6 error": 0.6,
         "tanh: slope of l_2 error": 1.0,
-        "tanh: accuracy over that with Gaussian noise": 0.1,
+        "tanh: accuracy over that with Gaussian noise": 0.3,
     },
-    sizes=(10, 60),
+    sizes=(10, 80),
     hypotheses=(
         stationary("sizes halfway", "sizes at the end"),
         Hypothesis("The quadratic network lives: its predictor stays finite.", _alive),
     ),
     controls={
-        "index off by 10 %": {"predict": lambda p: _compatible(p, {"quadratic: log index": float(np.log(1.1))})},
+        "index 2": {"predict": lambda p: _compatible(p, {"quadratic: log index": float(np.log(2 / 3.033))})},
         "no norm compresses the quadratic network": {
             "predict": lambda p: _compatible(p, {"quadratic: slope of l_6 error": 0.163})
         },

@@ -1,4 +1,4 @@
-"""Claims on SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
+"""Claims on moments of SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
 
 import jax
 import numpy as np
@@ -9,9 +9,9 @@ from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
-from meanfield.verify.claim import Check, Claim, Hypothesis, mean
-
-SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claims._tools import stationary
+from meanfield.verify.claims.kesten import SIDE, SOURCE, norms
 
 
 def _norms(key, chains: int, eta: float, parameters, steps: int) -> np.ndarray:
@@ -47,6 +47,15 @@ def _stationary(data, parameters) -> Check:
     )
 
 
+def _second_moment_plot(ax, data, parameters) -> None:
+    square = np.asarray(data["norm"], np.float64) ** 2
+    n = np.unique(np.geomspace(100, len(square), 200).astype(int))
+    ax.semilogx(n, (np.cumsum(square) / np.arange(1, len(square) + 1))[n - 1], color="tab:blue", label="measured")
+    ax.axhline(_second_moment(parameters)["E|x|^2"], color="black", linestyle=":", label="predicted")
+    ax.set(xlabel="chains", ylabel="mean of |x|^2")
+    ax.legend(fontsize="small")
+
+
 SECOND_MOMENT = Claim(
     name="second moment",
     statement="Below the critical step size the stationary law has a second moment in closed form.",
@@ -64,6 +73,7 @@ SECOND_MOMENT = Claim(
         "moment off by 20 %": {"predict": lambda p: {"E|x|^2": 1.2 * theory.second_moment(*_at(p))}},
         "too few steps": {"experiment": lambda key, size, p: _second_moment_experiment(key, size, p, steps=2)},
     },
+    plot=_second_moment_plot,
 )
 
 # -- contraction ----------------------------------------------------------------------------------------------------------
@@ -94,6 +104,16 @@ def _contraction_measure(data, parameters):
     return {f"s = {s:g}": mean(data["distance"] ** s / start[s]) for s in ORDERS}
 
 
+def _contraction_plot(ax, data, parameters) -> None:
+    s = np.linspace(0, 2.5, 50)
+    ax.plot(s, [theory.moment(v, *_at(parameters)) ** parameters["steps"] for v in s], color="black", label="predicted: h(s)^k")
+    measured = _contraction_measure(data, parameters).values()
+    bars = [4 * one.standard_error for one in measured]
+    ax.errorbar(ORDERS, [one.value for one in measured], bars, fmt="o", color="tab:blue", capsize=2, label="measured, 4 errors")
+    ax.set(xlabel="order s", ylabel="moment of the distance, relative to the start")
+    ax.legend(fontsize="small")
+
+
 CONTRACTION = Claim(
     name="contraction",
     statement="Chains with common data come together, in every moment, at exactly h(s)^k.",
@@ -110,7 +130,92 @@ CONTRACTION = Claim(
         "h off by 5 %": {"predict": lambda p: {name: 1.05 * value for name, value in _contraction(p).items()}},
         "data of their own": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, common=False)},
     },
+    plot=_contraction_plot,
 )
 
+# -- critical step size -----------------------------------------------------------------------------------------------------
 
-CLAIMS = (SECOND_MOMENT, CONTRACTION)
+GROUP = 2000  # chains whose sum of squares is taken
+
+
+def _pair(b: int, d: int) -> str:
+    return f"log critical step, b = {b}, d = {d}"
+
+
+def _critical(parameters):
+    alpha = theory.tail_index(parameters["step_size"], 1, 1)
+    critical = {_pair(b, d): float(np.log(theory.critical_step_size(b, d))) for b, d in parameters["settings"]}
+    return {**critical, "sum over largest square": 1 / (1 - alpha / 2)}
+
+
+def _critical_experiment(key, size, parameters, skew=None):
+    made, eta = {}, 0.25
+    for i, (b, d) in enumerate(parameters["settings"]):
+        # Without noise the difference of two chains with common data moves like a chain: x_1 = x_0 - (eta / b) H x_0.
+        covariance = None if skew is None else np.diag([skew] + (d - 1) * [1.0])
+        data = sources.gaussian_regression(d, covariance=covariance, noise_std=0.0)
+        system = System(dynamics.chains(), data, dynamics.LinearRecursion(eta, b, reduced=False))
+        own, count = jax.random.fold_in(key, i), 150 * size
+        start, end = (
+            np.asarray(simulate(system, widths=count, steps=n, seeds=1, key=own, probes=()).particles[count].w[0, 0], np.float64)
+            for n in (0, 1)
+        )
+        square = np.sum(start**2, axis=1)
+        gradient = (start - end) / eta
+        made[f"along, {b}, {d}"] = (np.sum(start * gradient, axis=1) / square).astype(np.float32)
+        made[f"square, {b}, {d}"] = (np.sum(gradient**2, axis=1) / square).astype(np.float32)
+    one, data = dynamics.LinearRecursion(parameters["step_size"], 1), sources.gaussian_regression(1)
+    keys = jax.random.split(jax.random.fold_in(key, len(parameters["settings"])), 2)
+    x = norms(keys[0], GROUP * size, data, one, parameters["steps"]).reshape(size, GROUP) ** 2
+    made["sum over largest"] = x.sum(axis=1) / x.max(axis=1)
+    made["halfway"] = norms(keys[1], SIDE, data, one, parameters["steps"] // 2).astype(np.float32)
+    made["now"] = np.sqrt(x.ravel()[:SIDE]).astype(np.float32)
+    return made
+
+
+def _critical_measure(data, parameters):
+    made = {}
+    for b, d in parameters["settings"]:
+        along, square = (np.asarray(data[f"{name}, {b}, {d}"], np.float64) for name in ("along", "square"))
+        # h(2) = 1 - 2 eta E<e, H e> / b + eta^2 E|H e|^2 / b^2 is 1 at eta = 2 E(along) / E(square).
+        spread = mean(along / along.mean() - square / square.mean())
+        made[_pair(b, d)] = Estimate(float(np.log(2 * along.mean() / square.mean())), spread.standard_error)
+    return {**made, "sum over largest square": mean(data["sum over largest"])}
+
+
+def _critical_plot(ax, data, parameters) -> None:
+    for (b, d), color in zip(parameters["settings"], ("tab:blue", "0.5", "navy"), strict=False):
+        critical = theory.critical_step_size(b, d)
+        eta = np.linspace(0, 1.3 * critical, 50)
+        h = 1 - 2 * eta * data[f"along, {b}, {d}"].mean() + eta**2 * data[f"square, {b}, {d}"].mean()
+        ax.plot(eta, h, color=color, label=f"measured, b = {b}, d = {d}")
+        ax.plot(critical, 1, "o", color="black", markersize=5)
+    ax.axhline(1, color="black", linestyle=":", linewidth=1)
+    ax.set(xlabel="step size", ylabel="h(2): growth of the squared distance in a step")
+    ax.legend(fontsize="small", title="dots: critical steps, predicted", title_fontsize="small")
+
+
+CRITICAL = Claim(
+    name="critical step size",
+    statement="h(2) = 1 at the step size 2b/(d+b+1); above it the largest chain holds a share of the sum of squares.",
+    formula=r"\eta_c = \frac{2b}{d+b+1},\quad \mathbb E\,\frac{\sum_i|x_i|^2}{\max_i|x_i|^2} \to \frac1{1-\alpha/2}"
+    r"\ \text{for}\ \eta>\eta_c",
+    source=SOURCE + ", Proposition 5; the share: Darling (1952)",
+    parameters={"settings": ((1, 2), (5, 4)), "step_size": 1.2, "steps": 100},
+    predict=_critical,
+    experiment=_critical_experiment,
+    measure=_critical_measure,
+    detects={_pair(1, 2): 0.045, _pair(5, 4): 0.045, "sum over largest square": 0.16},
+    quick_detects={_pair(1, 2): 0.2, _pair(5, 4): 0.2, "sum over largest square": 0.8},
+    sizes=(60, 1250),
+    hypotheses=(stationary("halfway", "now"),),
+    controls={
+        "step 10 % larger": {"predict": lambda p: {k: v + 0.095 * k.startswith("log") for k, v in _critical(p).items()}},
+        "step 10 % smaller": {"predict": lambda p: {k: v - 0.105 * k.startswith("log") for k, v in _critical(p).items()}},
+        "share off by 20 %": {"predict": lambda p: {k: v * (0.8 if k.startswith("sum") else 1) for k, v in _critical(p).items()}},
+        "inputs not isotropic": {"experiment": lambda key, size, p: _critical_experiment(key, size, p, skew=2.0)},
+    },
+    plot=_critical_plot,
+)
+
+CLAIMS = (SECOND_MOMENT, CONTRACTION, CRITICAL)

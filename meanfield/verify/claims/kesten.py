@@ -1,0 +1,292 @@
+"""Claims on the power tail of SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
+
+import warnings
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+from meanfield import _check
+from meanfield.measure import tails
+from meanfield.simulate import simulate
+from meanfield.systems import data as sources
+from meanfield.systems import dynamics
+from meanfield.systems.system import System
+from meanfield.theory import recursion as theory
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claims._tools import off, stationary
+
+SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
+SIDE, LANES = 50_000, 2  # chains of one run: two at a time, for two cores
+
+
+def chains_of(data, one, init_scale: float = 1.0) -> System:
+    """Chains with the dynamics `one`, also where no stationary law is: to find out is up to the checks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", _check.StabilityWarning)
+        return System(dynamics.chains(init_scale), data, one)
+
+
+def norms(key, size: int, data, one, steps: int) -> np.ndarray:
+    """Norms |x| of `size` independent chains after so many steps of the dynamics `one`: one program for any number of them."""
+    made, system = [], chains_of(data, one)
+    for i in range(-(-size // (SIDE * LANES))):
+        own = jax.random.fold_in(key, i)
+        results = simulate(system, widths=SIDE, steps=steps, seeds=LANES, key=own, probes=()).require_complete()
+        made.append(np.linalg.norm(np.asarray(results.particles[SIDE].w, np.float64), axis=-1).ravel())
+    return np.concatenate(made)[:size]
+
+
+def tail(values: np.ndarray) -> np.ndarray:
+    """The largest hundredth, all that is kept. Hill's estimator reads it with a bias of some 0.1 % in these laws."""
+    return np.sort(values)[-(len(values) // 100) - 1 :].astype(np.float32)
+
+
+def log_hill(largest: np.ndarray) -> Estimate:
+    """Estimate of log alpha from the largest values."""
+    k = len(largest) - 1
+    return Estimate(float(np.log(tails.hill(np.asarray(largest, np.float64), k=k).alpha)), float(1 / np.sqrt(k)))
+
+
+def survival(ax, largest: np.ndarray, index: float, label: str, color: str) -> None:
+    """Draw the share of chains beyond x, from the largest hundredth; dotted: the predicted slope."""
+    x = np.sort(np.asarray(largest, np.float64))[::-1]
+    at = np.unique(np.geomspace(1, len(x), 200).astype(int)) - 1
+    ax.loglog(x[at], 0.01 * (at + 1) / len(x), color=color, label=label)
+    ax.loglog(x[at], 0.01 * (x[at] / x[-1]) ** -index, color="black", linestyle=":", linewidth=1)
+    ax.set(xlabel="norm |x| of a chain", ylabel="share of chains beyond")
+    ax.legend(fontsize="small", title="dotted: predicted slope", title_fontsize="small")
+
+
+# -- tail index -----------------------------------------------------------------------------------------------------------
+
+
+def _names(parameters) -> dict[str, tuple[float, int, int]]:
+    """Settings (step size, batch size, dimension) by name."""
+    return {f"step {eta:g}, b = {b}, d = {d}": (eta, b, d) for eta, b, d in parameters["settings"]}
+
+
+def _index(parameters):
+    return {name: float(np.log(theory.tail_index(*one))) for name, one in _names(parameters).items()}
+
+
+def _index_experiment(key, size, parameters, steps=None, beyond=False):
+    steps, made = steps or parameters["steps"], {}
+    for i, (name, (eta, b, d)) in enumerate(_names(parameters).items()):
+        eta = 1.03 * theory.maximal_step_size(b, d) if beyond else eta
+        one, data = dynamics.LinearRecursion(eta, b), sources.gaussian_regression(d)
+        keys = jax.random.split(jax.random.fold_in(key, i), 4)
+        made[name] = tail(norms(keys[0], size, data, one, steps))
+        made[f"halfway, {name}"] = norms(keys[1], SIDE, data, one, steps // 2).astype(np.float32)
+        made[f"now, {name}"] = norms(keys[2], SIDE, data, one, steps).astype(np.float32)
+        # Without noise x_k is the product of the steps alone; a few of them, or it would vanish in single precision.
+        few = max(1, parameters["steps"] // 10)
+        start = (special.digamma(d / 2) + np.log(2)) / 2  # E log |x_0|
+        product = norms(keys[3], SIDE, sources.gaussian_regression(d, noise_std=0.0), one, few)
+        made[f"growth, {name}"] = ((np.log(product) - start) / few).astype(np.float32)
+    return made
+
+
+def _contracts(data, parameters) -> Check:
+    growth = [mean(data[name]) for name in data if name.startswith("growth, ")]
+    worst = max(growth, key=lambda one: one.value / one.standard_error)
+    return Check(
+        worst.value < -4 * worst.standard_error,
+        f"The largest exponent measured is {worst.value:.4f} +- {worst.standard_error:.4f}.",
+    )
+
+
+def _all_stationary(data, parameters) -> Check:
+    names = [name.removeprefix("now, ") for name in data if name.startswith("now, ")]
+    found = [stationary(f"halfway, {name}", f"now, {name}").check(data, parameters) for name in names]
+    return next((check for check in found if not check.holds), found[0])
+
+
+ALL_STATIONARY = Hypothesis("The chains are stationary.", _all_stationary)
+
+
+def _index_plot(ax, data, parameters) -> None:
+    for (name, one), color in zip(_names(parameters).items(), ("tab:blue", "0.5", "navy", "0.7"), strict=False):
+        survival(ax, data[name], theory.tail_index(*one), name, color)
+
+
+INDEX = Claim(
+    name="tail index",
+    statement="The stationary law has a power tail, whose index is the root of h(alpha) = 1.",
+    formula=r"P(|x_\infty|>t) \sim c\,t^{-\alpha},\quad h(\alpha)=1",
+    source=SOURCE + ", Theorem 2",
+    parameters={"settings": ((1.2, 1, 1), (1.67, 5, 1), (0.6, 1, 2)), "steps": 150},
+    predict=_index,
+    experiment=_index_experiment,
+    measure=lambda data, parameters: {name: log_hill(data[name]) for name in _names(parameters)},
+    detects=0.047,
+    quick_detects=0.2,
+    sizes=(100_000, 2_000_000),
+    hypotheses=(Hypothesis("The Lyapunov exponent is negative.", _contracts), ALL_STATIONARY),
+    controls={
+        "index 10 % larger": {"predict": off(_index, shift=np.log(1.1))},
+        "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
+        "no stationary law": {"experiment": lambda key, size, p: _index_experiment(key, size // 10, p, beyond=True)},
+        "too few steps": {"experiment": lambda key, size, p: _index_experiment(key, size, p, steps=4)},
+    },
+    plot=_index_plot,
+)
+
+# -- monotone ---------------------------------------------------------------------------------------------------------------
+
+UP, DOWN = (0.0, np.inf), (-np.inf, 0.0)
+
+
+def _monotone(parameters):
+    return {"larger step": DOWN, "larger dimension": DOWN, "larger batch": UP}
+
+
+def _monotone_experiment(key, size, parameters, scaled=False):
+    low, high, b, d = (parameters[name] for name in ("step_size", "larger_step", "larger_batch", "larger_dim"))
+    settings = {
+        "low": (low, 1, 1),
+        "high": (high, 1, 1),
+        "dim": (low, 1, d),
+        "batch": (b * high if scaled else high, b, 1),
+    }
+    made = {}
+    for i, (name, (eta, batch, dim)) in enumerate(settings.items()):
+        one, data = dynamics.LinearRecursion(eta, batch), sources.gaussian_regression(dim)
+        keys = jax.random.split(jax.random.fold_in(key, i), 2)
+        x = norms(keys[0], size, data, one, parameters["steps"])
+        made[name], made[f"now, {name}"] = tail(x), x[:20_000].astype(np.float32)
+        made[f"halfway, {name}"] = norms(keys[1], SIDE, data, one, parameters["steps"] // 2)[:20_000].astype(np.float32)
+    return made
+
+
+def _monotone_measure(data, parameters):
+    pairs = {"larger step": ("low", "high"), "larger dimension": ("low", "dim"), "larger batch": ("high", "batch")}
+    made = {}
+    for name, (before, after) in pairs.items():
+        one, two = log_hill(data[before]), log_hill(data[after])
+        made[name] = Estimate(two.value - one.value, float(np.hypot(one.standard_error, two.standard_error)))
+    return made
+
+
+def _monotone_plot(ax, data, parameters) -> None:
+    for name, color in zip(("low", "high", "dim", "batch"), ("tab:blue", "0.5", "navy", "0.7"), strict=True):
+        alpha = np.exp(log_hill(data[name]).value)
+        survival(ax, data[name], alpha, f"{name}: index {alpha:.2f}", color)
+    ax.legend(fontsize="small", title="dotted: measured slope", title_fontsize="small")
+
+
+MONOTONE = Claim(
+    name="monotone",
+    statement="The tail index falls with the step size and the dimension and grows with the batch size.",
+    formula=r"\alpha(\eta')<\alpha(\eta),\ \alpha(d')<\alpha(d),\ \alpha(b')>\alpha(b)\ \text{for}\ \eta'>\eta,\ d'>d,\ b'>b",
+    source=SOURCE + ", Theorem 4; seen at four settings",
+    parameters={"step_size": 0.6, "larger_step": 0.9, "larger_dim": 2, "larger_batch": 2, "steps": 100},
+    predict=_monotone,
+    experiment=_monotone_experiment,
+    measure=_monotone_measure,
+    detects=0.2,
+    quick_detects=0.3,
+    sizes=(100_000, 500_000),
+    hypotheses=(ALL_STATIONARY,),
+    controls={
+        "signs reversed": {"predict": lambda p: {"larger step": UP, "larger dimension": UP, "larger batch": DOWN}},
+        "step that grows with the batch": {"experiment": lambda key, size, p: _monotone_experiment(key, size, p, scaled=True)},
+    },
+    plot=_monotone_plot,
+)
+
+# -- generalised central limit theorem ----------------------------------------------------------------------------------------
+
+BURN, REPLICATES = 200, 40
+
+
+@partial(jax.jit, static_argnames=("chains", "sizes", "additive"))
+def _sums(key, eta, chains: int, sizes: tuple[int, ...], additive: bool):
+    """Sums of so many steps of stationary chains (d = b = 1), after BURN steps; the chains at BURN / 2 and BURN."""
+
+    def step(carry, i):
+        x, total = carry
+        a, y = jax.random.normal(jax.random.fold_in(key, i), (2, chains))
+        x = (1 - eta) * x + eta * a * y if additive else x - eta * a * (a * x - y)
+        return (x, total + x), None
+
+    zero, made, at = jnp.zeros(chains), [], BURN
+    (half, _), _ = jax.lax.scan(step, (zero, zero), jnp.arange(BURN // 2))
+    (whole, _), _ = jax.lax.scan(step, (half, zero), jnp.arange(BURN // 2, BURN))
+    carry = (whole, zero)
+    for size in sizes:
+        carry, _ = jax.lax.scan(step, carry, jnp.arange(at, BURN + size))
+        at = BURN + size
+        made.append(carry[1])
+    return half, whole, jnp.stack(made)
+
+
+def _clt_exponent(alpha: float) -> float:
+    return 1 / min(alpha, 2.0)
+
+
+def _clt(parameters):
+    made, tolerance = {}, parameters["tolerance"]
+    for eta in parameters["step_sizes"]:
+        exponent = _clt_exponent(theory.tail_index(eta, 1, 1))
+        made[f"step {eta:g}"] = (exponent - tolerance, exponent + tolerance)
+    return made
+
+
+def _clt_experiment(key, size, parameters, additive=False):
+    made = {}
+    for i, (name, eta) in enumerate(zip(_clt(parameters), parameters["step_sizes"], strict=True)):
+        own = jax.random.fold_in(key, i)
+        half, whole, sums = _sums(own, jnp.float32(eta), size, tuple(parameters["sums"]), additive)
+        made[name] = np.asarray(sums)
+        half, whole = np.asarray(half), np.asarray(whole)  # of different chains: independent
+        made[f"halfway, {name}"], made[f"now, {name}"] = np.abs(half[: size // 2]), np.abs(whole[size // 2 :])
+    return made
+
+
+def _clt_measure(data, parameters):
+    ratio = np.log(parameters["sums"][-1] / parameters["sums"][0])
+    made = {}
+    for name in _clt(parameters):
+        spread = np.abs(np.asarray(data[name], np.float64)).reshape(len(parameters["sums"]), REPLICATES, -1)
+        middle = np.log(np.median(spread, axis=-1))
+        made[name] = mean((middle[-1] - middle[0]) / ratio)
+    return made
+
+
+def _clt_plot(ax, data, parameters) -> None:
+    k = np.asarray(parameters["sums"], float)
+    for (name, ends), color in zip(_clt(parameters).items(), ("tab:blue", "0.5", "navy"), strict=False):
+        exponent = sum(ends) / 2
+        spread = np.median(np.abs(data[name]), axis=-1)
+        ax.loglog(k, spread, "o-", color=color, label=f"{name}, predicted exponent {exponent:.3g}")
+        ax.loglog(k, spread[0] * (k / k[0]) ** exponent, color="black", linestyle=":", linewidth=1)
+    ax.set(xlabel="steps K in a sum", ylabel="median of |sum|")
+    ax.legend(fontsize="small")
+
+
+CLT = Claim(
+    name="generalised CLT",
+    statement="Sums of K steps of a stationary chain spread like K^(1/alpha) for 1 < alpha < 2, like K^(1/2) for alpha > 2.",
+    formula=r"\mathrm{median}\,|x_1+\dots+x_K| \sim c\,K^{1/\min(\alpha,2)}",
+    source=SOURCE + ", generalised central limit theorem",
+    parameters={"step_sizes": (0.9, 0.3), "sums": (512, 1448, 4096), "tolerance": 0.01},
+    predict=_clt,
+    experiment=_clt_experiment,
+    measure=_clt_measure,
+    detects=0.045,
+    quick_detects=0.15,
+    sizes=(4000, 40_000),
+    hypotheses=(ALL_STATIONARY,),
+    controls={
+        "exponent larger by 0.1": {"predict": off(_clt, shift=0.1)},
+        "exponent smaller by 0.1": {"predict": off(_clt, shift=-0.1)},
+        "always 1/2": {"predict": lambda p: dict.fromkeys(_clt(p), (0.49, 0.51))},
+        "noise that does not multiply": {"experiment": lambda key, size, p: _clt_experiment(key, size, p, additive=True)},
+    },
+    plot=_clt_plot,
+)
+
+CLAIMS = (INDEX, MONOTONE, CLT)

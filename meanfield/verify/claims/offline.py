@@ -1,0 +1,229 @@
+"""Claims on SGD on a finite data set (d = b = 1): Pavasovic, Durmus, Simsekli (2023)."""
+
+import jax
+import numpy as np
+from scipy import stats
+
+from meanfield.simulate import simulate
+from meanfield.systems import data as sources
+from meanfield.systems import dynamics
+from meanfield.theory import designs
+from meanfield.theory import recursion as theory
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claims._tools import off, rng, slope, stationary
+from meanfield.verify.claims.kesten import SIDE, chains_of, log_hill, norms, survival, tail
+
+SOURCE = "Pavasovic, Durmus, Simsekli (2023)"
+
+
+# -- index of a data set ------------------------------------------------------------------------------------------------------
+
+
+def _set(parameters) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (n, 1) and targets (n,), independent normal numbers: the data set that the claim is about."""
+    draw = np.random.default_rng(parameters["data_seed"])
+    return draw.standard_normal((parameters["examples"], 1)), draw.standard_normal(parameters["examples"])
+
+
+def _index(parameters):
+    return {"log alpha": float(np.log(designs.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value))}
+
+
+def _index_experiment(key, size, parameters, batch_size=1):
+    inputs, targets = _set(parameters)
+    keys = jax.random.split(key, 3)
+    one, data = dynamics.LinearRecursion(parameters["step_size"], batch_size), sources.from_arrays(inputs, targets)
+    steps = parameters["steps"]
+    return {
+        "inputs": inputs,
+        "largest": tail(norms(keys[0], size, data, one, steps)),
+        "halfway": norms(keys[1], SIDE, data, one, steps // 2).astype(np.float32),
+        "now": norms(keys[2], SIDE, data, one, steps).astype(np.float32),
+    }
+
+
+def _contracts(data, parameters) -> Check:
+    exponent = float(np.mean(np.log(np.abs(1 - parameters["step_size"] * data["inputs"] ** 2))))
+    return Check(exponent < 0, f"The mean of log |1 - eta a_i^2| is {exponent:.3f}.")
+
+
+def _expands(data, parameters) -> Check:
+    largest = float(np.max(np.abs(1 - parameters["step_size"] * data["inputs"] ** 2)))
+    return Check(largest > 1, f"The largest |1 - eta a_i^2| is {largest:.3f}.")
+
+
+INDEX = Claim(
+    name="finite data index",
+    statement="On a finite data set the stationary law has a power tail too, if a step can expand, with an index of its own.",
+    formula=r"\frac1n\sum_{i\le n}|1-\eta a_i^2|^{\alpha_n} = 1",
+    source=SOURCE + "; the equation is ours",
+    parameters={"step_size": 0.8, "examples": 100, "data_seed": 8, "steps": 100},
+    predict=_index,
+    experiment=_index_experiment,
+    measure=lambda data, parameters: {"log alpha": log_hill(data["largest"])},
+    detects=0.047,
+    quick_detects=0.2,
+    sizes=(100_000, 2_000_000),
+    hypotheses=(
+        Hypothesis("The Lyapunov exponent is negative.", _contracts),
+        Hypothesis("Some step expands.", _expands),
+        stationary("halfway", "now"),
+    ),
+    controls={
+        "index 10 % larger": {"predict": off(_index, shift=np.log(1.1))},
+        "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
+        "index of endless data": {"predict": lambda p: {"log alpha": float(np.log(theory.tail_index(p["step_size"], 1, 1)))}},
+        "batches of two": {"experiment": lambda key, size, p: _index_experiment(key, size, p, batch_size=2)},
+    },
+    plot=lambda ax, data, parameters: survival(
+        ax, data["largest"], float(np.exp(_index(parameters)["log alpha"])), f"{parameters['examples']} examples", "tab:blue"
+    ),
+)
+
+
+# -- rate ---------------------------------------------------------------------------------------------------------------------
+
+
+def _indices(log_growth: np.ndarray, start: float) -> np.ndarray:
+    """Roots s > 0 of mean(exp(s log_growth)) = 1 for rows of numbers, by Newton's method."""
+    s = np.full(len(log_growth), start)
+    for _ in range(30):
+        power = np.exp(s[:, None] * log_growth)
+        step = (power.mean(axis=1) - 1) / (power * log_growth).mean(axis=1)
+        s = s - np.clip(step, -0.3 * s, 0.3 * s)
+        if np.max(np.abs(step)) < 1e-9:
+            break
+    return s
+
+
+def _rate(parameters):
+    eta = parameters["step_size"]
+    alpha = theory.tail_index(eta, 1, 1)
+    bend = (theory.moment(alpha * 1.0001, eta, 1, 1) - theory.moment(alpha * 0.9999, eta, 1, 1)) / (0.0002 * alpha)  # h'(alpha)
+    return {"exponent": -0.5, "log constant": float(np.log((theory.moment(2 * alpha, eta, 1, 1) - 1) ** 0.5 / bend))}
+
+
+def _rate_experiment(key, size, parameters, degrees=None):
+    draw, eta, made = rng(key), parameters["step_size"], {}
+    alpha = theory.tail_index(eta, 1, 1)
+    for n in parameters["examples"]:
+        found = []
+        for first in range(0, size, 100):
+            shape = (min(100, size - first), n)
+            a = draw.standard_normal(shape) if degrees is None else draw.standard_t(degrees, shape)
+            found.append(_indices(np.log(np.abs(1 - eta * a**2)), alpha))
+        made[f"index, {n}"] = np.concatenate(found)
+    return made
+
+
+def _deviations(data, parameters) -> list[np.ndarray]:
+    alpha = theory.tail_index(parameters["step_size"], 1, 1)
+    return [(np.asarray(data[f"index, {n}"], np.float64) - alpha) ** 2 for n in parameters["examples"]]
+
+
+def _rate_measure(data, parameters):
+    square = _deviations(data, parameters)
+    exponent, last = slope(parameters["examples"], square), mean(square[-1] * parameters["examples"][-1])
+    return {  # of the root of the mean square
+        "exponent": Estimate(exponent.value / 2, exponent.standard_error / 2, exponent.dof),
+        "log constant": Estimate(float(np.log(last.value)) / 2, last.standard_error / last.value / 2, last.dof),
+    }
+
+
+def _rate_plot(ax, data, parameters) -> None:
+    n, root = np.asarray(parameters["examples"], float), [one.mean() ** 0.5 for one in _deviations(data, parameters)]
+    ax.loglog(n, np.exp(_rate(parameters)["log constant"]) * n**-0.5, color="black", linestyle=":", label="predicted")
+    ax.loglog(n, root, "o", color="tab:blue", label="measured")
+    ax.set(xlabel="examples n", ylabel="root mean square of alpha_n - alpha")
+    ax.legend(fontsize="small")
+
+
+RATE = Claim(
+    name="finite data rate",
+    statement="The tail index of n examples is off that of endless data by n^-1/2, with the constant of the delta method.",
+    formula=r"n^{1/2}\,\big(\mathbb E(\alpha_n-\alpha)^2\big)^{1/2} \to \mathrm{Var}(|1-\eta a^2|^\alpha)^{1/2}/h'(\alpha)",
+    source=SOURCE + "; the constant is ours",
+    parameters={"step_size": 1.0, "examples": (4000, 64_000)},
+    predict=_rate,
+    experiment=_rate_experiment,
+    measure=_rate_measure,
+    detects={"exponent": 0.05, "log constant": 0.09},
+    quick_detects={"exponent": 0.25, "log constant": 0.45},
+    sizes=(100, 2500),
+    controls={
+        "exponent off by 0.1": {"predict": lambda p: {**_rate(p), "exponent": -0.4}},
+        "constant off by 20 %": {"predict": lambda p: {**_rate(p), "log constant": _rate(p)["log constant"] + np.log(1.2)}},
+        "inputs of another law": {"experiment": lambda key, size, p: _rate_experiment(key, size // 10, p, degrees=10)},
+    },
+    plot=_rate_plot,
+)
+
+
+# -- bounded support ------------------------------------------------------------------------------------------------------------
+
+RUNS, CHAINS = 30, 2000
+
+
+def _bounded(parameters):
+    share = stats.chi2(1).cdf(2 / parameters["step_size"]) ** parameters["examples"]
+    return {"share without a tail": float(share), "log largest over bound": (-np.inf, 0.0)}
+
+
+def _bounded_experiment(key, size, parameters, factor=1.0):
+    start, chains = jax.random.split(key)
+    draw, eta, n = rng(start), parameters["step_size"], parameters["examples"]
+    inputs = draw.standard_normal((size, n, 1))
+    bounded = np.all(eta * inputs**2 < 2, axis=(1, 2))  # |1 - eta a_i^2| < 1 for all i
+    one, made = dynamics.LinearRecursion(factor * eta, 1), {"bounded": bounded, "largest": [], "bound": [], "growth": []}
+    for i, x in enumerate(inputs[bounded][:RUNS]):
+        y = draw.standard_normal(n)
+        # From almost 0: outside of the support a start would be seen for long.
+        system = chains_of(sources.from_arrays(x, y), one, init_scale=1e-6)
+        own = jax.random.fold_in(chains, i)
+        results = simulate(system, widths=CHAINS, steps=parameters["steps"], seeds=1, key=own, probes=()).require_complete()
+        growth = np.abs(1 - factor * eta * x[:, 0] ** 2)
+        made["largest"].append(np.max(np.abs(results.particles[CHAINS].w)))
+        made["bound"].append(np.max(np.abs(factor * eta * x[:, 0] * y / (1 - growth))))
+        made["growth"].append(np.max(growth))
+    return {name: np.asarray(values, np.float64) for name, values in made.items()}
+
+
+def _all_contract(data, parameters) -> Check:
+    largest = float(np.max(data["growth"]))
+    return Check(largest < 1, f"The largest |1 - eta a_i^2| of the sets that chains ran on is {largest:.3f}.")
+
+
+def _bounded_plot(ax, data, parameters) -> None:
+    ax.loglog(data["bound"], data["largest"], "o", color="tab:blue", label="a data set")
+    line = np.array([data["largest"].min(), data["bound"].max()])
+    ax.loglog(line, line, color="black", linestyle=":", label="equal")
+    ax.set(xlabel="bound of |x|", ylabel="largest |x| of the chains")
+    ax.legend(fontsize="small")
+
+
+BOUNDED = Claim(
+    name="bounded support",
+    statement="A data set on which no step expands has a bounded stationary law without a tail.",
+    formula=r"P(\text{no tail}) = P(\chi^2_1<2/\eta)^n,\quad |x| \le \max_i\frac{|\eta a_iy_i|}{1-|1-\eta a_i^2|}",
+    source="Ours; the setting: " + SOURCE,
+    parameters={"step_size": 0.6, "examples": 5, "steps": 500},
+    predict=_bounded,
+    experiment=_bounded_experiment,
+    measure=lambda data, parameters: {
+        "share without a tail": mean(data["bounded"]),
+        "log largest over bound": mean(np.log(data["largest"] / data["bound"])),
+    },
+    detects={"share without a tail": 0.02, "log largest over bound": 2.0},
+    quick_detects={"share without a tail": 0.06, "log largest over bound": 2.0},
+    sizes=(2000, 20_000),
+    hypotheses=(Hypothesis("No step expands.", _all_contract),),
+    controls={
+        "share off by 20 %": {
+            "predict": lambda p: {**_bounded(p), "share without a tail": 0.8 * _bounded(p)["share without a tail"]}
+        },
+        "steps that expand": {"experiment": lambda key, size, p: _bounded_experiment(key, size, p, factor=1.5)},
+    },
+    plot=_bounded_plot,
+)
+
+CLAIMS = (INDEX, RATE, BOUNDED)

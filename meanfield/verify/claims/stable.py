@@ -1,0 +1,324 @@
+"""Claims on SGD with injected alpha-stable noise: Wan, Barsbey, Zaidi, Simsekli (2024)."""
+
+import jax
+import numpy as np
+from scipy import stats
+
+from meanfield.measure import pruning, tails
+from meanfield.simulate import simulate
+from meanfield.systems import data as sources
+from meanfield.systems import dynamics
+from meanfield.systems.dynamics.injected import MODES
+from meanfield.systems.network import TwoLayer
+from meanfield.systems.system import System
+from meanfield.theory import compressibility, stable
+from meanfield.verify.claim import Claim, Estimate, Numbers, mean
+from meanfield.verify.claims._tools import off, stationary
+
+SOURCE = "Wan, Barsbey, Zaidi, Simsekli (2024)"
+AT = {"step_size": 0.75, "scale": 0.5, "dim": 2}  # with weight decay 1 a step leaves a quarter of the weights, which start at 0
+STEPS = 8
+
+
+def _weights(
+    key, widths: tuple[int, ...], parameters: Numbers, mode: str, *, runs=1, steps=STEPS, empty=False, act="tanh", outputs=1
+) -> dict[int, np.ndarray]:
+    """Weights (runs, N, dim) of networks with output weights +-1 and weight decay 1, under stable noise.
+
+    They learn one example by all of its gradient; `empty`: one without input, so that there is no gradient. Alpha and data
+    are arguments of one compiled program.
+    """
+    x = np.zeros((1, parameters["dim"])) if empty else np.full((1, parameters["dim"]), parameters["dim"] ** -0.5)
+    network = TwoLayer(act, "squared", train_output=False, output_weights="signs", init_scale=0.0)
+    noisy = dynamics.StableSGD(parameters["step_size"], 1, parameters["alpha"], parameters["scale"], mode, weight_decay=1.0)
+    system = System(network, sources.from_arrays(x, np.full((1, outputs), 1 / outputs)), noisy)
+    results = simulate(system, widths=widths, steps=steps, seeds=runs, key=key, probes=()).require_complete()
+    return {n: np.asarray(results.particles[n].w[0], np.float64) for n in widths}
+
+
+def _in_parts(key, runs: int, at_once: int, look) -> np.ndarray:
+    """`look(key)` of so many runs at a time, one after the other: one compiled program at every budget."""
+    return np.concatenate([look(jax.random.fold_in(key, i)) for i in range(runs // at_once)])
+
+
+def _ticks(ax, sizes) -> None:
+    """Ticks at these sizes alone."""
+    ax.set_xticks(sizes, [str(n) for n in sizes])
+    ax.set_xticks([], minor=True)
+
+
+# -- the index ----------------------------------------------------------------------------------------------------------------
+
+WIDTH, AT_ONCE = 25_000, 4  # neurons of a network; networks at a time
+
+
+def _index(parameters):
+    return {f"log alpha, {mode}": float(np.log(parameters["alpha"])) for mode in MODES}
+
+
+def _index_experiment(key, size, parameters, steps=STEPS):
+    """The largest half percent of the norms, and norms after half of the steps (independent) and after all."""
+    made, before, after = {}, [], []
+    for i, mode in enumerate(MODES):
+
+        def norms(own, steps, mode=mode):
+            w = _weights(own, (WIDTH,), parameters, mode, runs=AT_ONCE, steps=steps)[WIDTH]
+            return np.linalg.norm(w, axis=-1).astype(np.float32).ravel()
+
+        half, whole = jax.random.split(jax.random.fold_in(key, i))
+        last = _in_parts(whole, size, AT_ONCE, lambda own: norms(own, steps))
+        before.append(norms(half, steps // 2)[:WIDTH])
+        after.append(last[:WIDTH])
+        made[f"largest norms, {mode}"] = np.sort(last)[-(len(last) // 200) - 1 :]
+    return {**made, "norm halfway": np.concatenate(before), "norm": np.concatenate(after)}
+
+
+def _index_measure(data, parameters):
+    """Hill's estimator: so far out that a stable law, at this alpha, is a power law to a tenth of its error."""
+    made = {}
+    for mode in MODES:
+        fit = tails.hill(data[f"largest norms, {mode}"], k=len(data[f"largest norms, {mode}"]) - 1)
+        made[f"log alpha, {mode}"] = Estimate(float(np.log(fit.alpha)), float(fit.standard_error / fit.alpha))
+    return made
+
+
+def _index_plot(ax, data, parameters):
+    for mode, color in zip(MODES, ("black", "grey", "steelblue"), strict=True):
+        x = data[f"largest norms, {mode}"][::-1]
+        share = np.arange(1, len(x) + 1) / (200 * len(x))
+        some = np.unique(np.geomspace(1, len(x), 200).astype(int)) - 1
+        ax.plot(x[some], share[some], color=color, label=mode)
+        ax.plot(x[some], 0.005 * (x[some] / x[-1]) ** -parameters["alpha"], ":", color=color)
+    ax.set(xscale="log", yscale="log", xlabel="norm of a neuron", ylabel="share beyond (dotted: slope -alpha)")
+    ax.legend(fontsize="small")
+
+
+INDEX = Claim(
+    name="injected index",
+    statement="In a bounded network with injected alpha-stable noise of any of three kinds the norms of neurons have tail index alpha.",
+    formula=r"P(|W_i|>t) \asymp t^{-\alpha}",
+    source=SOURCE + ", noise of types 1 to 3",
+    parameters={**AT, "alpha": 1.1},
+    predict=_index,
+    experiment=_index_experiment,
+    measure=_index_measure,
+    detects=0.047,
+    quick_detects=0.3,
+    sizes=(4, 160),
+    hypotheses=(stationary("norm halfway", "norm"),),
+    controls={
+        "index off by 10 %": {"predict": off(_index, shift=float(np.log(1.1)))},
+        "Gaussian noise": {"experiment": lambda key, size, p: _index_experiment(key, size // 4, {**p, "alpha": 2.0})},
+        "too few steps": {"experiment": lambda key, size, p: _index_experiment(key, size // 4, p, steps=2)},
+    },
+    plot=_index_plot,
+)
+
+# -- pruning ------------------------------------------------------------------------------------------------------------------
+
+KINDS = ("coordinates", "isotropic")
+RUNS, GAUSSIANS = 40, 200  # networks at a time; at most so many with Gaussian noise
+ROOM = 0.001  # of the slope under Gaussian noise: at 250 neurons the error is still 0.0008 above its limit
+
+
+def _decay(parameters):
+    return {
+        **{f"slope, {kind}": -float(compressibility.decay_exponent(parameters["alpha"])) for kind in KINDS},
+        "slope, Gaussian": (-ROOM, ROOM),
+        "floor, Gaussian": float(compressibility.node_limit_error(stats.norm(), parameters["dim"], parameters["kappa"])),
+    }
+
+
+def _decay_experiment(key, size, parameters):
+    """Errors of networks under stable noise; and under Gaussian noise without data, where the stationary law is Gaussian."""
+    gaussian = {**parameters, "alpha": 2.0}
+    made = {}
+    cases = [(kind, parameters, kind, size) for kind in KINDS] + [("Gaussian", gaussian, "coordinates", min(size, GAUSSIANS))]
+    for i, (name, at, mode, runs) in enumerate(cases):
+        for j, n in enumerate(parameters["widths"]):
+
+            def errors(own, n=n, at=at, mode=mode):
+                w = _weights(own, (n,), at, mode, runs=RUNS, steps=6, empty=at is gaussian)[n]
+                return pruning.error_curve(w, at["kappa"], "node")
+
+            own = jax.random.fold_in(jax.random.fold_in(key, i), j)
+            made[f"{name}, {n}"] = _in_parts(own, runs, RUNS, errors)
+    return made
+
+
+def _log_slope(widths, narrow, wide) -> Estimate:
+    """Slope of E log between independent samples of positive values at two widths."""
+    low, high = (mean(np.log(values)) for values in (narrow, wide))
+    ratio = np.log(widths[1] / widths[0])
+    error = np.hypot(low.standard_error, high.standard_error) / ratio
+    return Estimate((high.value - low.value) / ratio, float(error), low.dof)
+
+
+def _decay_measure(data, parameters):
+    widths = parameters["widths"]
+    made = {f"slope, {kind}": _log_slope(widths, *(data[f"{kind}, {n}"] for n in widths)) for kind in (*KINDS, "Gaussian")}
+    return made | {"floor, Gaussian": mean(data[f"Gaussian, {widths[1]}"])}
+
+
+def _decay_plot(ax, data, parameters):
+    widths = np.asarray(parameters["widths"])
+    for kind, marker in zip((*KINDS, "Gaussian"), "osx", strict=True):
+        level = [np.exp(np.mean(np.log(data[f"{kind}, {n}"]))) for n in widths]
+        ax.plot(widths, level, marker, color="black", markersize=4, label=kind)
+        slope = np.mean(_decay(parameters)[f"slope, {kind}"])
+        ax.plot(widths, level[0] * (widths / widths[0]) ** slope, ":", color="steelblue")
+    ax.set(xscale="log", yscale="log", xlabel="neurons N", ylabel="node pruning error (dotted: predicted slope)")
+    _ticks(ax, widths)
+    ax.legend(fontsize="small")
+
+
+DECAY = Claim(
+    name="injected decay",
+    statement="Under injected alpha-stable noise node pruning errors fall like N^-(1/alpha - 1/2); under Gaussian noise they keep a floor.",
+    formula=r"\mathrm{err}_2 \sim N^{-(1/\alpha-1/2)},\quad \mathrm{err}_2^2\to P(\chi^2_{d+2}<q_{1-\kappa}(\chi^2_d))\ (\alpha=2)",
+    source=SOURCE + "; the rate is ours",
+    parameters={**AT, "alpha": 1.4, "kappa": 0.1, "widths": (250, 5000)},
+    predict=_decay,
+    experiment=_decay_experiment,
+    measure=_decay_measure,
+    detects={
+        **{f"slope, {kind}": 0.05 for kind in KINDS},
+        "slope, Gaussian": 0.005,
+        "floor, Gaussian": 0.005,
+    },
+    quick_detects={
+        **{f"slope, {kind}": 0.35 for kind in KINDS},
+        "slope, Gaussian": 0.02,
+        "floor, Gaussian": 0.02,
+    },
+    sizes=(RUNS, 1600),
+    controls={
+        "exponent off by 0.1": {
+            "predict": lambda p: {**_decay(p), **{f"slope, {kind}": _decay(p)[f"slope, {kind}"] - 0.1 for kind in KINDS}}
+        },
+        "floor off by 20 %": {"predict": lambda p: {**_decay(p), "floor, Gaussian": 1.2 * _decay(p)["floor, Gaussian"]}},
+        "alpha 1.7": {"experiment": lambda key, size, p: _decay_experiment(key, size // 4, {**p, "alpha": 1.7})},
+    },
+    plot=_decay_plot,
+)
+
+# -- chaos --------------------------------------------------------------------------------------------------------------------
+
+
+CHAOS_RUNS, OUTPUTS = (
+    50,
+    5,
+)  # pairs of networks at a time; with one output the logarithm of an error would be as wide as log |N(0, 1)|
+
+
+def _coupled_experiment(key, size, parameters, act="tanh"):
+    """Mean over neurons of the distance |W_i - W'_i| between N neurons and the first N of a wider system: same noise."""
+    made = {}
+    wider = parameters["wider"]
+    for j, n in enumerate(parameters["widths"]):
+
+        def distances(own, n=n):
+            w = _weights(own, (n, wider * n), parameters, parameters["mode"], runs=CHAOS_RUNS, act=act, outputs=OUTPUTS)
+            return np.mean(np.linalg.norm(w[n] - w[wider * n][:, :n], axis=-1), axis=-1)
+
+        made[f"N = {n}"] = _in_parts(jax.random.fold_in(key, j), size, CHAOS_RUNS, distances)
+    return made
+
+
+def _chaos_plot(ax, data, parameters):
+    widths = np.asarray(parameters["widths"])
+    typical = np.array([np.exp(np.mean(np.log(data[f"N = {n}"]))) for n in widths])
+    for n in widths:
+        ax.plot(np.full(100, n), np.quantile(data[f"N = {n}"], np.linspace(0.05, 0.95, 100)), "-", color="grey")
+    ax.plot(widths, typical, "o", color="black", label="geometric mean (lines: 90 % of runs)")
+    ax.plot(widths, typical[0] * (widths / widths[0]) ** -0.5, ":", color="steelblue", label="slope -1/2")
+    ax.set(xscale="log", yscale="log", xlabel="neurons N", ylabel="distance to the wider system")
+    _ticks(ax, widths)
+    ax.legend(fontsize="small")
+
+
+CHAOS = Claim(
+    name="injected chaos",
+    statement="Under injected stable noise bounded neurons come to those of a wider system, with the same noise, like N^-1/2.",
+    formula=r"\tfrac1N\textstyle\sum_i|W_i^N-W_i^{8N}| \sim N^{-1/2}",
+    source=SOURCE + ", propagation of chaos",
+    parameters={**AT, "alpha": 1.5, "mode": "isotropic", "widths": (128, 1024), "wider": 8},
+    predict=lambda parameters: {"slope": -0.5},
+    experiment=_coupled_experiment,
+    measure=lambda data, parameters: {
+        "slope": _log_slope(parameters["widths"], *(data[f"N = {n}"] for n in parameters["widths"]))
+    },
+    detects=0.05,
+    quick_detects=0.35,
+    sizes=(CHAOS_RUNS, 800),
+    controls={
+        "exponent off by 0.1": {"predict": lambda parameters: {"slope": -0.6}},
+        "unbounded neurons": {"experiment": lambda key, size, p: _coupled_experiment(key, size, p, act="identity")},
+    },
+    plot=_chaos_plot,
+)
+
+# -- the scheme ---------------------------------------------------------------------------------------------------------------
+
+
+def _scales(parameters):
+    predicted = stable.euler_scale(parameters["alpha"], parameters["scale"], parameters["step_size"])
+    return {mode: predicted for mode in MODES}
+
+
+def _scale_experiment(key, size, parameters):
+    """First weights of neurons without data: an Ornstein-Uhlenbeck process by Euler's scheme."""
+    made = {}
+    for i, mode in enumerate(MODES):
+
+        def weights(own, mode=mode):
+            w = _weights(own, (WIDTH,), parameters, mode, runs=AT_ONCE, steps=12, empty=True)[WIDTH]
+            return w[..., 0].astype(np.float32).ravel()
+
+        made[mode] = _in_parts(jax.random.fold_in(key, i), size, AT_ONCE, weights)
+    return made
+
+
+def _scale_measure(data, parameters):
+    """Root s of E cos(u w) = exp(-(s u)^alpha) at u = 1, near 1/s."""
+    alpha, made = parameters["alpha"], {}
+    for mode in MODES:
+        found = mean(np.cos(np.asarray(data[mode], np.float64)))
+        exponent = -np.log(found.value)
+        scale = exponent ** (1 / alpha)
+        error = found.standard_error / found.value * scale / (alpha * exponent)  # delta method
+        made[mode] = Estimate(float(scale), float(error), found.dof)
+    return made
+
+
+def _scale_plot(ax, data, parameters):
+    u = np.linspace(0.05, 4, 60)
+    for mode, color in zip(MODES, ("black", "grey", "steelblue"), strict=True):
+        w = data[mode][:20_000]
+        ax.plot(u, [np.mean(np.cos(one * w)) for one in u], color=color, label=mode)
+    ax.plot(u, np.exp(-((_scales(parameters)[MODES[0]] * u) ** parameters["alpha"])), "k:", label="predicted")
+    ax.set(xlabel="u", ylabel="E cos(u w)")
+    ax.legend(fontsize="small")
+
+
+SCALE = Claim(
+    name="injected scale",
+    statement="Without data a weight under stable noise and a ridge is stable, with the scale of Euler's scheme, not of continuous time.",
+    formula=r"\sigma\,\big(\eta/(1-|1-\eta\lambda|^\alpha)\big)^{1/\alpha}",
+    source="Ours, for the scheme of " + SOURCE,
+    parameters={**AT, "alpha": 1.5},
+    predict=_scales,
+    experiment=_scale_experiment,
+    measure=_scale_measure,
+    detects=0.01,
+    quick_detects=0.02,
+    sizes=(AT_ONCE, 4 * AT_ONCE),
+    controls={
+        "scale off by 20 %": {"predict": off(_scales, 1.2)},
+        "continuous time": {"predict": lambda p: dict.fromkeys(MODES, stable.ornstein_uhlenbeck_scale(p["alpha"], p["scale"]))},
+        "alpha 1.7": {"experiment": lambda key, size, p: _scale_experiment(key, size, {**p, "alpha": 1.7})},
+    },
+    plot=_scale_plot,
+)
+
+CLAIMS = (INDEX, DECAY, CHAOS, SCALE)
