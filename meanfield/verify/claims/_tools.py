@@ -6,12 +6,19 @@ import jax
 import numpy as np
 
 from meanfield.measure import tails
+from meanfield.simulate import Results, simulate
+from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, bounds, mean
 
 
 def rng(key: jax.Array) -> np.random.Generator:
     """Numpy's generator from a jax key, for laws that scipy draws."""
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
+def complete(system: System, *, probes=(), **run) -> Results:
+    """`simulate` without a progress bar, where every run must complete."""
+    return simulate(system, probes=probes, progress=False, **run).require_complete()
 
 
 def off(predict: Callable, factor: float = 1.0, shift: float = 0.0) -> Callable:
@@ -70,11 +77,18 @@ def share(right) -> Estimate:
 
 
 def log_slope(sizes, values) -> Estimate:
-    """Slope of mean log against log size between two independent samples of positive values: for errors whose law has a heavy tail.
+    """Slope of E log between two independent samples of positive values: for errors whose law has a heavy tail."""
+    return between(sizes, [mean(np.log(np.asarray(one, np.float64))) for one in values])
 
-    Student's law with the degrees of freedom of the smaller sample.
-    """
-    logs = [mean(np.log(np.asarray(one, np.float64))) for one in values]
+
+def between(sizes, ends) -> Estimate:
+    """Slope against log size between two independent estimates, by Student's law of the smaller sample."""
     ratio = float(np.log(sizes[1] / sizes[0]))
-    error = float(np.hypot(logs[0].standard_error, logs[1].standard_error)) / ratio
-    return Estimate((logs[1].value - logs[0].value) / ratio, error, min(logs[0].dof, logs[1].dof))
+    error = float(np.hypot(ends[0].standard_error, ends[1].standard_error)) / ratio
+    return Estimate((ends[1].value - ends[0].value) / ratio, error, min(end.dof for end in ends))
+
+
+def ticks(ax, sizes) -> None:
+    """Ticks at these sizes alone."""
+    ax.set_xticks(sizes, [str(n) for n in sizes])
+    ax.set_xticks([], minor=True)

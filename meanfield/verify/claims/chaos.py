@@ -6,13 +6,12 @@ import jax
 import numpy as np
 
 from meanfield.measure import chaos
-from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, scaling
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, bounds, mean
-from meanfield.verify.claims._tools import off, slope
+from meanfield.verify.claims._tools import complete, off, slope
 
 SOURCE = "De Bortoli, Durmus, Fontaine, Simsekli (2020)"
 TOGETHER = 50  # runs at a time, which fit into memory
@@ -34,7 +33,7 @@ def _final(key: jax.Array, one, widths: tuple[int, ...], time: float, runs: int)
     """Neurons (runs, N, D) at a continuous time of tanh networks, both layers trained."""
     system = System(TwoLayer("tanh"), _digits(), one)
     steps = round(time / float(one.step_size.time_step(widths[0])))
-    results = simulate(system, widths=widths, steps=steps, seeds=runs, key=key, probes=()).require_complete()
+    results = complete(system, widths=widths, steps=steps, seeds=runs, key=key)
     return {n: np.asarray(results.particles[n].vectors[0]) for n in widths}
 
 

@@ -8,7 +8,7 @@ from meanfield.measure import pruning
 from meanfield.systems import noise
 from meanfield.theory import compressibility as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import off, rng
+from meanfield.verify.claims._tools import between, log_slope, off, rng, ticks
 
 SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
 
@@ -16,12 +16,6 @@ SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
 def _errors(draw, size: int, kappa: float, kind: str = "magnitude", p: float = 2.0) -> np.ndarray:
     """Relative errors of `size` independent samples."""
     return np.array([float(pruning.error_curve(draw(), kappa, kind, p)) for _ in range(size)])
-
-
-def _ticks(ax, sizes) -> None:
-    """Ticks at these sizes alone."""
-    ax.set_xticks(sizes, [str(n) for n in sizes])
-    ax.set_xticks([], minor=True)
 
 
 # -- the limit ------------------------------------------------------------------------------------------------------------
@@ -104,16 +98,9 @@ def _decay_experiment(key, size, parameters):
     return made
 
 
-def _slope(sizes, ends) -> Estimate:
-    """Slope against log size between two independent estimates."""
-    ratio = np.log(sizes[1] / sizes[0])
-    error = np.hypot(ends[0].standard_error, ends[1].standard_error) / ratio
-    return Estimate((ends[1].value - ends[0].value) / ratio, float(error), ends[0].dof)
-
-
 def _decay_measure(data, parameters):
     sizes = (parameters["narrow"], parameters["wide"])
-    return {name: _slope(sizes, [mean(np.log(data[f"{name}, {n}"])) for n in sizes]) for name in _decay(parameters)}
+    return {name: log_slope(sizes, [data[f"{name}, {n}"] for n in sizes]) for name in _decay(parameters)}
 
 
 def _decay_plot(ax, data, parameters):
@@ -125,7 +112,7 @@ def _decay_plot(ax, data, parameters):
         ax.plot(widths, typical, "o", color=color, label=name)
         ax.plot(widths, typical[0] * (widths / widths[0]) ** slope, ":", color="steelblue")
     ax.set(xscale="log", yscale="log", xlabel="parts N", ylabel="relative error (dotted: predicted slope)")
-    _ticks(ax, widths)
+    ticks(ax, widths)
     ax.legend(fontsize="small")
 
 
@@ -271,7 +258,7 @@ def _singular_measure(data, parameters):
         known = special.digamma(n**2 + 1) + np.euler_gamma
         largest = -np.log(2 / np.pi * np.arctan(1 / data[f"largest, {n}"]))
         ends.append(mean(np.log(data[f"Cauchy, {n}"]) + largest - known))
-    return made | {"slope, Cauchy": _slope(SIDES["Cauchy"], ends)}
+    return made | {"slope, Cauchy": between(SIDES["Cauchy"], ends)}
 
 
 def _singular_plot(ax, data, parameters):
@@ -286,7 +273,7 @@ def _singular_plot(ax, data, parameters):
     ax.plot(sides, typical[0] * (sides / sides[0]) ** -0.5, ":", color="black", label="slope -1/2")
     ax.plot([], [], color="steelblue", label="limits, normal: " + ", ".join(f"{k:g}" for k in parameters["kappas"]) + " kept")
     ax.set(xscale="log", yscale="log", xlabel="side of the matrix n", ylabel="relative error")
-    _ticks(ax, sorted({*SIDES["normal"], *SIDES["Cauchy"]}))
+    ticks(ax, sorted({*SIDES["normal"], *SIDES["Cauchy"]}))
     ax.legend(fontsize="small")
 
 

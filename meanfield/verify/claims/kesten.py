@@ -10,13 +10,12 @@ from scipy import special
 
 from meanfield import _check
 from meanfield.measure import tails
-from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import off, stationary
+from meanfield.verify.claims._tools import complete, off, stationary
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
 SIDE, LANES = 50_000, 2  # chains of one run: two at a time, for two cores
@@ -34,7 +33,7 @@ def norms(key, size: int, data, one, steps: int) -> np.ndarray:
     made, system = [], chains_of(data, one)
     for i in range(-(-size // (SIDE * LANES))):
         own = jax.random.fold_in(key, i)
-        results = simulate(system, widths=SIDE, steps=steps, seeds=LANES, key=own, probes=()).require_complete()
+        results = complete(system, widths=SIDE, steps=steps, seeds=LANES, key=own)
         made.append(np.linalg.norm(np.asarray(results.particles[SIDE].w, np.float64), axis=-1).ravel())
     return np.concatenate(made)[:size]
 

@@ -4,13 +4,12 @@ import jax
 import numpy as np
 from scipy import stats
 
-from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.theory import designs
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import off, rng, slope, stationary
+from meanfield.verify.claims._tools import complete, off, rng, slope, stationary
 from meanfield.verify.claims.kesten import SIDE, chains_of, log_hill, norms, survival, tail
 
 SOURCE = "Pavasovic, Durmus, Simsekli (2023)"
@@ -180,7 +179,7 @@ def _bounded_experiment(key, size, parameters, factor=1.0):
         # From almost 0: outside of the support a start would be seen for long.
         system = chains_of(sources.from_arrays(x, y), one, init_scale=1e-6)
         own = jax.random.fold_in(chains, i)
-        results = simulate(system, widths=CHAINS, steps=parameters["steps"], seeds=1, key=own, probes=()).require_complete()
+        results = complete(system, widths=CHAINS, steps=parameters["steps"], seeds=1, key=own)
         growth = np.abs(1 - factor * eta * x[:, 0] ** 2)
         made["largest"].append(np.max(np.abs(results.particles[CHAINS].w)))
         made["bound"].append(np.max(np.abs(factor * eta * x[:, 0] * y / (1 - growth))))

@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import optimize, stats
 
-from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.network import Activation, TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import meanfield as theory
 from meanfield.verify.claim import Check, Claim, Hypothesis, mean
-from meanfield.verify.claims._tools import off, rng
+from meanfield.verify.claims._tools import complete, off, rng
 
 SOURCE = "Mei, Montanari, Nguyen (2018)"
 
@@ -51,7 +50,7 @@ def _flow_experiment(key, size, parameters, delta=None):
     draw, own, made = rng(jax.random.fold_in(key, 1)), jax.random.fold_in(key, 2), {}
     for t in p["times"]:
         steps = round(2 * t / p["step_size"])  # the loss is half the square
-        results = simulate(system, widths=p["width"], steps=steps, seeds=size, key=own, probes=()).require_complete()
+        results = complete(system, widths=p["width"], steps=steps, seeds=size, key=own)
         risk = []
         for w in results.particles[p["width"]].w[0]:
             y = draw.choice(np.array([-1.0, 1.0], np.float32), p["examples"])

@@ -10,14 +10,14 @@ from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import stationary
+from meanfield.verify.claims._tools import complete, stationary
 from meanfield.verify.claims.kesten import SIDE, SOURCE, norms
 
 
 def _norms(key, chains: int, eta: float, parameters, steps: int) -> np.ndarray:
     data = sources.gaussian_regression(parameters["dim"])
     system = System(dynamics.chains(), data, dynamics.LinearRecursion(eta, parameters["batch_size"]))
-    results = simulate(system, widths=chains, steps=steps, seeds=1, key=key, probes=()).require_complete()
+    results = complete(system, widths=chains, steps=steps, seeds=1, key=key)
     return np.linalg.norm(np.asarray(results.particles[chains].w[0, 0], np.float64), axis=-1)
 
 
@@ -93,7 +93,7 @@ def _contraction_experiment(key, size, parameters, common=True):
     for i, scale in enumerate((1.0, 3.0)):
         own = key if common else jax.random.fold_in(key, i)
         system = System(dynamics.chains(scale), data, recursion)
-        results = simulate(system, widths=size, steps=parameters["steps"], seeds=1, key=own, probes=()).require_complete()
+        results = complete(system, widths=size, steps=parameters["steps"], seeds=1, key=own)
         ends.append(np.asarray(results.particles[size].w[0, 0], np.float64))
     return {"distance": np.linalg.norm(ends[1] - ends[0], axis=-1)}
 
@@ -157,7 +157,10 @@ def _critical_experiment(key, size, parameters, skew=None):
         system = System(dynamics.chains(), data, dynamics.LinearRecursion(eta, b, reduced=False))
         own, count = jax.random.fold_in(key, i), 150 * size
         start, end = (
-            np.asarray(simulate(system, widths=count, steps=n, seeds=1, key=own, probes=()).particles[count].w[0, 0], np.float64)
+            np.asarray(
+                simulate(system, widths=count, steps=n, seeds=1, key=own, probes=(), progress=False).particles[count].w[0, 0],
+                np.float64,
+            )
             for n in (0, 1)
         )
         square = np.sum(start**2, axis=1)

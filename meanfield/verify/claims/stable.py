@@ -5,7 +5,6 @@ import numpy as np
 from scipy import stats
 
 from meanfield.measure import pruning, tails
-from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.dynamics.injected import MODES
@@ -13,7 +12,7 @@ from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, stable
 from meanfield.verify.claim import Claim, Estimate, Numbers, mean
-from meanfield.verify.claims._tools import off, stationary
+from meanfield.verify.claims._tools import complete, log_slope, off, stationary, ticks
 
 SOURCE = "Wan, Barsbey, Zaidi, Simsekli (2024)"
 AT = {"step_size": 0.75, "scale": 0.5, "dim": 2}  # with weight decay 1 a step leaves a quarter of the weights, which start at 0
@@ -32,19 +31,13 @@ def _weights(
     network = TwoLayer(act, "squared", train_output=False, output_weights="signs", init_scale=0.0)
     noisy = dynamics.StableSGD(parameters["step_size"], 1, parameters["alpha"], parameters["scale"], mode, weight_decay=1.0)
     system = System(network, sources.from_arrays(x, np.full((1, outputs), 1 / outputs)), noisy)
-    results = simulate(system, widths=widths, steps=steps, seeds=runs, key=key, probes=()).require_complete()
+    results = complete(system, widths=widths, steps=steps, seeds=runs, key=key)
     return {n: np.asarray(results.particles[n].w[0], np.float64) for n in widths}
 
 
 def _in_parts(key, runs: int, at_once: int, look) -> np.ndarray:
     """`look(key)` of so many runs at a time, one after the other: one compiled program at every budget."""
     return np.concatenate([look(jax.random.fold_in(key, i)) for i in range(runs // at_once)])
-
-
-def _ticks(ax, sizes) -> None:
-    """Ticks at these sizes alone."""
-    ax.set_xticks(sizes, [str(n) for n in sizes])
-    ax.set_xticks([], minor=True)
 
 
 # -- the index ----------------------------------------------------------------------------------------------------------------
@@ -146,17 +139,9 @@ def _decay_experiment(key, size, parameters):
     return made
 
 
-def _log_slope(widths, narrow, wide) -> Estimate:
-    """Slope of E log between independent samples of positive values at two widths."""
-    low, high = (mean(np.log(values)) for values in (narrow, wide))
-    ratio = np.log(widths[1] / widths[0])
-    error = np.hypot(low.standard_error, high.standard_error) / ratio
-    return Estimate((high.value - low.value) / ratio, float(error), low.dof)
-
-
 def _decay_measure(data, parameters):
     widths = parameters["widths"]
-    made = {f"slope, {kind}": _log_slope(widths, *(data[f"{kind}, {n}"] for n in widths)) for kind in (*KINDS, "Gaussian")}
+    made = {f"slope, {kind}": log_slope(widths, [data[f"{kind}, {n}"] for n in widths]) for kind in (*KINDS, "Gaussian")}
     return made | {"floor, Gaussian": mean(data[f"Gaussian, {widths[1]}"])}
 
 
@@ -168,7 +153,7 @@ def _decay_plot(ax, data, parameters):
         slope = np.mean(_decay(parameters)[f"slope, {kind}"])
         ax.plot(widths, level[0] * (widths / widths[0]) ** slope, ":", color="steelblue")
     ax.set(xscale="log", yscale="log", xlabel="neurons N", ylabel="node pruning error (dotted: predicted slope)")
-    _ticks(ax, widths)
+    ticks(ax, widths)
     ax.legend(fontsize="small")
 
 
@@ -233,7 +218,7 @@ def _chaos_plot(ax, data, parameters):
     ax.plot(widths, typical, "o", color="black", label="geometric mean (lines: 90 % of runs)")
     ax.plot(widths, typical[0] * (widths / widths[0]) ** -0.5, ":", color="steelblue", label="slope -1/2")
     ax.set(xscale="log", yscale="log", xlabel="neurons N", ylabel="distance to the wider system")
-    _ticks(ax, widths)
+    ticks(ax, widths)
     ax.legend(fontsize="small")
 
 
@@ -245,9 +230,7 @@ CHAOS = Claim(
     parameters={**AT, "alpha": 1.5, "mode": "isotropic", "widths": (128, 1024), "wider": 8},
     predict=lambda parameters: {"slope": -0.5},
     experiment=_coupled_experiment,
-    measure=lambda data, parameters: {
-        "slope": _log_slope(parameters["widths"], *(data[f"N = {n}"] for n in parameters["widths"]))
-    },
+    measure=lambda data, parameters: {"slope": log_slope(parameters["widths"], [data[f"N = {n}"] for n in parameters["widths"]])},
     detects=0.05,
     quick_detects=0.35,
     sizes=(CHAOS_RUNS, 800),

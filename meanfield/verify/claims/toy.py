@@ -3,13 +3,12 @@
 import jax
 import numpy as np
 
-from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory.meanfield import linear_toy
 from meanfield.verify.claim import Claim, Estimate, mean
-from meanfield.verify.claims._tools import off, stationary
+from meanfield.verify.claims._tools import complete, off, stationary
 
 SOURCE = "After De Bortoli, Durmus, Fontaine, Simsekli (2020), beta = 1; the numbers are ours"
 
@@ -19,7 +18,7 @@ def _numbers(key: jax.Array, noise: str, parameters, width: int, steps: int, run
     data = sources.from_arrays(np.ones((2, 1)), np.array([-1.0, 1.0]))
     sgd = dynamics.SGD(parameters["step_size"], parameters["batch_size"], weight_decay=parameters["weight_decay"], noise=noise)
     system = System(dynamics.chains(), data, sgd)
-    results = simulate(system, widths=width, steps=steps, seeds=runs, key=key, probes=()).require_complete()
+    results = complete(system, widths=width, steps=steps, seeds=runs, key=key)
     return np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
 
 
