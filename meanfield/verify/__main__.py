@@ -50,7 +50,9 @@ def main(config: Config) -> int:
         for name in config.claims:
             _check.choice("claims", name, tuple(CLAIMS))
         evidence = run([CLAIMS[name] for name in dict.fromkeys(config.claims or CLAIMS)], config, console)
-    console.print(terminal.table(evidence))
+    made = terminal.table(evidence)
+    console.width = max(console.width, Console(width=1000).measure(made).maximum)  # as wide as it needs to be
+    console.print(made)
     escaped = report.escaped(config.out)
     for name in escaped:
         console.print(f"[red]negative control came back CONSISTENT:[/] {escape(name)}", highlight=False)

@@ -1,6 +1,7 @@
 """What the claims share: random numbers, tampering, indices, stationarity, slopes."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -19,6 +20,12 @@ def rng(key: jax.Array) -> np.random.Generator:
 def complete(system: System, *, probes=(), **run) -> Results:
     """`simulate` without a progress bar, where every run must complete."""
     return simulate(system, probes=probes, progress=False, **run).require_complete()
+
+
+def side_by_side(*parts: Callable) -> list:
+    """What the functions return, each called in a thread of its own: their programs are compiled at the same time."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [one.result() for one in [pool.submit(part) for part in parts]]
 
 
 def off(predict: Callable, factor: float = 1.0, shift: float = 0.0) -> Callable:

@@ -11,7 +11,7 @@ from meanfield.systems import dynamics, scaling
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, bounds, mean
-from meanfield.verify.claims._tools import complete, off, slope
+from meanfield.verify.claims._tools import complete, off, side_by_side, slope
 
 SOURCE = "De Bortoli, Durmus, Fontaine, Simsekli (2020)"
 TOGETHER = 50  # runs at a time, which fit into memory
@@ -122,11 +122,16 @@ def _below_experiment(key, size, parameters, beta=None):
     law = scaling.MeanField(p["gamma"], beta=p["beta"] if beta is None else beta)
     ode = dynamics.McKeanVlasov(scaling.MeanField(p["ode_step"], beta=1.0))
     one, many = (dynamics.SGD(law, batch_size) for batch_size in (1, p["batch_size"]))
-    keys = iter(jax.random.split(key, 5))
-    few = _fewer(size, 4)
-    made = {f"interaction, {n}": _to_wider(next(keys), ode, n, p["wider"], p["ode_time"], few) for n in p["widths"]}
-    made |= {f"noise, {n}": _to_other(next(keys), one, one.limit(), n, p["time"], size) for n in p["widths"]}
-    return made | {"larger batch": _to_other(next(keys), many, many.limit(), p["widths"][0], p["time"], size)}
+    keys, few = jax.random.split(key, 5), _fewer(size, 4)
+    narrow, wide = p["widths"]
+    parts = {
+        f"interaction, {narrow}": lambda: _to_wider(keys[0], ode, narrow, p["wider"], p["ode_time"], few),
+        f"noise, {wide}": lambda: _to_other(keys[3], one, one.limit(), wide, p["time"], size),
+        f"interaction, {wide}": lambda: _to_wider(keys[1], ode, wide, p["wider"], p["ode_time"], few),
+        f"noise, {narrow}": lambda: _to_other(keys[2], one, one.limit(), narrow, p["time"], size),
+        "larger batch": lambda: _to_other(keys[4], many, many.limit(), narrow, p["time"], size),
+    }
+    return dict(zip(parts, side_by_side(*parts.values()), strict=True))
 
 
 def _below_measure(data, parameters):

@@ -237,7 +237,7 @@ DIGITS = Claim(
         "p": 2.0,
         "kappa": 0.25,
         "eps": 0.35,
-        "widths": (128, 512, 2048),
+        "widths": (128, 2048),
         "steps": 10_000,
     },
     predict=_compressible,

@@ -109,14 +109,14 @@ INDEX = Claim(
 
 # -- pruning ------------------------------------------------------------------------------------------------------------------
 
-KINDS = ("coordinates", "isotropic")
+KIND = "coordinates"
 RUNS, GAUSSIANS = 40, 200  # networks at a time; at most so many with Gaussian noise
 ROOM = 0.001  # of the slope under Gaussian noise: at 250 neurons the error is still 0.0008 above its limit
 
 
 def _decay(parameters):
     return {
-        **{f"slope, {kind}": -float(compressibility.decay_exponent(parameters["alpha"])) for kind in KINDS},
+        "slope, stable": -float(compressibility.decay_exponent(parameters["alpha"])),
         "slope, Gaussian": (-ROOM, ROOM),
         "floor, Gaussian": float(compressibility.node_limit_error(stats.norm(), parameters["dim"], parameters["kappa"])),
     }
@@ -126,12 +126,11 @@ def _decay_experiment(key, size, parameters):
     """Errors of networks under stable noise; and under Gaussian noise without data, where the stationary law is Gaussian."""
     gaussian = {**parameters, "alpha": 2.0}
     made = {}
-    cases = [(kind, parameters, kind, size) for kind in KINDS] + [("Gaussian", gaussian, "coordinates", min(size, GAUSSIANS))]
-    for i, (name, at, mode, runs) in enumerate(cases):
+    for i, (name, at, runs) in enumerate((("stable", parameters, size), ("Gaussian", gaussian, min(size, GAUSSIANS)))):
         for j, n in enumerate(parameters["widths"]):
 
-            def errors(own, n=n, at=at, mode=mode):
-                w = _weights(own, (n,), at, mode, runs=RUNS, steps=6, empty=at is gaussian)[n]
+            def errors(own, n=n, at=at):
+                w = _weights(own, (n,), at, KIND, runs=RUNS, steps=6, empty=at is gaussian)[n]
                 return pruning.error_curve(w, at["kappa"], "node")
 
             own = jax.random.fold_in(jax.random.fold_in(key, i), j)
@@ -141,13 +140,13 @@ def _decay_experiment(key, size, parameters):
 
 def _decay_measure(data, parameters):
     widths = parameters["widths"]
-    made = {f"slope, {kind}": log_slope(widths, [data[f"{kind}, {n}"] for n in widths]) for kind in (*KINDS, "Gaussian")}
+    made = {f"slope, {kind}": log_slope(widths, [data[f"{kind}, {n}"] for n in widths]) for kind in ("stable", "Gaussian")}
     return made | {"floor, Gaussian": mean(data[f"Gaussian, {widths[1]}"])}
 
 
 def _decay_plot(ax, data, parameters):
     widths = np.asarray(parameters["widths"])
-    for kind, marker in zip((*KINDS, "Gaussian"), "osx", strict=True):
+    for kind, marker in zip(("stable", "Gaussian"), "ox", strict=True):
         level = [np.exp(np.mean(np.log(data[f"{kind}, {n}"]))) for n in widths]
         ax.plot(widths, level, marker, color="black", markersize=4, label=kind)
         slope = np.mean(_decay(parameters)[f"slope, {kind}"])
@@ -167,20 +166,18 @@ DECAY = Claim(
     experiment=_decay_experiment,
     measure=_decay_measure,
     detects={
-        **{f"slope, {kind}": 0.05 for kind in KINDS},
+        "slope, stable": 0.05,
         "slope, Gaussian": 0.005,
         "floor, Gaussian": 0.005,
     },
     quick_detects={
-        **{f"slope, {kind}": 0.35 for kind in KINDS},
+        "slope, stable": 0.35,
         "slope, Gaussian": 0.02,
         "floor, Gaussian": 0.02,
     },
     sizes=(RUNS, 1600),
     controls={
-        "exponent off by 0.1": {
-            "predict": lambda p: {**_decay(p), **{f"slope, {kind}": _decay(p)[f"slope, {kind}"] - 0.1 for kind in KINDS}}
-        },
+        "exponent off by 0.1": {"predict": lambda p: {**_decay(p), "slope, stable": _decay(p)["slope, stable"] - 0.1}},
         "floor off by 20 %": {"predict": lambda p: {**_decay(p), "floor, Gaussian": 1.2 * _decay(p)["floor, Gaussian"]}},
         "alpha 1.7": {"experiment": lambda key, size, p: _decay_experiment(key, size // 4, {**p, "alpha": 1.7})},
     },
