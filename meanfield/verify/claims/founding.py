@@ -147,7 +147,7 @@ def _plot(ax, data: Arrays, parameters: Numbers) -> None:
     ax.legend(fontsize="small", title=r"10 %, 50 %, $1-\varepsilon$ of runs", title_fontsize="small")
 
 
-DETECTS = {f"P(error <= eps), {kind}": 0.15 for kind in KINDS} | {f"slope, {kind}": 0.08 for kind in KINDS}
+DETECTS = {f"P(error <= eps), {kind}": 0.2 for kind in KINDS} | {f"slope, {kind}": 0.08 for kind in KINDS}
 QUICK = {name: 0.5 if name.startswith("P") else 0.4 for name in DETECTS}
 
 
