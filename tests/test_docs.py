@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from meanfield import testing
+from meanfield.verify import CLAIMS
 
 ROOT = Path(__file__).parent.parent
 
@@ -163,3 +164,22 @@ def test_numbers_of_the_compressibility_page_are_those_of_the_committed_run():
         if row["width"] in (512, 8192):
             assert f"| {row['index']:.2f} | {row['kept']:.3f} | {row['nats']:.3g} | {row['bound_of_pruned']:.1f} |" in text
     assert {row["index_and_nats"] for row in results["bounds_ordered"]} == {1.0}
+
+
+def test_the_page_on_verify_shows_the_committed_run():
+    """Every claim with its statement and verdict; no control came back CONSISTENT; the page beside it is that of the same run."""
+    text = (ROOT / "docs" / "verify.md").read_text()
+    content = json.loads((ROOT / "docs" / "results" / "verify.json").read_text())
+    page = (ROOT / "docs" / "results" / "verify.html").read_text()
+    assert [row["name"] for row in content["claims"]] == list(CLAIMS) and content["finished"] and content["budget"] == "full"
+    for row in content["claims"]:
+        verdict = row["verdict"].lower().replace("_", " ")
+        assert f"| `{row['name']}` | {CLAIMS[row['name']].statement} | {verdict} |" in text, row["name"]
+        assert row["controls"] and "CONSISTENT" not in row["controls"].values(), row["name"]
+        assert f'data-name="{row["name"]}" data-verdict="{row["verdict"]}"' in page
+    assert "REPLACE" not in text and "nan" not in [row["p_value"] for row in content["claims"]]
+    controls = sum(len(row["controls"]) for row in content["claims"])
+    assert f"all {controls} controls" in text
+    rates = json.loads((ROOT / "benchmarks" / "results" / "verify.json").read_text())
+    refuted, seeds = (sum(row[name] for row in rates["claims"]) for name in ("refuted", "seeds"))
+    assert [row["claim"] for row in rates["claims"]] == list(CLAIMS) and f"{refuted} of {seeds} runs" in text

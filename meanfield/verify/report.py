@@ -87,7 +87,7 @@ def run(
         "seconds": 0.0,
         "versions": _files.versions(),
         "device": _files.device(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
     }
     start = time.perf_counter()
     kept: list[Entry] = []

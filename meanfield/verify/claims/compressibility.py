@@ -127,7 +127,7 @@ DECAY = Claim(
     measure=_decay_measure,
     detects=0.05,
     quick_detects=0.3,
-    sizes=(40, 700),
+    sizes=(40, 1100),
     controls={
         "exponent off by 0.1": {"predict": off(_decay, shift=0.1)},
         "index off by 10 %": {"predict": lambda p: {f"stable {a:g}": -float(theory.decay_exponent(0.9 * a)) for a in ALPHAS}},
