@@ -84,6 +84,8 @@ def test_parameters_and_controls():
     assert claim.control("off").test().verdict is Verdict.REFUTED and claim.control("off").name == "toy, off"
     with pytest.raises(mf.ArgumentError, match=r"Argument `budget` must be one of 'quick', 'full', but is 'large'."):
         claim.test(budget="large")
+    with pytest.raises(mf.ArgumentError, match=r"Argument `budget` must be one of 'quick', 'full', 'data', but is 'quik'."):
+        claim.judge(claim.collect(), "quik")
     with pytest.raises(mf.ArgumentError, match=r"Argument `standard_error of 'x'` must be a number > 0, but is 0.0."):
         verify.compare("x", 0.0, Estimate(1.0, 0.0), 0.1, 0.01)
 
@@ -112,6 +114,29 @@ def test_where_a_hypothesis_fails_numbers_may_be_missing():
         claim.test()
     evidence = dataclasses.replace(claim, hypotheses=toy(holds=False).hypotheses).test()
     assert evidence.verdict is Verdict.ASSUMPTION_VIOLATED and evidence.comparisons == () and evidence.p_value == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, dof=float("nan"))}}, "dof of 'mean 0'"),
+        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, dof=0)}}, "dof of 'mean 0'"),
+        ({"measure": lambda data, p: {"other": Estimate(50.0, 0.1)}}, "measure"),
+        ({"detects": float("nan")}, "detects of 'mean 0'"),
+        ({"detects": float("inf")}, "detects of 'mean 0'"),
+        ({"detects": 0}, "detects of 'mean 0'"),
+        ({"detects": {"other": 1.0}}, "detects"),
+        ({"predict": lambda p: {}}, "predict"),
+        ({"predict": lambda p: {"mean 0": (-np.inf, np.inf)}}, "predicted of 'mean 0'"),
+        ({"predict": lambda p: {"mean 0": (0.0, 1.0, 2.0)}}, "predicted"),
+        ({"rate": float("nan")}, "rate"),
+        ({"rate": -1.0}, "rate"),
+        ({"hypotheses": 2 * toy().hypotheses}, "hypotheses"),
+    ],
+)
+def test_nonsense_is_refused_and_never_consistent(changes, name):
+    with pytest.raises(mf.ArgumentError, match=f"Argument `{name}` must"):
+        dataclasses.replace(toy(), **changes).test()
 
 
 def test_bounds_are_predictions_too():

@@ -92,7 +92,7 @@ def test_stationarity_is_checked_by_ranks():
 
 def simulated(step_sizes=(1.0, 4.0), probes=mf.probes.DEFAULT, **more):
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(list(step_sizes), 1, **more))
-    return mf.simulate(system, widths=[64, 256], steps=40, seeds=3, key=jax.random.key(0), probes=probes)
+    return mf.simulate(system, widths=[64, 256], steps=40, seeds=4, key=jax.random.key(0), probes=probes)
 
 
 def test_results_take_the_place_of_the_experiment():
@@ -118,32 +118,41 @@ def test_results_that_do_not_fit_are_refused():
         mf.ArgumentError, match=r"must have no sweep but that over step sizes, but is a simulation with axes width, step_size, w"
     ):
         claim.collect_from(simulated(weight_decay=[0.0, 0.1]))
-    with pytest.raises(mf.ArgumentError, match="must hold what the probe `NormQuantiles` saw"):
-        claim.collect_from(simulated(probes=()))
+    late = mf.probes.NormQuantiles((0.99,), at=(39, 40))
+    for probes in ((), (late,), (mf.probes.NormQuantiles((0.5,)),)):
+        with pytest.raises(mf.ArgumentError, match="must hold what the probe `NormQuantiles` saw of the level"):
+            claim.collect_from(simulated(probes=probes))
     with pytest.raises(mf.ArgumentError, match="'columns' has only its own experiment"):
         verify.CLAIMS["columns"].collect_from(simulated())
 
 
 def test_hypotheses_of_the_founding_theorem():
-    """Independent Cauchy neurons keep all three; common scales, normal neurons and a moving quantile each break one."""
+    """Independent Cauchy neurons keep all three; a dependence that stays, normal neurons and a moving quantile each break one."""
     rng = np.random.default_rng(3)
 
-    def verdicts(neurons, sizes, moved):
-        still = rng.standard_normal(40) / 10
+    def verdicts(neurons, sizes, moved, narrow=None):
+        still = rng.standard_normal(200) / 10
         data = {
             "widths": np.array([64, 256]),
-            "neurons, 64": neurons,
+            "neurons, 64": neurons if narrow is None else narrow,
             "neurons, 256": neurons,
             "sizes": np.abs(sizes),
             "log quantile, half": still,
-            "log quantile": still + moved + rng.standard_normal(40) / 10,
+            "log quantile": still + moved + rng.standard_normal(200) / 10,
         }
         return [h.check(data, {"p": 2.0}).holds for h in founding.HYPOTHESES]
 
-    cauchy, normal = rng.standard_cauchy((40, 64, 1)), rng.standard_normal(20_000)
+    cauchy, normal = rng.standard_cauchy((200, 64, 1)), rng.standard_normal(20_000)
     heavy = rng.standard_cauchy(20_000)
     assert verdicts(cauchy, heavy, 0.0) == [True, True, True]
-    assert verdicts(np.abs(cauchy) * np.exp(3 * rng.standard_normal((40, 1, 1))), heavy, 0.0) == [False, True, True]
+    assert verdicts(cauchy + 2 * rng.standard_cauchy((200, 1, 1)), heavy, 0.0) == [False, True, True]  # something common
+    assert verdicts(cauchy * np.exp(3 * rng.standard_normal((200, 1, 1))), heavy, 0.0) == [
+        False,
+        True,
+        True,
+    ]  # a common scale: no sign
+    common = rng.standard_cauchy((200, 1, 1))
+    assert verdicts(cauchy + common / 9, heavy, 0.0, narrow=cauchy + common)[0]  # one that falls
     assert verdicts(cauchy, normal, 0.0) == [True, False, True]
     assert verdicts(cauchy, heavy, 0.2) == [True, True, False]
 

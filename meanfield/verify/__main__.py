@@ -1,6 +1,7 @@
 """python -m meanfield.verify [CLAIM ...] [--quick | --full] --out DIR."""
 
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,12 +13,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meanfield import _check
 from meanfield.verify import CLAIMS, report, terminal
-from meanfield.verify.claim import Claim, Evidence
+from meanfield.verify.claim import RATE, Claim, Evidence
 
 
 @dataclass(frozen=True)
 class Config:
-    """Put theorems to the test. Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument."""
+    """Put theorems to the test.
+
+    Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument; 3: an experiment broke down.
+    """
 
     claims: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names of claims; none: all."""
@@ -27,12 +31,14 @@ class Config:
     """How much is spent: seconds a claim, or what it needs to see the deviations it declares. --quick and --full for short."""
     seed: int = 0
     """Of all experiments."""
+    rate: float = RATE
+    """Probability with which one or more of the claims, all true, may be refuted: they share it."""
     controls: tyro.conf.FlagCreatePairsOff[bool] = False
     """Judge the negative controls, too: what must not come back CONSISTENT at full budget."""
     results: Path | None = None
     """Your own simulation, a file of `Results.save` or a directory with results.nc, in place of the experiment of one claim."""
     again: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Run nothing: judge once more from the files in the directory."""
+    """Run nothing: judge once more from the files in the directory, as they say."""
     list: tyro.conf.FlagCreatePairsOff[bool] = False
     """Say what claims there are."""
 
@@ -43,8 +49,12 @@ def main(config: Config) -> int:
     if config.list:
         console.print(terminal.listed(CLAIMS.values()))
         return 0
-    _check.require(not (config.again and config.claims), "claims", "be left out with `--again`", config.claims)
     if config.again:
+        for name in ("claims", "budget", "seed", "rate", "controls", "results"):
+            given = getattr(config, name)
+            _check.require(
+                given == getattr(Config, name), name, "be left out with `--again`, which takes all from the files", given
+            )
         evidence = report.again(CLAIMS.values(), config.out)
     else:
         for name in config.claims:
@@ -81,18 +91,24 @@ def run(claims: list[Claim], config: Config, console: Console) -> dict[str, Evid
             space = " " * (20 - len(one.verdict.name))
             above.print(f"{terminal.coloured(one.verdict)}{space}{one.seconds:6.1f} s  {escape(claim.name)}", highlight=False)
 
-        return report.run(
-            claims, config.out, config.seed, config.budget, told=told, controls=config.controls, results=config.results
-        )
+        return report.run(claims, config.out, config.seed, config.budget, told, config.controls, config.results, rate=config.rate)
+
+
+def command(arguments: list[str]) -> int:
+    """Do what the arguments say; the exit status."""
+    arguments = ["--budget=" + a[2:] if a in ("--quick", "--full") else a for a in arguments]
+    try:
+        return main(tyro.cli(Config, args=arguments, prog="python -m meanfield.verify"))
+    except _check.ArgumentError as error:
+        print(f"error: {error}", *getattr(error, "__notes__", ()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is in the report", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()  # its last line names the claim
+        return 3
 
 
 if __name__ == "__main__":
-    arguments = ["--budget=" + a[2:] if a in ("--quick", "--full") else a for a in sys.argv[1:]]
-    try:
-        sys.exit(main(tyro.cli(Config, args=arguments, prog="python -m meanfield.verify")))
-    except _check.ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: what is finished is in the report", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(command(sys.argv[1:]))

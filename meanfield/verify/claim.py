@@ -130,7 +130,7 @@ class Evidence:
 
     @property
     def size_needed(self) -> int | None:
-        """Sample size at which every comparison could tell; None if the size is not known."""
+        """Sample size at which every comparison could tell if errors fall like its root; None if the size is not known."""
         return None if self.size is None else math.ceil(self.size * max((row.needed for row in self.comparisons), default=1.0))
 
 
@@ -174,6 +174,11 @@ class Claim:
     rate: float = RATE
     plot: Callable[[Any, Arrays, Numbers], None] | None = None
     read: Callable[[Results, Numbers], Arrays] | None = None
+
+    def __post_init__(self):
+        _check.number("rate", self.rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
+        statements = [one.statement for one in self.hypotheses]
+        _check.require(len(set(statements)) == len(statements), "hypotheses", "have different statements", statements)
 
     def with_parameters(self, **parameters) -> "Claim":
         """The claim at other parameters; an unknown name is refused."""
@@ -223,7 +228,12 @@ class Claim:
         return found
 
     def judge(self, data: Arrays, budget: str = "full") -> Evidence:
-        """The verdict on data: of `collect`, from a file, or somebody's own with the same names."""
+        """The verdict on data: of `collect`, from a file, or somebody's own with the same names ("data": judged as "full").
+
+        Raises:
+            ArgumentError: an unknown budget; predictions, measurements or deviations that are no numbers or do not belong together.
+        """
+        _check.choice("budget", budget, ("quick", "full", "data"))
         if DIVERGED in data:
             checks = {"The runs do not diverge.": Check(False, str(data[DIVERGED]))}
             return Evidence(Verdict.ASSUMPTION_VIOLATED, (), checks, 1.0, self.rate, dict(self.parameters), budget)
@@ -242,10 +252,10 @@ class Claim:
             verdict = Verdict.ASSUMPTION_VIOLATED
         elif p_value <= self.rate:
             verdict = Verdict.REFUTED
-        elif any(row.needed > 1 for row in rows):
-            verdict = Verdict.INCONCLUSIVE
-        else:
+        elif all(row.needed <= 1 for row in rows):
             verdict = Verdict.CONSISTENT
+        else:
+            verdict = Verdict.INCONCLUSIVE
         return Evidence(verdict, rows, checks, p_value, self.rate, dict(self.parameters), budget)
 
     def _compared(self, data: Arrays, budget: str) -> tuple[Comparison, ...]:
@@ -253,6 +263,11 @@ class Claim:
         detects = self.quick_detects if budget == "quick" else self.detects
         if not isinstance(detects, Mapping):
             detects = dict.fromkeys(predicted, detects)
+        _check.require(bool(predicted), "predict", "return at least one number", dict(predicted))
+        for name, given in {"measure": measured, "detects": detects}.items():
+            _check.require(
+                set(given) == set(predicted), name, f"have the names of the predictions, {sorted(predicted)}", sorted(given)
+            )
         return tuple(compare(n, predicted[n], measured[n], detects[n], self.rate / len(predicted)) for n in predicted)
 
     def test(self, seed: int = 0, budget: str = "full") -> Evidence:
@@ -270,8 +285,9 @@ def bounds(predicted: Prediction) -> tuple[float, float]:
         >>> bounds(1.0), bounds((2.0, math.inf))
         ((1.0, 1.0), (2.0, inf))
     """
-    low, high = predicted if isinstance(predicted, tuple | list) else (predicted, predicted)
-    return float(low), float(high)
+    ends = np.atleast_1d(np.asarray(predicted, np.float64))
+    _check.require(ends.shape in ((1,), (2,)), "predicted", "be a number or bounds (low, high)", predicted)
+    return float(ends[0]), float(ends[-1])
 
 
 def compare(name: str, predicted: Prediction, measured: Estimate, detects: float, rate: float) -> Comparison:
@@ -282,7 +298,8 @@ def compare(name: str, predicted: Prediction, measured: Estimate, detects: float
     refuted if the two do not meet; its p-value is that of its end nearest to the measurement, and 1 inside.
 
     Raises:
-        ValueError: a measurement or a prediction that is NaN, bounds in the wrong order, a standard error that is not > 0.
+        ValueError: a measurement or a prediction that is NaN, bounds in the wrong order or without an end, a standard error, dof,
+            deviation or rate out of its range.
 
     Examples:
         >>> [round(v, 3) for v in compare("mean", 0.0, Estimate(0.1, 0.1), detects=0.5, rate=0.05).interval]
@@ -291,9 +308,13 @@ def compare(name: str, predicted: Prediction, measured: Estimate, detects: float
         1.0
     """
     (low, high), error, dof = bounds(predicted), float(measured.standard_error), float(measured.dof)
-    _check.require(low <= high, f"predicted of {name!r}", "be a number or bounds (low, high)", predicted)
+    must = "be a number or bounds (low, high), of which one is finite"
+    _check.require(low <= high and (math.isfinite(low) or math.isfinite(high)), f"predicted of {name!r}", must, predicted)
     _check.require(math.isfinite(measured.value), f"measured of {name!r}", "be a finite number", measured.value)
     _check.number(f"standard_error of {name!r}", error, "be a number > 0", lambda v: v > 0)
+    _check.require(dof > 0, f"dof of {name!r}", "be a number > 0, or infinity", dof)
+    _check.number(f"detects of {name!r}", detects, "be a number > 0", lambda v: v > 0)
+    _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
     wide = -special.ndtri(rate / 2) if math.isinf(dof) else -special.stdtrit(dof, rate / 2)
     z = max(low - measured.value, measured.value - high, 0.0) / error
     p_value = 2 * (special.ndtr(-z) if math.isinf(dof) else special.stdtr(dof, -z))

@@ -22,12 +22,11 @@ from meanfield.verify.claims import CLAIMS
 
 @dataclass(frozen=True)
 class Entry:
-    """What a report has on one claim: evidence, verdicts of its negative controls by name, how to rerun it, a data URI."""
+    """What a report has on one claim: evidence, verdicts of its negative controls by name, a data URI."""
 
     claim: Claim
     evidence: Evidence
     controls: dict[str, str]
-    rerun: str
     figure: str | None
 
 
@@ -39,33 +38,44 @@ def run(
     told: Callable[[Claim, Evidence], None] | None = None,
     controls: bool = False,
     results: str | os.PathLike | None = None,
+    rate: float = RATE,
 ) -> dict[str, Evidence]:
     """Test the claims one after the other; write data/NAME.npz of every claim, report.json and report.html into `out`.
 
-    A family of claims shares one false-alarm rate (`holm`): in the end each is judged anew, from its file, at the level that is
-    left to it. Until then the report says that it is unfinished; it is written after every claim.
+    A family of claims shares one false-alarm rate (`holm`), and the claims' own `rate` is replaced by their share. The report is
+    written after every claim, judged at the strictest level, `rate / len(claims)`, as its controls are. In the end each is judged
+    anew, from its file, at the level that is left to it: another one only if something is refuted.
 
     Args:
         claims: what is tested.
         out: directory for the results; made if it is not there.
-        seed: of all experiments.
+        seed: of all experiments, below 2^32.
         budget: "quick" or "full".
         told: called after every claim, to show progress.
         controls: judge the negative controls, too.
         results: somebody's own simulation, a file of `Results.save` or a directory with results.nc, in place of the experiment of
             the only claim.
+        rate: probability with which one or more of the claims, all true, may be refuted.
 
     Returns:
         Evidence by the names of the claims.
 
     Raises:
-        ValueError: no claims, two of one name, an unknown budget, a claim that does not read `results`.
+        ArgumentError: no claims, two of one name, a name that a file cannot have, parameters that JSON cannot hold, an unknown
+            budget, a seed or rate out of its range, a claim that does not read `results`.
+        Exception: whatever an experiment raises, with a note that names its claim; the report has those before it.
     """
     names = [claim.name for claim in claims]
     _check.require(bool(names) and len(set(names)) == len(names), "claims", "be one or several, of different names", names)
-    for name in names:
-        _check.require(Path(name).name == name, "claims", "have names that a file can have", name)
+    for claim in claims:
+        name, parameters = claim.name, dict(claim.parameters)
+        fits = name.isprintable() and 0 < len(name) <= 100 and len(name.encode()) <= 240 and "/" not in name
+        must = "have names that a file can have, of 1 to 100 printable characters"
+        _check.require(fits and name not in (".", ".."), "claims", must, name)
+        _check.require(_files.holds(parameters), "parameters", f"be what JSON can hold, also of {name!r}", parameters)
     _check.integer("seed", seed, at_least=0)
+    _check.require(seed < 2**32, "seed", "be below 2^32: jax would take larger ones for smaller ones", seed)
+    rate = _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
     _check.choice("budget", budget, ("quick", "full"))
     own = None
     if results is not None:
@@ -75,7 +85,7 @@ def run(
         )
         budget, own = "data", _from_results(claims[0], results)
     out = _check.writable_directory("out", out)
-    (out / "data").mkdir(exist_ok=True)
+    _check.writable_directory("out", out / "data")
     head = {
         "about": _files.ABOUT,
         "finished": False,
@@ -83,7 +93,8 @@ def run(
         "date": _files.now(),
         "budget": budget,
         "seed": seed if own is None else None,
-        "family_rate": RATE,
+        "results": None if results is None else str(results),
+        "family_rate": rate,
         "seconds": 0.0,
         "versions": _files.versions(),
         "device": _files.device(),
@@ -93,22 +104,28 @@ def run(
     kept: list[Entry] = []
     _write(kept, head, out)
     for claim in claims:
-        begun = time.perf_counter()
-        data = claim.collect(seed, budget) if own is None else own
-        facts: dict[str, Any] = {"data": f"data/{claim.name}.npz"}
-        if own is None:
-            facts |= {"seed": seed, "size": claim.sizes[budget == "full"], "seconds": time.perf_counter() - begun}
-        _files.replace(out / facts["data"], lambda file, data=data: np.savez_compressed(file, **data))  # type: ignore[arg-type]
-        evidence = dataclasses.replace(claim.judge(data, budget), **facts)
-        found = claim.judge_controls(data, seed, budget) if controls else {}
-        verdicts = {name: one.verdict.name for name, one in found.items()}
-        figure = page.figure(claim, data)
-        kept.append(Entry(claim, evidence, verdicts, _rerun(claim, seed, budget, controls, results), figure))
+        try:
+            kept.append(_tested(claim.at_rate(rate / len(claims)), out, seed, budget, controls, own))
+        except Exception as error:
+            error.add_note(f"Raised by the claim {claim.name!r}. Those before it are in the report.")
+            raise
         head["seconds"] = time.perf_counter() - start
         _write(kept, head, out)
         if told:
-            told(claim, evidence)
+            told(claim, kept[-1].evidence)
     return _close(kept, head, out)
+
+
+def _tested(claim: Claim, out: Path, seed: int, budget: str, controls: bool, own: Arrays | None) -> Entry:
+    begun = time.perf_counter()
+    data = claim.collect(seed, budget) if own is None else own
+    facts: dict[str, Any] = {"data": f"data/{claim.name}.npz"}
+    if own is None:
+        facts |= {"seed": seed, "size": claim.sizes[budget == "full"], "seconds": time.perf_counter() - begun}
+    _files.replace(out / facts["data"], lambda file: np.savez_compressed(file, **data))  # type: ignore[arg-type]
+    evidence = dataclasses.replace(claim.judge(data, budget), **facts)
+    found = claim.judge_controls(data, seed, budget) if controls else {}
+    return Entry(claim, evidence, {name: one.verdict.name for name, one in found.items()}, page.figure(claim, data))
 
 
 def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence]:
@@ -122,19 +139,24 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
         Evidence by the names of the claims.
 
     Raises:
-        ValueError: no report in `out`, or one of a claim that is not known.
+        ArgumentError: no report in `out`, files that are broken, or a claim that is not known.
     """
     out, known = Path(out), {claim.name: claim for claim in claims}
-    content = _content(out)
+    content = _files.content(out)
+    _check.writable_directory("out", out)
+    level = content["family_rate"] / content["planned"]
     kept = []
     for row in content.pop("claims"):
         _check.choice("claims", row["name"], tuple(known))
-        claim = known[row["name"]].with_parameters(**row["parameters"])
         facts = {name: row[name] for name in ("seed", "size", "seconds", "data")}
-        _check.require((out / row["data"]).is_file(), "out", f"hold {row['data']}", str(out))
-        data = _arrays(out, claim)
-        evidence = dataclasses.replace(claim.judge(data, row["budget"]), **facts)
-        kept.append(Entry(claim, evidence, row["controls"], row["rerun"], page.figure(claim, data)))
+        try:
+            claim = _with(known[row["name"]], row["parameters"]).at_rate(level)
+            data = _arrays(out, row["data"])
+            evidence = dataclasses.replace(claim.judge(data, row["budget"]), **facts)
+            kept.append(Entry(claim, evidence, row["controls"], page.figure(claim, data)))
+        except Exception as error:  # files can be broken in many ways
+            must = f"hold {row['data']} and a report.json from which {row['name']!r} can be judged"
+            _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_files.reason(error)})"))
     content["judged_again"] = {"date": _files.now(), "versions": _files.versions()}
     if len(kept) == content["planned"]:
         return _close(kept, content, out)
@@ -144,17 +166,25 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
 
 def reread(claim: Claim, out: str | os.PathLike, budget: str = "full") -> Evidence:
     """The evidence once more, from the file that `run` left."""
-    return claim.judge(_arrays(Path(out), claim), budget)
+    return claim.judge(_arrays(Path(out), f"data/{claim.name}.npz"), budget)
 
 
-def _arrays(out: Path, claim: Claim) -> Arrays:
-    with np.load(out / "data" / f"{claim.name}.npz") as data:
+def _arrays(out: Path, name: str) -> Arrays:
+    with (out / name).open("rb") as file, np.load(file) as data:  # numpy leaves its own file open if it is broken
         return dict(data)
+
+
+def _with(claim: Claim, parameters: dict) -> Claim:
+    """The claim at the parameters of report.json."""
+    for name in parameters:
+        _check.choice("parameters", name, tuple(claim.parameters))
+    own = dict(claim.parameters)
+    return dataclasses.replace(claim, parameters={**own, **_files.loose(parameters, own)})
 
 
 def escaped(out: str | os.PathLike) -> list[str]:
     """Negative controls that came back CONSISTENT, by report.json; none at the quick budget, which need not catch them."""
-    content = _content(Path(out))
+    content = _files.content(Path(out))
     found = ((row["name"], *item) for row in content["claims"] for item in row["controls"].items() if row["budget"] != "quick")
     return [f"{name}, {control}" for name, control, verdict in found if verdict == Verdict.CONSISTENT.name]
 
@@ -170,7 +200,7 @@ def _close(kept: list[Entry], head: dict, out: Path) -> dict[str, Evidence]:
     p_values = [1.0 if one.verdict is Verdict.ASSUMPTION_VIOLATED else one.p_value for one in alone]
     closed = []
     for one, level in zip(kept, holm(p_values, head["family_rate"]), strict=True):
-        judged = reread(dataclasses.replace(one.claim, rate=float(level)), out, one.evidence.budget)
+        judged = one.claim.at_rate(level).judge(_arrays(out, str(one.evidence.data)), one.evidence.budget)
         facts = {name: getattr(one.evidence, name) for name in ("seed", "size", "seconds", "data")}
         closed.append(dataclasses.replace(one, evidence=dataclasses.replace(judged, **facts)))
     _write(closed, {**head, "finished": True}, out)
@@ -181,22 +211,14 @@ def _close(kept: list[Entry], head: dict, out: Path) -> dict[str, Evidence]:
 
 
 def _write(kept: list[Entry], head: dict, out: Path) -> None:
-    content = {**head, "claims": [_row(one) for one in kept]}
+    content = {**head, "claims": [_row(one, head["results"]) for one in kept]}
     text = json.dumps(_files.strict(content), indent=2, allow_nan=False) + "\n"
     _files.replace(out / "report.json", lambda file: file.write(text.encode()))
     html = page.render(content, {one.claim.name: one.figure for one in kept})
     _files.replace(out / "report.html", lambda file: file.write(html.encode()))
 
 
-def _content(out: Path) -> dict:
-    try:
-        return _files.loose(json.loads((out / "report.json").read_text()))
-    except (OSError, json.JSONDecodeError):
-        _check.require(False, "out", "be a directory with a report.json of `run`", str(out))
-        raise
-
-
-def _row(one: Entry) -> dict:
+def _row(one: Entry, results: str | None) -> dict:
     claim, evidence = one.claim, one.evidence
     return {
         **{name: getattr(claim, name) for name in ("name", "statement", "formula", "source")},
@@ -205,15 +227,26 @@ def _row(one: Entry) -> dict:
         "meaning": evidence.verdict.value,
         "size_needed": evidence.size_needed,
         "controls": one.controls,
-        "rerun": one.rerun,
+        "rerun": _rerun(one, results),
     }
 
 
-def _rerun(claim: Claim, seed: int, budget: str, controls: bool, results: str | os.PathLike | None) -> str:
-    if claim is not CLAIMS.get(claim.name):
-        return f"claim.test(seed={seed}, budget={budget!r})" if results is None else "claim.judge(claim.collect_from(results))"
-    how = f"--{budget} --seed {seed}" if results is None else f"--results {shlex.quote(str(results))}"
-    return f"python -m meanfield.verify {shlex.quote(claim.name)} {how}{' --controls' * controls} --out DIR"
+def _rerun(one: Entry, results: str | None) -> str:
+    """How to have this verdict alone once more: at the level that the claim was judged at."""
+    evidence, known = one.evidence, CLAIMS.get(one.claim.name)
+    seed, budget, rate = evidence.seed, evidence.budget, float(evidence.rate)
+    if known is None or not _same(one.claim, known):
+        what = f"test(seed={seed}, budget={budget!r})" if results is None else "judge(claim.collect_from(results))"
+        return f"claim.at_rate({rate!r}).{what}"
+    how = f"--{budget} --seed {seed}" if results is None else f"--results {shlex.quote(results)}"
+    controls = " --controls" if one.controls else ""
+    return f"python -m meanfield.verify {shlex.quote(one.claim.name)} {how}{controls} --rate {rate!r} --out DIR"
+
+
+def _same(claim: Claim, known: Claim) -> bool:
+    """Whether the claims differ in nothing but their rates."""
+    given, own = (_files.strict(dict(one.parameters)) for one in (claim, known))
+    return given == own and dataclasses.replace(claim, rate=known.rate, parameters=known.parameters) == known
 
 
 def _from_results(claim: Claim, path: str | os.PathLike) -> Arrays:

@@ -135,11 +135,19 @@ INDEX = Claim(
 
 # -- monotone ---------------------------------------------------------------------------------------------------------------
 
-UP, DOWN = (0.0, np.inf), (-np.inf, 0.0)
-
 
 def _monotone(parameters):
-    return {"larger step": DOWN, "larger dimension": DOWN, "larger batch": UP}
+    """Differences of log alpha, which theory gives: negative, negative, positive."""
+    low, high, b, d = (parameters[name] for name in ("step_size", "larger_step", "larger_batch", "larger_dim"))
+    at = {
+        name: float(np.log(theory.tail_index(*one)))
+        for name, one in {"low": (low, 1, 1), "high": (high, 1, 1), "dim": (low, 1, d), "batch": (high, b, 1)}.items()
+    }
+    return {
+        "larger step": at["high"] - at["low"],
+        "larger dimension": at["dim"] - at["low"],
+        "larger batch": at["batch"] - at["high"],
+    }
 
 
 def _monotone_experiment(key, size, parameters, scaled=False):
@@ -158,6 +166,10 @@ def _monotone_experiment(key, size, parameters, scaled=False):
         made[name], made[f"now, {name}"] = tail(x), x[:20_000].astype(np.float32)
         made[f"halfway, {name}"] = norms(keys[1], SIDE, data, one, parameters["steps"] // 2)[:20_000].astype(np.float32)
     return made
+
+
+def _unchanged(parameters):
+    return {**parameters, "larger_step": parameters["step_size"], "larger_dim": 1, "larger_batch": 1}
 
 
 def _monotone_measure(data, parameters):
@@ -190,7 +202,8 @@ MONOTONE = Claim(
     sizes=(100_000, 500_000),
     hypotheses=(ALL_STATIONARY,),
     controls={
-        "signs reversed": {"predict": lambda p: {"larger step": UP, "larger dimension": UP, "larger batch": DOWN}},
+        "no difference": {"predict": lambda p: dict.fromkeys(_monotone(p), 0.0)},
+        "nothing changes": {"experiment": lambda key, size, p: _monotone_experiment(key, size, _unchanged(p))},
         "step that grows with the batch": {"experiment": lambda key, size, p: _monotone_experiment(key, size, p, scaled=True)},
     },
     plot=_monotone_plot,
