@@ -180,7 +180,7 @@ class Claim:
         statements = [one.statement for one in self.hypotheses]
         _check.require(len(set(statements)) == len(statements), "hypotheses", "have different statements", statements)
 
-    def with_parameters(self, **parameters) -> "Claim":
+    def with_parameters(self, /, **parameters) -> "Claim":
         """The claim at other parameters; an unknown name is refused."""
         for name in parameters:
             _check.choice("parameters", name, tuple(self.parameters))

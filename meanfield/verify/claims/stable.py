@@ -158,7 +158,8 @@ def _decay_plot(ax, data, parameters):
 
 DECAY = Claim(
     name="injected decay",
-    statement="Under injected alpha-stable noise node pruning errors fall like N^-(1/alpha - 1/2); under Gaussian noise they keep a floor.",
+    statement="Under alpha-stable noise in every coordinate node pruning errors fall like N^-(1/alpha - 1/2);"
+    " under Gaussian noise, without data, they keep a floor.",
     formula=r"\mathrm{err}_2 \sim N^{-(1/\alpha-1/2)},\quad \mathrm{err}_2^2\to P(\chi^2_{d+2}<q_{1-\kappa}(\chi^2_d))\ (\alpha=2)",
     source=SOURCE + "; the rate is ours",
     parameters={**AT, "alpha": 1.4, "kappa": 0.1, "widths": (250, 5000)},
@@ -221,7 +222,7 @@ def _chaos_plot(ax, data, parameters):
 
 CHAOS = Claim(
     name="injected chaos",
-    statement="Under injected stable noise bounded neurons come to those of a wider system, with the same noise, like N^-1/2.",
+    statement="Under isotropic stable noise neurons of a bounded network come to those of a wider one, with the same noise, like N^-1/2.",
     formula=r"\tfrac1N\textstyle\sum_i|W_i^N-W_i^{8N}| \sim N^{-1/2}",
     source=SOURCE + ", propagation of chaos",
     parameters={**AT, "alpha": 1.5, "mode": "isotropic", "widths": (128, 1024), "wider": 8},
