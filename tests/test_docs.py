@@ -31,6 +31,8 @@ def test_programs_run(page, capsys):
     if page.endswith("verify.md"):
         assert space["evidence"].verdict.name == "CONSISTENT"
         assert space["student"].with_parameters(degrees=1.5).test().verdict.name == "ASSUMPTION_VIOLATED"
+        assert space["found"]["Student limit"].verdict.name == "CONSISTENT"
+        assert space["normal"].judge(space["normal"].collect_from(space["results"])).verdict.name == "CONSISTENT"
         return
     assert (space["results"].dataset["status"] == 0).all()
     if page.endswith("extending.md"):
