@@ -39,6 +39,7 @@ MEMBERS = {
 # Variants of a dynamics that is there without them: each takes ten seconds.
 VARIANTS = (
     "sgd, a law",
+    "sgd, independent",
     "langevin, independent",
     "stable, isotropic",
     "stable, coordinates",

@@ -106,7 +106,8 @@ def final(dynamics, data, steps, key, n=N):
     return np.asarray(results.particles[n].w[0, 0], float)
 
 
-@pytest.mark.parametrize("coupled", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("coupled", [False, True])
 def test_many_steps_have_the_law_of_mini_batches(coupled, key):
     """Norms and coordinates after 30 steps in three dimensions, index 3.2: Kolmogorov's test; quantiles to 2e-4; Hill's index."""
     data = mf.data.gaussian_regression(3, 0.5, optimum=[1.0, 0.0, -1.0])

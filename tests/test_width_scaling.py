@@ -219,7 +219,7 @@ def test_ctrl_c_writes_what_is_done(tmp_path, wait):
         while not (tmp_path / "config.json").exists():
             time.sleep(0.05)
         # Compilation of the first steps takes longer on a busy machine, as the start up to here does.
-        time.sleep(max(8, 1.5 * (time.monotonic() - began)) + wait)
+        time.sleep(max(8, 2.5 * (time.monotonic() - began)) + wait)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err == "", err

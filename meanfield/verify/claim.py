@@ -215,7 +215,9 @@ class Claim:
             ArgumentError: a claim that does not read `Results`.
         """
         read = self.read
-        _check.require(read is not None, "results", f"be left out: {self.name!r} has only its own experiment", results)
+        _check.require(
+            read is not None, "results", f"be left out: {self.name!r} has only its own experiment", _check.words("given")
+        )
         return {} if read is None else {name: np.asarray(a) for name, a in read(results, self.parameters).items()}
 
     def judge_controls(self, data: Arrays, seed: int = 0, budget: str = "full") -> dict[str, Evidence]:
