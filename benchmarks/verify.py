@@ -1,6 +1,7 @@
-"""False alarms, coverage and power of the claims, by simulation: many seeds at the quick budget.
+"""False alarms, coverage and power of the claims, by simulation: many seeds.
 
-    python -m benchmarks.verify --out DIR          # 20 seeds of every claim; about an hour on 2 cores
+    python -m benchmarks.verify --out DIR                  # 20 seeds of every claim at the quick budget; 11 minutes on 2 cores
+    python -m benchmarks.verify --budget full --out DIR    # at the full one; an hour and a half
 
 writes DIR/verify.json and DIR/verify.md. Coverage is of intervals for a claim alone. Power is the share of measurements from which a
 prediction that is off by the smallest detectable deviation, either way, would be seen: 0.9 if the claims' standard errors are right.
@@ -9,6 +10,7 @@ prediction that is off by the smallest detectable deviation, either way, would b
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -30,6 +32,8 @@ class Config:
     """Directory for the results."""
     seeds: int = 20
     """Runs of every claim."""
+    budget: Literal["quick", "full"] = "quick"
+    """Of every run."""
     first: int = 1000
     """The first seed: not one that the claims were made with."""
 
@@ -39,8 +43,8 @@ def rates(claim: Claim, config: Config) -> dict:
     verdicts, rows = [], []
     predicted = claim.predict(claim.parameters)
     for seed in range(config.first, config.first + config.seeds):
-        data = claim.collect(seed, "quick")
-        evidence, measured = claim.judge(data, "quick"), claim.measure(data, claim.parameters)
+        data = claim.collect(seed, config.budget)
+        evidence, measured = claim.judge(data, config.budget), claim.measure(data, claim.parameters)
         verdicts.append(evidence.verdict)
         kept = all(check.holds for check in evidence.checks.values())
         for row in evidence.comparisons if kept else ():  # where a hypothesis fails the claim says nothing
@@ -78,7 +82,7 @@ def report(content: dict) -> str:
     total = {name: sum(r[name] for r in rows) for name in ("refuted", "seeds", "intervals", "covered", "deviations", "seen")}
     expected = sum(r["rate"] * r["seeds"] for r in rows)
     lines = [
-        f"{content['seeds']} seeds of every claim at the quick budget; {content['machine']}.",
+        f"{content['seeds']} seeds of every claim at the {content['budget']} budget; {content['machine']}.",
         "",
         f"Refuted: {total['refuted']} of {total['seeds']} (declared: at most {expected:.1f} expected). "
         f"Intervals that hold the prediction: {total['covered']} of {total['intervals']}. "
@@ -109,6 +113,7 @@ def main(config: Config) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     content = {
         "seeds": config.seeds,
+        "budget": config.budget,
         "first": config.first,
         "machine": f"{platform.machine()}, jax {jax.__version__}, numpy {np.__version__}",
         "claims": [],

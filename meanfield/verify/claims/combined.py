@@ -32,10 +32,10 @@ def _chains(key, width: int, steps: int, runs: int, step_size: float, parameters
     return np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
 
 
-def _order_experiment(key, size, parameters, steps=None, tail_index=None) -> Arrays:
+def _order_experiment(key, size, parameters, steps=None) -> Arrays:
     """`size` networks of many neurons, briefly; as many neurons in networks of few, for long."""
     p, made = parameters, {}
-    eta = recursion.step_size_for(tail_index or p["tail_index"], 1, 1, weight_decay=p["weight_decay"])
+    eta = recursion.step_size_for(p["tail_index"], 1, 1, weight_decay=p["weight_decay"])
     for i, order in enumerate(ORDERS):
         few, long = (p["wide"], steps or p["short"]) if i == 0 else (p["narrow"], p["long"])
         x = _chains(jax.random.fold_in(key, i), few, long, size * p["wide"] // few, eta, p).reshape(size, p["wide"])
