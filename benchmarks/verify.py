@@ -82,7 +82,7 @@ def report(content: dict) -> str:
     total = {name: sum(r[name] for r in rows) for name in ("refuted", "seeds", "intervals", "covered", "deviations", "seen")}
     expected = sum(r["rate"] * r["seeds"] for r in rows)
     lines = [
-        f"{content['seeds']} seeds of every claim at the {content['budget']} budget; {content['machine']}.",
+        f"{content['seeds']} seeds a claim at the {content['budget']} budget; {content['machine']}.",
         "",
         f"Refuted: {total['refuted']} of {total['seeds']} (declared: at most {expected:.1f} expected). "
         f"Intervals that hold the prediction: {total['covered']} of {total['intervals']}. "
