@@ -188,4 +188,7 @@ def test_the_page_on_verify_shows_the_committed_run():
         counted = ("refuted", "seeds", "covered", "intervals", "seen", "deviations")
         total = {key: sum(row[key] for row in rates["claims"]) for key in counted}
         assert f"{total['refuted']} of {total['seeds']} runs" in text and f"{total['seen'] / total['deviations']:.3f}" in text
-        assert f"{total['covered']} of {total['intervals']} intervals" in text and f"{total['seen']} of {total['deviations']}" in text
+        assert (
+            f"{total['covered']} of {total['intervals']} intervals" in text
+            and f"{total['seen']} of {total['deviations']}" in text
+        )
