@@ -18,6 +18,7 @@ from meanfield.systems.system import System
 from meanfield.theory import compressibility, network, recursion
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
 from meanfield.verify.claims._tools import complete, log_index, log_slope, side_by_side, stationary
+from meanfield.verify.claims.kesten import log_hill, tail
 
 SIZES = 2**20  # neurons whose tail is looked at
 
@@ -58,7 +59,7 @@ def _order(parameters):
 
 
 def _order_measure(data, parameters):
-    made = {f"log index, {order}": log_index(data[f"sizes, {order}"]) for order in ORDERS}
+    made = {f"log index, {order}": log_hill(tail(data[f"sizes, {order}"])) for order in ORDERS}
     first, second = (data[f"mean log, {order}"] for order in ORDERS)
     return made | {"difference of E log|w|": mean(second - first)}  # independent, group by group
 
@@ -99,8 +100,8 @@ ORDER = Claim(
     predict=_order,
     experiment=_order_experiment,
     measure=_order_measure,
-    detects={f"log index, {order}": 0.09 for order in ORDERS} | {"difference of E log|w|": 0.01},
-    quick_detects={f"log index, {order}": 0.15 for order in ORDERS} | {"difference of E log|w|": 0.05},
+    detects={f"log index, {order}": 0.06 for order in ORDERS} | {"difference of E log|w|": 0.01},
+    quick_detects={f"log index, {order}": 0.08 for order in ORDERS} | {"difference of E log|w|": 0.05},
     sizes=(8, 60),
     hypotheses=(stationary("sizes, halfway", "sizes, width first"),),
     controls={
