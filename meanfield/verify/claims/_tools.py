@@ -50,6 +50,17 @@ def log_index(values) -> Estimate:
     return Estimate(float(np.log(fit.alpha)), float(np.hypot(fit.standard_error / fit.alpha, BIAS)))
 
 
+def tail(values: np.ndarray) -> np.ndarray:
+    """The largest hundredth. Hill's estimator reads it with a bias of some 0.1 % in the chains of the claims."""
+    return np.sort(values)[-(len(values) // 100) - 1 :].astype(np.float32)
+
+
+def log_hill(largest: np.ndarray) -> Estimate:
+    """Estimate of log alpha from the largest values."""
+    k = len(largest) - 1
+    return Estimate(float(np.log(tails.hill(np.asarray(largest, np.float64), k=k).alpha)), float(1 / np.sqrt(k)))
+
+
 def stationary(earlier: str, now: str) -> Hypothesis:
     """Hypothesis that two independent samples, at half of the steps and after all, are of one law: by their mean ranks."""
 

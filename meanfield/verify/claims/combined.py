@@ -17,8 +17,7 @@ from meanfield.systems.scaling import Number
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, network, recursion
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
-from meanfield.verify.claims._tools import complete, log_index, log_slope, side_by_side, stationary
-from meanfield.verify.claims.kesten import log_hill, tail
+from meanfield.verify.claims._tools import complete, log_hill, log_index, log_slope, side_by_side, stationary, tail
 
 SIZES = 2**20  # neurons whose tail is looked at
 

@@ -8,8 +8,8 @@ from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Claim
-from meanfield.verify.claims._tools import off
-from meanfield.verify.claims.kesten import ALL_STATIONARY, SIDE, log_hill, norms, survival, tail
+from meanfield.verify.claims._tools import log_hill, off, tail
+from meanfield.verify.claims.kesten import ALL_STATIONARY, SIDE, norms, survival
 
 # name: second moment of the inputs (its diagonal), step size, time step of Euler's scheme, time, chains in units of `size`
 SETTINGS = {"isotropic, d = 1": ((1.0,), 4.0, 0.005, 1.25, 2), "not isotropic, d = 2": ((1.0, 0.8), 4 / 3, 0.015, 10.0, 0.5)}

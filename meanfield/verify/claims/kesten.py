@@ -9,13 +9,12 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
-from meanfield.measure import tails
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import complete, off, stationary
+from meanfield.verify.claims._tools import complete, log_hill, off, stationary, tail
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
 SIDE, LANES = 50_000, 2  # chains of one run: two at a time, for two cores
@@ -36,17 +35,6 @@ def norms(key, size: int, data, one, steps: int) -> np.ndarray:
         results = complete(system, widths=SIDE, steps=steps, seeds=LANES, key=own)
         made.append(np.linalg.norm(np.asarray(results.particles[SIDE].w, np.float64), axis=-1).ravel())
     return np.concatenate(made)[:size]
-
-
-def tail(values: np.ndarray) -> np.ndarray:
-    """The largest hundredth, all that is kept. Hill's estimator reads it with a bias of some 0.1 % in these laws."""
-    return np.sort(values)[-(len(values) // 100) - 1 :].astype(np.float32)
-
-
-def log_hill(largest: np.ndarray) -> Estimate:
-    """Estimate of log alpha from the largest values."""
-    k = len(largest) - 1
-    return Estimate(float(np.log(tails.hill(np.asarray(largest, np.float64), k=k).alpha)), float(1 / np.sqrt(k)))
 
 
 def survival(ax, largest: np.ndarray, index: float, label: str, color: str) -> None:

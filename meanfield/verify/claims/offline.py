@@ -9,8 +9,8 @@ from meanfield.systems import dynamics
 from meanfield.theory import designs
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import complete, off, rng, slope, stationary
-from meanfield.verify.claims.kesten import SIDE, chains_of, log_hill, norms, survival, tail
+from meanfield.verify.claims._tools import complete, log_hill, off, rng, slope, stationary, tail
+from meanfield.verify.claims.kesten import SIDE, chains_of, norms, survival
 
 SOURCE = "Pavasovic, Durmus, Simsekli (2023)"
 
