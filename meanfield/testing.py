@@ -179,13 +179,13 @@ class _Bench:
     def variants(self) -> _Stepped:
         """A step from `state`: twice as it is, with the others of every neuron in two other orders, with every neuron NaN.
 
-        Then the first cases of groups _BOTH and _STEP of `twins`.
+        Then the first cases of groups _NOISE and _STEP of `twins`.
         """
         states = [self.state, self.state, *map(self._reordered, self._orders()), *self._spoilt()]
         states += [self.state] * (_FEW - len(states))
         keys = np.full((2, _FEW), 1)
         step = np.full(_FEW, self.state.step)
-        for place, case in zip(range(_FEW - 16, _FEW), (*_BOTH[:8], *_STEP[:8]), strict=True):
+        for place, case in zip(range(_FEW - 16, _FEW), (*_NOISE[:8], *_STEP[:8]), strict=True):
             keys[:, place], step[place] = self._seeds[:, case], self._counts[case]
         together = jax.tree.map(lambda *v: np.stack(v), *states)
         together = dataclasses.replace(together, step=step.astype(together.step.dtype))
@@ -343,7 +343,7 @@ def step_is_a_pure_function(bench: _Bench) -> None:
 
 def widths_share_their_data(bench: _Bench) -> None:
     """The data path is a function of the data key and the step: it changes with both, and with nothing else."""
-    variants, twins = bench.variants.prints[-16:], bench.twins.prints[[*_BOTH[:8], *_STEP[:8]]]
+    variants, twins = bench.variants.prints[-16:], bench.twins.prints[[*_NOISE[:8], *_STEP[:8]]]
     scale = np.abs(variants[..., :1]) + 1e-30
     same = variants.shape == twins.shape and bool(np.all(np.abs(variants - twins) <= 1e-4 * scale))
     _hold(same, "draws other data at another width, so that widths are not coupled")
@@ -388,13 +388,12 @@ def width_enters_through_means(bench: _Bench) -> None:
     A dynamics without a `limit()` may move all neurons by one factor more or less (clipping by the norm of the whole gradient);
     its noise must keep its direction.
     """
-    cases = [*_BOTH[:8], *_STEP[:8]]
+    cases = [*_NOISE[:8], *_STEP[:8]]
     alone, among = bench.variants.moves[-16:], bench.twins.moves[cases, :WIDTH]
     if bench.dynamics.limit() is None:
         alone, among = (v[1:8] - v[:7] for v in (alone, among))
         noisy = np.abs(alone) > bench.variants.slack[-15:-8]
         cosine = np.sum(alone * among) / max(math.sqrt(np.sum(alone**2) * np.sum(among**2)), 1e-30)
-        # Other data move the particles as well: only what they leave of a common direction is missed.
         coupled = not noisy.any() or cosine > 0.9
         _hold(
             coupled, "draws other noise for the first neurons at another width: `mf.dynamics.per_particle` draws neuron by neuron"

@@ -196,7 +196,7 @@ class Broken(AbstractDynamics):
 
     def limit(self):
         wrong = mf.dynamics.McKeanVlasov(2 * self.step_size)
-        return {"limit": 3, "limit of another step": wrong}.get(self.sin, self)
+        return {"limit": 3, "limit of another step": wrong, "noise by width, no limit": None}.get(self.sin, self)
 
     @property
     def conditional(self):
@@ -222,6 +222,7 @@ NOISES = {
     "counter of the chunk": own,
     "key of two steps": own,
     "noise drawn by width": lambda d, key, state, width, dim: jax.random.normal(key, (dim, width)).T,
+    "noise by width, no limit": lambda d, key, state, width, dim: jax.random.normal(key, (dim, width)).T,
     "noise times width": scaled(lambda width: width),
     "noise over the root of the width": scaled(lambda width: width**-0.5),
     "noise by index": scaled(lambda width: 1 + 0.3 * jnp.arange(width, dtype=float)[:, None]),
@@ -271,6 +272,7 @@ SINS = {
     # the width
     "path": "draws other data at another width",
     "noise drawn by width": "every neuron is there twice",
+    "noise by width, no limit": "draws other noise for the first neurons at another width",
     "noise times width": "every neuron is there twice",
     "noise over the root of the width": "every neuron is there twice",
     "one over the width": "every neuron is there twice",
