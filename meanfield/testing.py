@@ -21,7 +21,7 @@ import meanfield as mf
 from meanfield import _check
 from meanfield.simulate import ensemble
 from meanfield.systems.dynamics import AbstractDynamics
-from meanfield.systems.dynamics.base import NEVER
+from meanfield.systems.dynamics.base import NEVER, state_and_info
 
 WIDTH = 7  # odd, so that a neuron and its twin, WIDTH places behind, differ in parity
 _FEW = 64  # cases of one step that a program takes at WIDTH
@@ -269,8 +269,14 @@ def references_are_keys(bench: _Bench) -> None:
 
 def a_step_can_be_traced(bench: _Bench) -> None:
     """A step returns a state and info, and never asks for the value of a number: numbers are traced."""
+    network, source, grid = bench.system.network, bench.source, bench.grid
+
+    def one(dynamics, key):
+        state = dynamics.init(key, network, WIDTH)
+        return state_and_info(dynamics, dynamics.step(key, state, dynamics.draw(source, key, state.step, WIDTH)))
+
     try:
-        ensemble.check_step(bench.system, bench.source, bench.grid, WIDTH)
+        jax.eval_shape(jax.vmap(one), grid.dynamics, grid.keys)
     except jax.errors.JAXTypeError as error:
         sentence = "asks for the value of a number that is traced (`if`, `float`, `int`, numpy), so that it would compile anew"
         raise AssertionError(f"The dynamics {sentence} for every number.") from error

@@ -29,7 +29,6 @@ MEMBERS = {
     "mckean-vlasov, ode": mf.dynamics.McKeanVlasov(LAW),
     "mckean-vlasov, sde": mf.dynamics.McKeanVlasov(0.1, batch_size=2, injection=mf.dynamics.GaussianInjection(0.1)),
     "optax": mf.dynamics.Optax(optax.sgd(0.1, momentum=0.9), batch_size=2),
-    "optax, clipped": mf.dynamics.Optax(optax.chain(optax.clip_by_global_norm(0.1), optax.sgd(0.1)), batch_size=2),
     "optax, adam": mf.dynamics.Optax(optax.adam, 2, hyperparameters={"learning_rate": 0.01, "b1": 0.8}),
     "recursion": mf.dynamics.LinearRecursion(0.3, batch_size=2, weight_decay=0.1),
     "recursion, coupled": mf.dynamics.LinearRecursion(0.3, batch_size=2, weight_decay=0.1, coupled=True),
@@ -47,7 +46,6 @@ VARIANTS = (
     "stable, coordinates",
     "mckean-vlasov, ode",
     "optax, adam",
-    "optax, clipped",
     "recursion, coupled",
 )
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in MEMBERS]
@@ -64,6 +62,13 @@ def test_members_keep_the_contract(name):
 def test_every_member_is_put_to_the_contract():
     public = {v for v in vars(mf.dynamics).values() if isinstance(v, type) and issubclass(v, AbstractDynamics)}
     assert public - {AbstractDynamics, mf.dynamics.AbstractGradientDynamics} == {type(member) for member in MEMBERS.values()}
+
+
+@pytest.mark.slow
+def test_a_dynamics_without_a_limit_may_move_by_another_factor_at_another_width():
+    clipped = mf.dynamics.Optax(optax.chain(optax.clip_by_global_norm(0.1), optax.sgd(0.1)), batch_size=2)
+    assert clipped.limit() is None
+    testing.check_dynamics(clipped)
 
 
 @jax.tree_util.register_dataclass
@@ -313,8 +318,14 @@ SIMILAR = (
     "sum instead of a mean",
     "data of two steps",
     "noise by number of runs",
+    "numbers of the first run",
     "key of two steps",
     "divergence kept quiet",
+    "limit that is not conditional",
+    "data without key",
+    "one over the width",
+    "info of one neuron",
+    "order",
 )
 
 

@@ -103,21 +103,6 @@ def leaf_name(path) -> str:
     return "step_size" if (first, last) == ("step_size", "gamma") else last
 
 
-def check_step(system: Any, source: Any, grid: Grid, width: int) -> None:
-    """Refuse a `step` that does not return a state and its info, by tracing one step of one cell: nothing is compiled."""
-
-    def one(dynamics, key, source):
-        state = dynamics.init(key, system.network, width)
-        result = dynamics.step(key, state, dynamics.draw(source, key, state.step, width))
-        pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
-        found = f"a {type(dynamics).__name__} that returns a {type(result).__name__}"
-        must = "return from `step` a pair: the next state, and a dictionary of scalars"
-        _check.require(pair, "dynamics", must, _check.words(found))
-
-    cell = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (grid.dynamics, grid.keys))
-    jax.eval_shape(one, *cell, source)
-
-
 @partial(jax.jit, static_argnames=("width", "network", "mesh"))
 def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int, mesh: Mesh | None = None) -> Any:
     """The states of all cells at step 0; on a mesh every device draws its own neurons and never sees the others."""

@@ -60,10 +60,12 @@ class Lanes:
         self._given = [(dynamics, keys)] if lanes == 1 else [part(lane) for lane in range(lanes)]
         dynamics, keys = self._given[0]
         lowered = ensemble.init.lower(dynamics, keys, network=system.network, width=width, mesh=mesh)
-        self._init = lowered.compile()
-        states = placement.like(mesh, lowered.out_info, self._init.output_shardings)
         bad = np.full(self._size, NEVER, np.int32)
-        self._advance = ensemble.advance.lower(dynamics, source, keys, states, bad, np.int32(1), mesh=mesh).compile()
+        # Without a mesh both are traced before either is compiled: a wrong `step` is refused at once.
+        compiled = None if mesh is None else lowered.compile()
+        states = placement.like(mesh, lowered.out_info, compiled and compiled.output_shardings)
+        steps = ensemble.advance.lower(dynamics, source, keys, states, bad, np.int32(1), mesh=mesh)
+        self._init, self._advance = compiled or lowered.compile(), steps.compile()
         self._observe = {probes: ensemble.observe.lower(data, states, probes=probes, mesh=mesh).compile() for probes in looks}
         self.states: list[Any] = []
 

@@ -110,7 +110,7 @@ class AbstractDynamics(abc.ABC):
 
         def step(one, state, data_key, noise_key, bad):
             batch = one.draw(source, data_key, state.step, state.particles.w.shape[0])
-            state, info = one.step(jax.random.fold_in(noise_key, state.step), state, batch)
+            state, info = state_and_info(one, one.step(jax.random.fold_in(noise_key, state.step), state, batch))
             finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in (*jax.tree.leaves(info), 0.0)]))
             return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))
 
@@ -140,6 +140,15 @@ class AbstractDynamics(abc.ABC):
     @abc.abstractmethod
     def references(self) -> tuple[str, ...]:
         """BibTeX keys, in docs/references.bib."""
+
+
+def state_and_info(dynamics: AbstractDynamics, result: Any) -> tuple[Any, dict[str, jax.Array]]:
+    """What `step` returned; refused, while it is traced, if it is not a state and its info."""
+    pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
+    must = "return from `step` a pair: the next state, and a dictionary of scalars"
+    found = _check.words(f"a {type(dynamics).__name__} that returns a {type(result).__name__}")
+    _check.require(pair, "dynamics", must, found)
+    return result
 
 
 def per_particle(key: jax.Array, width: int, sample: Callable[[jax.Array], jax.Array]) -> jax.Array:
