@@ -35,6 +35,19 @@ class TailStatus(enum.Enum):
         "The sample contradicts the stable law that the estimator assumes; neither alpha nor the interval is a tail index."
     )
 
+    NOT_BEGUN = (
+        "A tail without an index (log-normal, stretched exponential, bounded) explains the sample about as well: the power law, if"
+        " there is one, has not begun in it; the interval holds only if there is one."
+    )
+    SLOW = (
+        "A tail that approaches its power law more slowly than every power, as the log-gamma law does, explains the sample as well and"
+        " moves the index; the interval holds for second-order exponents |rho| >= 0.25 only."
+    )
+    DEPENDENT = (
+        "Neighbours in the sample depend on each other: the interval is widened by what sums over blocks show; where that leaves less"
+        " than 150 independent values' worth there is no index."
+    )
+
     @property
     def code(self) -> int:
         """Number that stands for the status in arrays."""
@@ -55,6 +68,8 @@ class TailFit:
         n: size of a sample.
         method: name of the estimator.
         status: codes of `TailStatus`.
+        extremal_index: 1 / (mean size of a cluster of large values in the order given), 1 where no dependence was seen; None
+            where the estimator does not look for it.
     """
 
     alpha: Any
@@ -65,6 +80,7 @@ class TailFit:
     n: int = field(metadata={"static": True})
     method: str = field(metadata={"static": True})
     status: Any
+    extremal_index: Any = None
 
 
 def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
