@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import linalg, special, stats
 
 from meanfield.theory import recursion
 
@@ -193,13 +193,15 @@ def stable(alpha: float, size: bool = False) -> Law:
         return abs(x) if size else x
 
     k = np.arange(1.0, 12.0)
-    factors = -((-1) ** k) * 2 / np.pi * np.exp(special.gammaln(k * alpha) - special.gammaln(k + 1)) * np.sin(k * np.pi * alpha / 2)
+    factors = (
+        -((-1) ** k) * 2 / np.pi * np.exp(special.gammaln(k * alpha) - special.gammaln(k + 1)) * np.sin(k * np.pi * alpha / 2)
+    )
 
     def tail(x):  # the series converges for alpha < 1 only; far out eleven terms do for every alpha
         return np.log((factors * np.asarray(x)[..., None] ** (-alpha * k)).sum(-1))
 
     name = f"|stable({alpha:g})|" if size else f"stable({alpha:g})"
-    return Law(name, alpha, -1.0, draw, "POWER" if size else "STABLE", log_tail=tail)
+    return Law(name, alpha, -1.0, draw, "STABLE", log_tail=tail)
 
 
 def two_paretos(a: float, b: float, share: float) -> Law:
@@ -216,7 +218,10 @@ def two_paretos(a: float, b: float, share: float) -> Law:
 
 
 def log_gamma(shape_: float, alpha: float) -> Law:
-    """exp of a Gamma(shape_) over alpha: `P(X > x) ~ (alpha log x)^(shape_-1) x^-alpha / Gamma(shape_)`, no power of x beside: rho = 0."""
+    """Exponential of a gamma variable over alpha: corrections to x^-alpha are powers of log x, so rho = 0.
+
+    `P(X > x) = P(G > alpha log x) ~ (alpha log x)^(shape_ - 1) x^-alpha / Gamma(shape_)`.
+    """
 
     def draw(rng, shape):
         return np.exp(rng.standard_gamma(shape_, shape) / alpha)
@@ -367,7 +372,10 @@ def ar1(coefficient: float, nu: float) -> Law:
 
 
 def arch1(share: float) -> Law:
-    """`x_t^2 = (1 + a x_(t-1)^2) z_t^2`, z normal: the index is twice the root k > 0 of `E (a z^2)^k = (2a)^k Gamma(k + 1/2) / sqrt(pi) = 1`."""
+    """`x_t^2 = (1 + a x_(t-1)^2) z_t^2`, z normal.
+
+    The index is twice the root k > 0 of `E (a z^2)^k = (2a)^k Gamma(k + 1/2) / sqrt(pi) = 1`.
+    """
     alpha = arch_index(share)
     square = _chain(lambda rng, shape: (lambda z: (share * z, z.copy()))(rng.standard_normal(shape) ** 2))
 
@@ -487,15 +495,16 @@ def tempered(alpha: float, cut: float) -> Law:
 
 
 def semicircle(size: int) -> Law:
-    """Eigenvalues of symmetric Gaussian matrices."""
+    """Eigenvalues of symmetric Gaussian matrices, by tridiagonal ones with the same (Dumitriu, Edelman 2002)."""
 
     def draw(rng, shape):
         count = -(-shape[1] // size)
-        x = np.empty((shape[0], count * size))
-        for row in x:
-            g = rng.standard_normal((count, size, size))
-            row[:] = np.linalg.eigvalsh(g + np.swapaxes(g, 1, 2)).ravel()
-        return x[:, : shape[1]]
+        diagonal = np.sqrt(2) * rng.standard_normal((shape[0], count, size))
+        beside = np.sqrt(rng.chisquare(np.arange(size - 1, 0, -1), (shape[0], count, size - 1)))
+        x = [
+            [linalg.eigvalsh_tridiagonal(*one) for one in zip(*both, strict=True)] for both in zip(diagonal, beside, strict=True)
+        ]
+        return np.reshape(x, (shape[0], -1))[:, : shape[1]]
 
     return Law(f"eigenvalues, {size}", np.nan, np.nan, draw, "BOUNDED", largest=10_000)
 
