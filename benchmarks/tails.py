@@ -154,7 +154,7 @@ def peers() -> dict[str, Estimator]:
 
 
 def optional() -> dict[str, Callable[[np.ndarray], Any]]:
-    """Functions of one sample of the packages that are installed; neither gives an interval of the index."""
+    """Functions of one sample of the packages that are installed; tailestim gives no interval."""
     found: dict[str, Callable[[np.ndarray], Any]] = {}
     try:
         powerlaw = importlib.import_module("powerlaw")
@@ -178,8 +178,7 @@ def optional() -> dict[str, Callable[[np.ndarray], Any]]:
         def by_tailestim(x):
             estimator = tailestim.HillEstimator()
             estimator.fit(abs(x[x != 0]))
-            result = estimator.get_result() if hasattr(estimator, "get_result") else estimator.get_parameters()
-            return 1 / result.xi_star_, (np.nan, np.nan)
+            return 1 / estimator.get_result().xi_star_, (np.nan, np.nan)
 
         found["tailestim Hill"] = by_tailestim
     return found
@@ -315,7 +314,7 @@ def score(
                 except _TimeUp:
                     left[name] = 0.0
                 left[name] -= time.perf_counter() - start
-    rows = [scored(law, n, name, joined(parts)) for name, parts in answers.items()]
+    rows = [scored(law, n, name, joined(parts)) for name, parts in answers.items() if parts]
     return rows, [judged(law, n, name, found) for name, found in words.items()]
 
 
@@ -466,7 +465,9 @@ def words(found: dict[str, int]) -> str:
     return ", ".join(f"{word or 'none'} {count}" for word, count in sorted(found.items(), key=lambda item: -item[1]))
 
 
-COVERAGE = "class | law | n | estimator | covers | says so | covers or says so | width | RMSE of log alpha | bias | statuses"
+COVERAGE = (
+    "class | law | n | samples | estimator | covers | says so | covers or says so | width | RMSE of log alpha | bias | statuses"
+)
 VERDICT = "class | law | truth | n | estimator | right | undecided | wrong | verdicts"
 
 
@@ -475,7 +476,7 @@ def coverage_line(row: dict) -> tuple:
     count = row["estimates"]
     rmse, bias = (f"{np.sqrt(row['squares'] / count):.3f}", f"{row['errors'] / count:+.3f}") if count else ("", "")
     said, either = f"{row['said'] / row['samples']:.3f}", f"{row['good'] / row['samples']:.3f}" if row["class"] in EXCUSED else ""
-    first = (row["class"], row["law"], row["n"], row["estimator"], share(row["covered"], row["samples"]))
+    first = (row["class"], row["law"], row["n"], row["samples"], row["estimator"], share(row["covered"], row["samples"]))
     return (*first, said, either, f"{row['width']:.2f}", rmse, bias, words(row["status"]))
 
 
