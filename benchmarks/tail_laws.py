@@ -245,17 +245,18 @@ def kesten(alpha: float) -> Law:
     root = second_zero(alpha, eta)
 
     def draw(rng, shape):
-        x, product, left = np.zeros(shape).ravel(), np.ones(shape[0] * shape[1]), np.arange(shape[0] * shape[1])
-        total = x.copy()
-        while left.size:
-            for _ in range(8):
-                a = rng.standard_normal(left.size)
-                total += product * (eta * a * rng.standard_normal(left.size))
-                product *= 1 - eta * a * a
-            on = abs(product) > 1e-9
-            x[left[~on]] = total[~on]
-            left, product, total = left[on], product[on], total[on]
-        return x.reshape(shape)
+        x = np.empty(shape)
+        for block in np.array_split(x.reshape(-1), -(-x.size // 50_000)):  # views that stay in the cache
+            left, product, total = np.arange(block.size), np.ones(block.size), np.zeros(block.size)
+            while left.size:
+                for _ in range(8):
+                    a, b = rng.standard_normal((2, left.size))
+                    total += product * (eta * a * b)
+                    product *= 1 - eta * a * a
+                on = abs(product) > 1e-9
+                block[left[~on]] = total[~on]
+                left, product, total = left[on], product[on], total[on]
+        return x
 
     return Law(f"Kesten chain({alpha:.3f})", alpha, (alpha - root.real) / alpha, draw)
 
@@ -459,7 +460,7 @@ def _early(alpha: float, steps: float) -> Law:
 
 
 def _beyond(factor: float, steps: float) -> Law:
-    return unfinished(factor * recursion.critical_step_size(1, 1), int(steps))
+    return unfinished(factor * recursion.maximal_step_size(1, 1), int(steps))
 
 
 def known(name: str, distribution, family: str, draw: Draw) -> Law:

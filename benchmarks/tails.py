@@ -18,9 +18,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,8 @@ class Config:
     """Put the peers to the same samples."""
     peer_seconds: float = 20.0
     """Seconds that powerlaw and tailestim get for each law and size."""
+    processes: int = 1
+    """Processes that share the work."""
     extras: bool = True
     """Add the seven laws with published errors, and the table of seconds."""
 
@@ -259,6 +263,7 @@ def scored(law: Law, n: int, name: str, answers: Answers) -> dict:
         "n": n,
         "estimator": name,
         "samples": len(inside),
+        "intervals": int(np.sum(~np.isnan(low))),
         "covered": int(inside.sum()),
         "said": int(said.sum()),
         "good": int(good.sum()),
@@ -349,28 +354,42 @@ def words_of(function: Callable[[np.ndarray], Any], x: np.ndarray) -> list[str]:
     return found
 
 
+def contestants(config: Config) -> tuple[dict[str, Estimator], dict[str, Callable], dict[str, Callable]]:
+    """Estimators, verdicts, and functions whose time is limited."""
+    estimators = {OURS: of_fit(tails.tail_index)} | {name: one_by_one(load(name)) for name in config.estimator}
+    verdicts: dict[str, Callable] = {FAMILY: family} | {name: partial(words_of, load(name)) for name in config.verdict}
+    return (estimators | peers(), verdicts, optional()) if config.peers else (estimators, verdicts, {})
+
+
+def task(config: Config, number: int, n: int, samples: int) -> tuple[list[dict], list[dict]]:
+    """Rows of one law at one size: made again from the config, so that any process can do it."""
+    law = _laws(config.seed, config.classes)[number]
+    start = time.perf_counter()
+    rows, verdicts = score(law, n, samples, config.seed, *contestants(config), config.peer_seconds)
+    first = f"covers {rows[0]['covered'] / samples:.3f}, " if rows else ""
+    taken = time.perf_counter() - start
+    print(f"{law.cls}, {law.name}, n = {n}: {first}wrong {verdicts[0]['wrong'] / samples:.3f}; {taken:.1f} s", flush=True)
+    return rows, verdicts
+
+
+_laws = cache(laws)
+
+
 def measure(config: Config) -> dict:
     """All rows."""
     _check.require(set(config.classes) <= set(CLASSES), "classes", f"be among {', '.join(CLASSES)}", config.classes)
     counts = config.samples * len(config.sizes) if len(config.samples) == 1 else config.samples
     _check.require(len(counts) >= len(config.sizes), "samples", "be one number, or one for each size", config.samples)
-    estimators = {OURS: of_fit(tails.tail_index)} | {name: one_by_one(load(name)) for name in config.estimator}
-    verdicts = {FAMILY: family} | {name: partial(words_of, load(name)) for name in config.verdict}
-    limited = {}
-    if config.peers:
-        estimators, limited = estimators | peers(), optional()
-    found = laws(config.seed, config.classes)
-    rows, judgements = [], []
-    for law in found:
-        for n, samples in zip(config.sizes, counts, strict=False):
-            if n > law.largest:
-                continue
-            start = time.perf_counter()
-            new, words = score(law, n, samples, config.seed, estimators, verdicts, limited, config.peer_seconds)
-            rows, judgements = rows + new, judgements + words
-            first = f"covers {new[0]['covered'] / samples:.3f}, " if new else ""
-            taken = time.perf_counter() - start
-            print(f"{law.cls}, {law.name}, n = {n}: {first}wrong {words[0]['wrong'] / samples:.3f}; {taken:.1f} s", flush=True)
+    contestants(config)  # a name that does not exist is found out now
+    found = _laws(config.seed, config.classes)
+    pairs = list(zip(config.sizes, counts, strict=False))
+    tasks = [(i, n, samples) for i, law in enumerate(found) for n, samples in pairs if n <= law.largest]
+    if config.processes == 1:
+        results = [task(config, *one) for one in tasks]
+    else:
+        with ProcessPoolExecutor(config.processes, get_context("spawn")) as pool:
+            results = [future.result() for future in [pool.submit(task, config, *one) for one in tasks]]
+    rows, judgements = [row for result in results for row in result[0]], [row for result in results for row in result[1]]
     about = [{"class": w.cls, "law": w.name, "alpha": w.alpha, "rho": w.rho, "family": w.family} for w in found]
     return {
         "machine": f"{platform.machine()}, jax {jax.__version__}, numpy {np.__version__}",
@@ -433,7 +452,19 @@ def pooled(rows: list[dict]) -> list[dict]:
     found = []
     for (cls, n, estimator), group in groups.items():
         one: dict[str, Any] = {"class": cls, "law": "all", "n": n, "estimator": estimator}
-        for key in ("samples", "covered", "said", "good", "squares", "errors", "estimates", "right", "wrong", "undecided"):
+        for key in (
+            "samples",
+            "intervals",
+            "covered",
+            "said",
+            "good",
+            "squares",
+            "errors",
+            "estimates",
+            "right",
+            "wrong",
+            "undecided",
+        ):
             if key in group[0]:
                 one[key] = sum(row[key] for row in group)
         for key in ("status", "verdicts"):
@@ -476,7 +507,14 @@ def coverage_line(row: dict) -> tuple:
     count = row["estimates"]
     rmse, bias = (f"{np.sqrt(row['squares'] / count):.3f}", f"{row['errors'] / count:+.3f}") if count else ("", "")
     said, either = f"{row['said'] / row['samples']:.3f}", f"{row['good'] / row['samples']:.3f}" if row["class"] in EXCUSED else ""
-    first = (row["class"], row["law"], row["n"], row["samples"], row["estimator"], share(row["covered"], row["samples"]))
+    first = (
+        row["class"],
+        row["law"],
+        row["n"],
+        row["samples"],
+        row["estimator"],
+        share(row["covered"], row["samples"]) if row["intervals"] else "no interval",
+    )
     return (*first, said, either, f"{row['width']:.2f}", rmse, bias, words(row["status"]))
 
 

@@ -221,10 +221,12 @@ def test_dependent_chains():
         assert stats.ks_2samp(begin, end).pvalue > 1e-5, law.name
 
 
-def test_transients_are_not_at_rest_and_the_seed_draws_parameters():
+def test_transients_do_not_rest_and_the_seed_draws_parameters():
     early, late = tail_laws.unfinished(3.0, 5), tail_laws.unfinished(3.0, 15)
     x, y = (np.median(np.log(abs(law.draw(np.random.default_rng(0), (1, 4000))))) for law in (early, late))
     assert (y - x) / 10 == pytest.approx(mf.theory.recursion.lyapunov(3.0, 1, 1), abs=0.1)
+    beyond = [tail_laws._beyond(1.1, steps).draw(np.random.default_rng(0), (1, 4000)) for steps in (20, 60)]
+    assert np.diff([np.median(np.log(abs(x))) for x in beyond]) > 1  # beyond the limit chains never come to rest
     names = [[law.name for law in tail_laws.laws(seed, ("middle",))] for seed in (0, 0, 1)]
     assert names[0] == names[1] and not set(names[0]) & set(names[2])
     assert names[0] == [law.name for law in tail_laws.laws(0) if law.cls == "middle"]
