@@ -99,13 +99,14 @@ def numbers(name: str, value: Any, must: str, inside) -> None:
 
 
 def untraced(name: str, value: Any) -> None:
-    """Refuse a tracer where a number must be known: what is computed on the host cannot be put into a program."""
-    require(not isinstance(value, jax.core.Tracer), name, "be a number that is known outside of jax's transformations", value)
+    """Refuse a tracer where numbers must be known."""
+    must = "be known numbers, because the answer is computed on the host"
+    require(not isinstance(value, jax.core.Tracer), name, must, value)
 
 
 def unmasked(name: str, value: Any) -> None:
     """Refuse a masked array: numpy would drop the mask and measure what it hides."""
-    require(not is_masked(value), name, "be an array without masked entries: leave them out, or fill them, first", value)
+    require(not is_masked(value), name, "be an array without masked entries (leave them out or fill them first)", value)
 
 
 def outside_of_jax(name: str, tree: Any, what: str) -> None:

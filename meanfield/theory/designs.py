@@ -14,7 +14,7 @@ from meanfield import _check
 from meanfield.theory import _scalar, cloning, recursion
 from meanfield.theory.cloning import Estimate
 
-ROUNDING = 8 * np.finfo(float).eps  # relative, of the squared length of an input
+ROUNDING = 64 * np.finfo(float).eps  # relative, of the squared length of an input
 
 
 def gaussian_tail_index(

@@ -145,11 +145,11 @@ class _Pruned:
 
 def _outputs(f) -> np.ndarray:
     f = _check.as_numpy(f)
-    real = f.dtype.kind in "biuf"
-    f = f.astype(np.float64) if real else np.full(f.shape, np.nan)
+    real = f.ndim >= 2 and f.dtype.kind in "biuf"
+    _check.require(real, "predict", "give real outputs (n, k)", _check.words(f"one that gives type {f.dtype} of shape {f.shape}"))
+    f = f.astype(np.float64)
     bad = int(f.size - np.count_nonzero(np.isfinite(f)))
-    must = "give finite outputs (n, k)"
-    _check.require(f.ndim >= 2 and bad == 0, "predict", must, _check.words(f"one with {bad} NaN or infinite of shape {f.shape}"))
+    _check.require(bad == 0, "predict", "give finite outputs", _check.words(f"one with {bad} NaN or infinite of shape {f.shape}"))
     return f
 
 
