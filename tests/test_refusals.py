@@ -339,7 +339,7 @@ def test_nan_stays_nan_under_a_trace():
     for estimator in (tails.hill, tails.moment, tails.pickands, tails.kernel):
         fit = jax.jit(estimator)(jnp.asarray(SAMPLE, jnp.float32) * jnp.nan)
         assert np.isnan(fit.alpha) and np.isnan(fit.standard_error) and np.isnan(fit.interval).all()
-        assert np.isfinite(jax.jit(estimator)(jnp.asarray(SAMPLE, jnp.float32)).alpha)
+        np.testing.assert_allclose(jax.jit(estimator)(jnp.asarray(SAMPLE, jnp.float32)).alpha, estimator(SAMPLE).alpha, rtol=1e-3)
 
 
 def test_equal_lengths_up_to_rounding_have_no_index():
