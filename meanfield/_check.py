@@ -233,12 +233,11 @@ def path(name: str, value: Any) -> Path:
     """Check for the path of a file or directory, there or not, and return it."""
     require(isinstance(value, str | os.PathLike) and value != "", name, "be a path, as text or `pathlib.Path`", value)
     try:
-        found = Path(value)
-        found.exists()
+        Path(value).exists()
     except (OSError, TypeError, ValueError) as error:  # too long a name, a name of bytes, a zero byte
         reason = getattr(error, "strerror", None) or str(error)
         require(False, name, "be a path that this system can have", words(f"{describe(value)} ({reason})"))
-    return found
+    return Path(value)
 
 
 def writable_directory(name: str, path: str | os.PathLike) -> Path:

@@ -262,7 +262,7 @@ CASES = {
     "curve, no inputs": (lambda: curve(x=None), "`x` must be an array of real numbers"),
     "curve, text": (lambda: curve(predict=lambda w, x: "a"), "`predict` must give real outputs"),
     "curve, loss": (lambda: curve(y=Y, loss=3), "`loss` must be a function"),
-    "curve, losses": (lambda: curve(y=Y, loss=lambda f, y: np.ones(3)), "`loss` must return a finite number"),
+    "curve, losses": (lambda: curve(y=Y, loss=lambda f, y: np.ones(3)), "`loss` must return one number"),
     "far away": (lambda: distances.wasserstein([-1.7e308], [1.7e308]), "`y` must lie within 1.8e+308 of `x`"),
     "survival function": (
         lambda: distances.kolmogorov(SAMPLE, stats.norm.sf),

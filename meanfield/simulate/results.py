@@ -140,9 +140,9 @@ def _foreign(path: Path) -> str | None:
     with h5py.File(path, "r") as file:
         if not {"status", "steps_done"} <= set(file):
             return str(list(file)[:10])
-        groups = [file]
+        groups: list[h5py.Group] = [file]
         for group in groups:
-            for name in group:
+            for name in map(str, group):
                 own = group.get(name, getclass=True, getlink=True) is h5py.HardLink
                 thing = group[name] if own else None
                 if group is file and isinstance(thing, h5py.Group) and re.fullmatch(r"particles_\d+", name):

@@ -47,9 +47,9 @@ class System:
         if self.network.loss == "cross_entropy":
             must = "be 'squared' for data with real targets"
             _check.require(data.classes > 0, "loss", must, self.network.loss)
-        for name, arrays in data.splits.items():
-            _check_split(name, *arrays, data)
-            finite = all(bool(jnp.all(jnp.isfinite(v))) for v in arrays)
+        for name, (x, y) in data.splits.items():
+            _check_split(name, x, y, data)
+            finite = all(bool(jnp.all(jnp.isfinite(v))) for v in (x, y))
             _check.require(finite, "data", "be finite", _check.words(f"a source with NaN or infinite numbers in its {name} set"))
         for name in ("dim", "outputs"):
             given, needed = getattr(self.network, name), getattr(data, name)

@@ -95,12 +95,11 @@ def function_curve(
         _check.require(bool(np.all(np.asarray(kept(kappas, pruned.neurons)) > 0)), "kappas", must, kappas)
     full = _outputs(predict(w, x))
     labels = y is not None and _labels(y, full)
-    value = lambda f: _check.number("loss", loss(f, y), "return a finite number", lambda v: v == v)  # noqa: E731
     distance, losses, accuracies = [], [], []
     for kappa in kappas:
         f = pruned(float(kappa), normalisation)
         distance.append(np.sqrt(np.mean(np.sum((f - full).reshape(len(f), -1) ** 2, axis=1))))
-        losses.append(value(f) if loss else np.nan)
+        losses.append(_loss(loss, f, y) if loss else np.nan)
         accuracies.append(_accuracy(f, y) if labels else np.nan)
     norm = np.sqrt(np.mean(np.sum(full.reshape(len(full), -1) ** 2, axis=1)))
     away = np.array(distance)
@@ -111,7 +110,7 @@ def function_curve(
         error,
         np.array(losses) if loss else None,
         np.array(accuracies) if labels else None,
-        value(full) if loss else None,
+        _loss(loss, full, y) if loss else None,
         _accuracy(full, y) if labels else None,
     )
 
@@ -164,6 +163,13 @@ def _labels(y, f: np.ndarray) -> bool:
     found = _check.words(f"holding {outside[:5].tolist()}")
     _check.require(outside.size == 0, "y", f"hold labels in 0, ..., {f.shape[-1] - 1}", found)
     return True
+
+
+def _loss(loss: Callable[[Any, Any], Any], f, y) -> float:
+    value = loss(f, y)
+    one = _check.as_numpy(value).ndim == 0 and _check.as_numpy(value).dtype.kind in "biuf"
+    _check.require(one, "loss", "return one number", _check.words(f"one that returns {_check.describe(value)}"))
+    return float(value)
 
 
 def _accuracy(f, y) -> float:
