@@ -88,7 +88,8 @@ class Optax(AbstractDynamics):
         must = "be an optax `GradientTransformation` or a function that makes one"
         _check.require(isinstance(made, optax.GradientTransformation), "transformation", must, self.transformation)
         try:
-            jax.eval_shape(lambda g: made.update(g, made.init(g), g), Particles(jnp.zeros((2, 3)), jnp.zeros((2, 1))))
+            with jax.numpy_dtype_promotion("standard"):
+                jax.eval_shape(lambda g: made.update(g, made.init(g), g), Particles(jnp.zeros((2, 3)), jnp.zeros((2, 1))))
         except TypeError as error:
             must = "take gradients and particles alone"
             raise _check.ArgumentError(
