@@ -24,9 +24,10 @@ def test_every_claim_is_whole(name):
     claim = verify.CLAIMS[name]
     assert claim.name == name and claim.statement.endswith(".") and claim.formula and claim.source and claim.controls
     assert claim.plot is not None and 0 < claim.sizes[0] < claim.sizes[1] and claim.rate == 0.01
+    assert set(claim.domain) <= set(claim.parameters) and claim.with_parameters(**claim.parameters) == claim  # its own fit
     predicted = claim.predict(claim.parameters)
-    for detects in (claim.detects, claim.quick_detects):
-        assert isinstance(detects, float) or set(predicted) == set(detects)
+    for detects in (claim.deviations("full"), claim.deviations("quick")):
+        assert set(predicted) == set(detects)
     for control in claim.controls:
         other = claim.control(control)
         changed = other.predict(other.parameters) != predicted

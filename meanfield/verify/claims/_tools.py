@@ -110,3 +110,8 @@ def ticks(ax, sizes) -> None:
     """Ticks at these sizes alone."""
     ax.set_xticks(sizes, [str(n) for n in sizes])
     ax.set_xticks([], minor=True)
+
+
+def null_bias(null: Estimate, predicted: float) -> float:
+    """Bound of a device's bias from its measurement of samples whose law is the predicted one: what it is off, and three errors."""
+    return abs(null.value - predicted) + 3 * null.standard_error
