@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
+from scipy import special
 
 from meanfield.measure import tails
 from meanfield.simulate import Results, simulate
@@ -59,6 +60,12 @@ def log_hill(largest: np.ndarray) -> Estimate:
     """Estimate of log alpha from the largest values."""
     k = len(largest) - 1
     return Estimate(float(np.log(tails.hill(np.asarray(largest, np.float64), k=k).alpha)), float(1 / np.sqrt(k)))
+
+
+def lognormal(draw: np.random.Generator, size: int, alpha: float, share: float = 0.01) -> np.ndarray:
+    """Log-normal numbers for controls: of the largest `share` the mean log-excess is 1/alpha, as that of a power law."""
+    at = -special.ndtri(share)
+    return np.exp(draw.standard_normal(size) / (alpha * (np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi) / share - at)))
 
 
 def stationary(earlier: str, now: str) -> Hypothesis:
