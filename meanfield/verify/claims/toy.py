@@ -70,7 +70,7 @@ def _stable(parameters) -> None:
 DOMAIN = {
     "step_size": Real(0.02, 1.0, even="log"),
     "weight_decay": Real(0.1, 3.0, even="log"),
-    "batch_size": Whole(1, 32),
+    "batch_size": Whole(1, 2),  # of the two examples
     "widths": Several(Whole(2, 128), 2, 2, rising=True),
     "steps": Whole(20, 1000),
 }
