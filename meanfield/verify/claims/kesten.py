@@ -14,7 +14,9 @@ from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import complete, log_hill, off, stationary, tail
+from meanfield.verify.claims import _bias
+from meanfield.verify.claims._tools import complete, log_hill, lognormal, off, rng, stationary, tail
+from meanfield.verify.domain import Real, Row, Several, Whole
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
 SIDE, LANES = 50_000, 2  # chains of one run: two at a time, for two cores
@@ -55,8 +57,60 @@ def _names(parameters) -> dict[str, tuple[float, int, int]]:
     return {f"step {eta:g}, b = {b}, d = {d}": (eta, b, d) for eta, b, d in parameters["settings"]}
 
 
+HEAVIEST, LIGHTEST = 0.3, 12.0  # indices that a sample in single precision holds, and that it can show
+
+
+def readable(name: str, eta: float, b: int, d: int) -> None:
+    """Refuse a step size whose chains have no tail index that an experiment could read."""
+    maximal = theory.maximal_step_size(b, d)
+    where = f"for b = {b}, d = {d}"
+    must = f"be below {maximal:.5g} {where}, beyond which there is no stationary law"
+    _check.require(eta < maximal, name, must, eta)
+    alpha = theory.tail_index(eta, b, d)
+    must = f"make a tail index from {HEAVIEST:g} to {LIGHTEST:g} {where}, which an experiment can read"
+    _check.require(HEAVIEST <= alpha <= LIGHTEST, name, must, _check.words(f"{eta:g}, with the index {alpha:.3g}"))
+
+
+def _index_fits(parameters) -> None:
+    for one in parameters["settings"]:
+        readable("settings", *one)
+
+
 def _index(parameters):
     return {name: float(np.log(theory.tail_index(*one))) for name, one in _names(parameters).items()}
+
+
+def _power_law(parameters):
+    """The index of every setting, and that the tail is bent by nothing: it is a power law's."""
+    return _index(parameters) | {f"bow, {name}": 0.0 for name in _names(parameters)}
+
+
+def off_index(predict, index, shift: float):
+    """A tampered prediction: what `index` gives is shifted, nothing else."""
+    return lambda p: {**predict(p), **off(index, shift=shift)(p)}
+
+
+def chain_rows(name: str, largest: np.ndarray, setting: tuple[float, int, int], steps: int) -> dict[str, Estimate]:
+    """Index and bow of the tail of chains, corrected for what is known of it."""
+    threshold = float(np.min(largest))
+    known = _bias.chain(*setting, threshold, steps)
+    why = f"the bend of the tail at its threshold {threshold:.3g} and the {steps} steps"
+    return {name: _bias.index_row(largest, known, why), f"bow, {name}": _bias.shape_row(largest, known, why)}
+
+
+def _index_measure(data, parameters):
+    made = {}
+    for name, one in _names(parameters).items():
+        made |= chain_rows(name, data[name], one, parameters["steps"])
+    return made
+
+
+def _index_lognormal(key, size, parameters):
+    """Log-normal numbers in place of the chains, whose largest hundredth has the mean log-excess of the index predicted."""
+    made, draw = _index_experiment(key, min(size, 100_000), parameters), rng(key)
+    for name, log_alpha in _index(parameters).items():
+        made[name] = tail(lognormal(draw, size, float(np.exp(log_alpha))))
+    return made
 
 
 def _index_experiment(key, size, parameters, steps=None, beyond=False):
@@ -105,20 +159,23 @@ INDEX = Claim(
     formula=r"P(|x_\infty|>t) \sim c\,t^{-\alpha},\quad h(\alpha)=1",
     source=SOURCE + ", Theorem 2",
     parameters={"settings": ((1.2, 1, 1), (1.67, 5, 1), (0.6, 1, 2)), "steps": 150},
-    predict=_index,
+    predict=_power_law,
     experiment=_index_experiment,
-    measure=lambda data, parameters: {name: log_hill(data[name]) for name in _names(parameters)},
-    detects=0.047,
+    measure=_index_measure,
+    detects=lambda p: {name: 0.05 if name.startswith("bow") else 0.047 for name in _power_law(p)},
     quick_detects=0.2,
     sizes=(100_000, 2_000_000),
     hypotheses=(Hypothesis("The Lyapunov exponent is negative.", _contracts), ALL_STATIONARY),
     controls={
-        "index 10 % larger": {"predict": off(_index, shift=np.log(1.1))},
-        "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
+        "index 10 % larger": {"predict": off_index(_power_law, _index, np.log(1.1))},
+        "index 10 % smaller": {"predict": off_index(_power_law, _index, np.log(0.9))},
+        "log-normal chains": {"experiment": _index_lognormal},
         "no stationary law": {"experiment": lambda key, size, p: _index_experiment(key, size // 10, p, beyond=True)},
         "too few steps": {"experiment": lambda key, size, p: _index_experiment(key, size, p, steps=4)},
     },
     plot=_index_plot,
+    domain={"settings": Several(Row(Real(0.02, 2.4), Whole(1, 20), Whole(1, 8)), 1, 3), "steps": Whole(50, 300)},
+    fits=_index_fits,
 )
 
 # -- monotone ---------------------------------------------------------------------------------------------------------------
