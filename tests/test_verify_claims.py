@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 import meanfield as mf
 from meanfield import verify
 from meanfield.verify import Verdict
-from meanfield.verify.claims import _bias
+from meanfield.verify.claims import _bias, founding
 from meanfield.verify.claims import _tools as tools
-from meanfield.verify.claims import founding
 
 REAL = {"founding theorem, digits"}  # no theorem says how these end
 FAST = ("columns", "second moment")  # run here at the quick budget; all of them in the slow tests
