@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 import meanfield as mf
 from meanfield import verify
 from meanfield.verify import Verdict
+from meanfield.verify.claims import _bias, founding
 from meanfield.verify.claims import _tools as tools
-from meanfield.verify.claims import founding
 
 REAL = {"founding theorem, digits"}  # no theorem says how these end
 FAST = ("columns", "second moment")  # run here at the quick budget; all of them in the slow tests
@@ -65,6 +65,16 @@ def test_shares_cover_and_have_power():
         assert sum(abs(f.value - p) > 4 * f.standard_error for f in found) <= 2
         assert all(abs(f.value - 0.6) > 4 * f.standard_error for f in found)
     assert tools.share(np.ones(30)).standard_error > 0
+
+
+def test_a_lognormal_sample_is_no_power_law():
+    """2e6 numbers: of a Pareto law index and bow are right within 4 errors; of a log-normal one with that index the bow is 8 off."""
+    rng, none = np.random.default_rng(4), _bias.Reading(0.0, 0.0)
+    pareto, other = tools.tail(1 + rng.pareto(1.3, 2_000_000)), tools.tail(tools.lognormal(rng, 2_000_000, 1.3))
+    for largest, shaped in ((pareto, True), (other, False)):
+        index, bow = _bias.index_row(largest, none, ""), _bias.shape_row(largest, none, "")
+        assert abs(index.value - np.log(1.3)) < 4 * index.standard_error
+        assert abs(bow.value) < 4 * bow.standard_error if shaped else bow.value < -8 * bow.standard_error
 
 
 @pytest.mark.parametrize("slope", [tools.slope, tools.log_slope])

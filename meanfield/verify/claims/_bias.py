@@ -114,6 +114,46 @@ def _curvature(eta: float, b: int, d: int) -> tuple[float, float]:
     return alpha, float(-top / (recursion.moment(alpha + 2, eta, b, d) - 1))
 
 
+def sums(values: np.ndarray, alpha: float, eta: float, sizes: tuple[int, int], spreads: tuple[float, float]) -> float:
+    """What the exponent of the spread m of K dependent steps is above 1/min(alpha, 2) between two K: `m^2 / V(eta m) ~ K`.
+
+    V(t) is the second moment of a stationary chain cut off at t, a jump of t makes a sum of about t / eta, and the tail beyond the
+    largest hundredth of `values` is a power law: `d log m / d log K = 1 / (2 - t V'(t) / V(t))`.
+    """
+    x = np.sort(np.abs(np.asarray(values, np.float64)))
+    u = x[-(len(x) // 100) - 1]
+    body = float(np.mean(np.minimum(x, u) ** 2))
+    t = np.maximum(eta * np.geomspace(*spreads, 50), u) / u
+    power = 2 - alpha
+    whole = body + 0.02 * u**2 * (np.log(t) if abs(power) < 1e-9 else (t**power - 1) / power)
+    local = 1 / (2 - 0.02 * u**2 * t**power / whole)
+    # The mean over log K, of which d log K = d log m / local.
+    return float(1 / np.mean(1 / local)) - 1 / min(alpha, 2.0)
+
+
+def sum_over_largest(squares: np.ndarray, alpha: float, group: int) -> float:
+    """What E[sum / largest] of a group of squares is above its limit 1 / (1 - alpha/2), for a power law beyond the largest hundredth."""
+    x, a = np.sort(np.asarray(squares, np.float64)), alpha / 2
+    u = x[-(len(x) // 100) - 1]
+    largest = u * (-np.expm1(np.log((np.arange(4000) + 0.5) / 4000) / group) / 0.01) ** (-1 / a)  # by quantiles of its law
+    r = np.maximum(largest / u, 1.0)
+    below = np.mean(np.where(x < u, x, 0.0)) / u + 0.01 * a / (1 - a) * (r ** (1 - a) - 1)
+    return float(1 + (group - 1) * np.mean(below / (r * (1 - 0.01 * r**-a)))) - 1 / (1 - a)
+
+
+def unseen(values: np.ndarray, index: float) -> float:
+    """Part of a mean of positive values that lies beyond what a sample sees, by a power tail of the index, > 1, through its tenth value."""
+    n = len(values)
+    tenth = float(np.partition(np.asarray(values, np.float64), n - 10)[n - 10])
+    return tenth * 10 ** (1 / index) / n * index / (index - 1)
+
+
+def rare(values: np.ndarray) -> float:
+    """Part of a mean of positive values that the ten largest hold: what lies beyond them may hold as much."""
+    n = len(values)
+    return float(np.sum(np.partition(np.asarray(values, np.float64), n - 10)[n - 10 :]) / n)
+
+
 # -- pruning --------------------------------------------------------------------------------------------------------------
 
 
