@@ -108,6 +108,7 @@ def simulate(
     cells = len(grid.keys)
     mesh = placement.checked(mesh, widths, cells)
     source = system.dynamics.prepare(system.data)
+    ensemble.check_step(system, source, grid, widths[0])
     data = placement.put(mesh, system.data)
     source = data if source is system.data else placement.put(mesh, source)
     programs = _Programs(system, data, source, tuple(probes), steps, mesh)

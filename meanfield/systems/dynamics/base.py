@@ -44,6 +44,9 @@ class AbstractDynamics(abc.ABC):
     infinite_batch = False  # whether batch_size may be None, an expectation over all examples
 
     def __post_init__(self):
+        must = "be a static field (or, for a dynamics without mini-batches, None, beside `infinite_batch = True`)"
+        missing = _check.words(f"missing in {type(self).__name__}")
+        _check.require(hasattr(self, "batch_size"), "batch_size", must, missing)
         if not (self.batch_size is None and self.infinite_batch):
             _check.integer("batch_size", self.batch_size, at_least=1)
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
