@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from meanfield import _check
 from meanfield.measure import _interval
@@ -153,9 +152,10 @@ def correlation(samples) -> Correlation:
     between, within, _ = _sums_of_squares(x.reshape(*x.shape[:2], -1))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (n - 1) * between / within
+        low, high = _interval.jackknife_of_log(ratio[0], ratio[1:])
         error = _interval.jackknife(_from_ratio(ratio[1:], n))
         value = _from_ratio(ratio[0], n)
-    interval = _from_ratio(_ratio_interval(ratio, n, _coordinates(x)), n)
+    interval = np.stack([_from_ratio(low, n), _from_ratio(high, n)])
     return Correlation(value, np.asarray(error), interval, x.shape[0], n)
 
 
@@ -202,16 +202,14 @@ def fluctuation(values, limit) -> Fluctuation:
     variance = unit**2 * between / degrees
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = n * between / (between + within)
-        analysis = (n - 1) * between / within
-    inside = 1 + (n - 1) * _from_ratio(_ratio_interval(analysis, n), n)
     return Fluctuation(
         values=math.sqrt(n) * (np.mean(x, axis=-1) - limit[..., None]),
         variance=variance[..., 0],
         standard_error=_interval.jackknife(variance[..., 1:]),
-        interval=_interval.jackknife_of_log(variance[..., 0], variance[..., 1:], special.polygamma(1, (runs - 1) / 2)),
+        interval=_interval.jackknife_of_log(variance[..., 0], variance[..., 1:]),
         independent=unit**2 * (between + within)[..., 0] / (n * (runs - 1)),
         ratio=ratio[..., 0],
-        ratio_interval=inside,
+        ratio_interval=_interval.jackknife_of_log(ratio[..., 0], ratio[..., 1:]),
         runs=runs,
         particles=n,
     )
@@ -234,22 +232,6 @@ def _sums_of_squares(x) -> tuple[np.ndarray, np.ndarray, float]:
         for p in parts
     )
     return between, within, unit
-
-
-def _coordinates(x) -> float:
-    """Number of independent coordinates of one variance that the means over particles amount to: trace(C)^2 / trace(C^2)."""
-    means = x.reshape(*x.shape[:2], -1).mean(axis=1)
-    means = means - means.mean(axis=0)
-    means = means / (np.max(np.abs(means)) or 1.0)
-    covariance = means.T @ means if means.shape[1] < len(means) else means @ means.T
-    return float(np.trace(covariance) ** 2 / (np.sum(covariance**2) or 1.0)) or 1.0
-
-
-def _ratio_interval(ratio, n: int, coordinates: float = 1.0) -> np.ndarray:
-    """Interval of a ratio of the variances between and within samples, (..., 1 + S); both are chi-squares for normal samples."""
-    degrees = (ratio.shape[-1] - 2) * coordinates
-    normal = special.polygamma(1, degrees / 2) + special.polygamma(1, max(n - 1, 1) * degrees / 2)
-    return _interval.jackknife_of_log(ratio[..., 0], ratio[..., 1:], normal)
 
 
 def _from_ratio(ratio, n: int) -> np.ndarray:
