@@ -248,7 +248,8 @@ def normal_rows(key: jax.Array, count: int, start: int, stop: int) -> jax.Array:
         _check.integer(name, value, at_least=least)
     if jnp.zeros((), float).dtype.itemsize > 4:
         return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (stop,))[start:])(jnp.arange(count))
-    own = fold_words(key_words(key), jnp.arange(count, dtype=jnp.uint32)[:, None])
+    # The words of the rows are stored. Without the barrier jaxlib 0.12.0.1 does not finish to compile 1 or 2 columns.
+    own = jax.lax.optimization_barrier(fold_words(key_words(key), jnp.arange(count, dtype=jnp.uint32)[:, None]))
     first, second = fold_words(own, jnp.arange(start, stop, dtype=jnp.uint32)[None])
     unit = jax.lax.bitcast_convert_type(((first ^ second) >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1
     lowest = np.nextafter(np.float32(-1), np.float32(0))

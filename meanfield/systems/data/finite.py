@@ -82,32 +82,56 @@ class FiniteData:
         return self.x, self.y
 
 
+EXACT = 16  # up to as many examples, every order of an epoch is equally likely
+
+
 def shuffled(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
     """What stands at a place of a random order of 0, ..., size - 1, without writing the order down.
 
-    A Feistel network of 8 rounds permutes the numbers of 2m bits, 4^m >= size; walking along its cycle until a number below
-    `size` comes up (fewer than 4 rounds on average) permutes 0, ..., size - 1. One example costs some 100 integer operations,
-    where a new permutation at every step would cost `size log(size)`.
+    *Up to 16 examples* the order is a product of transpositions (k, j), k = 1, ..., size - 1, with j uniform on 0, ..., k. All orders
+    are then equally likely, to a relative 1e-6.
+
+    *Beyond*, a Feistel network of 8 rounds permutes the numbers of 2m bits, 4^m >= size; walking along its cycle until a number
+    below `size` comes up (fewer than 4 rounds on average) permutes 0, ..., size - 1. Single places, pairs and triples of places
+    are uniform, as far as 2 million orders of 17 to 65 examples can tell. Whole orders are not: all permutations that a Feistel
+    network makes are even. So even orders are more or less frequent than odd ones, by a share of about size (size - 1) / (M (M - 1))
+    of all orders, M = 4^m: .066 at 17 examples, .12 at 1438, and 1 at 64. A step of SGD does not see the parity of an epoch.
+
+    One example costs some 100 integer operations, where a new permutation at every step would cost `size log(size)`.
 
     Args:
         key: random key of the order.
         place: integer in 0, ..., size - 1.
         size: length of the order, below 2^31.
 
-    Source: Luby, Rackoff (1988); Black, Rogaway (2002) for the walk along the cycle.
+    Source: Durstenfeld (1964) for the transpositions; Luby, Rackoff (1988); Black, Rogaway (2002) for the walk along the cycle.
 
     Examples:
         >>> order = jax.vmap(lambda place: shuffled(jax.random.key(0), place, 5))(jnp.arange(5))
         >>> sorted(order.tolist())
         [0, 1, 2, 3, 4]
     """
-    bits = max(1, -(-(size - 1).bit_length() // 2))
+    words = jax.random.bits(key, (8,), jnp.uint32)
+    place = jnp.asarray(place, jnp.uint32)
+    return (_transposed if size <= EXACT else _feistel)(words, place, size).astype(jnp.int32)
+
+
+def _transposed(words: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    """Every word gives two numbers j: it is uniform on 0, ..., k (k + 1) - 1, k even, up to a relative 240 / 2^32."""
+    for k in range(1, size):
+        word = words[k // 2]
+        j = (word if k % 2 == 0 else word // np.uint32(k)) % np.uint32(k + 1)
+        place = jnp.where(place == k, j, jnp.where(place == j, np.uint32(k), place))
+    return place
+
+
+def _feistel(words: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    bits = -(-(size - 1).bit_length() // 2)
     mask = np.uint32(2**bits - 1)
-    rounds = jax.random.bits(key, (8,), jnp.uint32)
 
     def permute(v):
         left, right = v >> np.uint32(bits), v & mask
-        for secret in rounds:
+        for secret in words:
             # The finaliser of the hash murmur3: every input bit moves every output bit.
             h = right ^ secret
             h = (h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)
@@ -116,8 +140,7 @@ def shuffled(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
             left, right = right, (left ^ h) & mask
         return (left << np.uint32(bits)) | right
 
-    start = permute(jnp.asarray(place, jnp.uint32))
-    return jax.lax.while_loop(lambda v: v >= np.uint32(size), permute, start).astype(jnp.int32)
+    return jax.lax.while_loop(lambda v: v >= np.uint32(size), permute, permute(place))
 
 
 def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -> FiniteData:
