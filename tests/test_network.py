@@ -126,10 +126,12 @@ def test_wide_step_against_the_loop(width):
 
 
 def test_neurons_start_alike_at_every_width(key):
-    """The same random bits; what XLA makes of them may differ in the last digits from one width to another (jaxlib 0.12)."""
+    """The same random bits; what XLA makes of them is equal to the last bit before jaxlib 0.12, to rounding from then on."""
     network = mf.TwoLayer(bias=True, dim=3, outputs=2)
     narrow, wide = network.init(key, 1024), network.init(key, 4096)
     for few, many in zip(jax.tree.leaves(narrow), jax.tree.leaves(wide), strict=True):
+        if jax.__version_info__ < (0, 12):
+            assert np.array_equal(few, many[:1024])
         np.testing.assert_allclose(few, many[:1024], rtol=1e-6, atol=1e-6)
     assert len(np.unique(np.asarray(wide.vectors), axis=0)) == 4096
 
