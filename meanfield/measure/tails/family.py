@@ -123,8 +123,9 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     light = evidence[:, 0, 2] - evidence[:, 0, 1]
     power = (gap[:, 1] < -AGAIN) & (beyond[:, 1] < -AGAIN) & ((gap[:, 0] < -POWER) | (beyond[:, 0] < -POWER_BEYOND))
     finite = np.where(light > FROM_LIGHT, gap[:, 0] > LIGHTER, gap[:, 0] > FINITE) & (gap[:, 1] > 0)
-    named = np.select([light > FROM_LIGHT, light < -FROM_LIGHT], [Family.LIGHT, Family.LOGNORMAL], Family.FINITE)
-    family = np.where(power, Family.POWER, np.where(finite, named, Family.UNDECIDED))
+    named = np.where(light > FROM_LIGHT, 1, np.where(light < -FROM_LIGHT, 2, 3))
+    place = np.where(power, 0, np.where(finite, named, 4))
+    family = np.array([Family.POWER, Family.LIGHT, Family.LOGNORMAL, Family.FINITE, Family.UNDECIDED])[place]
     lead = values.shape[:-1]
     return TailFamily(
         family.reshape(lead),

@@ -139,7 +139,8 @@ def tail_index(x, tail: str = "both") -> TailFit:
     def shaped(part: Any) -> Any:
         return xp.asarray(part).reshape((*lead, *part.shape[1:]))[()]
 
-    return TailFit(*map(shaped, fit[:5]), n, "tail index", *map(shaped, fit[5:]))
+    alpha, error, interval, threshold, k, status, *extremal = (shaped(part) for part in fit)
+    return TailFit(alpha, error, interval, threshold, k, n, "tail index", status, *extremal)
 
 
 def ordered(x: np.ndarray) -> np.ndarray:

@@ -41,7 +41,8 @@ def _grown(diagonal, gamma: float, batch_size: int, dt: float) -> list:
 
 def _scheme(diagonal, gamma: float, batch_size: int, dt: float) -> tuple[float, float]:
     """Bounds of the tail index of Euler's scheme: as for the diffusion, the smallest and the largest root over the directions."""
-    roots = [optimize.brentq(one, 0.05, 20.0) for one in _grown(diagonal, gamma, batch_size, dt)]
+    every = _grown(diagonal, gamma, batch_size, dt)
+    roots = [float(optimize.brentq(one, 0.05, 20.0)) for one in every]  # pyright: ignore[reportArgumentType]
     return min(roots), max(roots)
 
 
@@ -51,7 +52,7 @@ def _measure(data, parameters):
     for name, (diagonal, gamma, dt, time, _) in parameters.items():
         worst = 0.0
         for one in _grown(diagonal, gamma, 1, dt):
-            alpha = optimize.brentq(one, 0.05, 20.0)
+            alpha = float(optimize.brentq(one, 0.05, 20.0))  # pyright: ignore[reportArgumentType]
             drift = (one(1.001 * alpha) - one(0.999 * alpha)) / (0.002 * alpha)
             spread = (one(1.001 * alpha) + one(0.999 * alpha)) / (0.001 * alpha) ** 2
             yet = _bias.grown(alpha, _bias.SHARE, round(time / dt), drift, spread)
