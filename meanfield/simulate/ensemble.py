@@ -105,8 +105,13 @@ def leaf_name(path) -> str:
     return "step_size" if (first, last) == ("step_size", "gamma") else last
 
 
+_CHECKED: set[type] = set()
+
+
 def check_step(system: Any, source: Any, grid: Grid, width: int) -> None:
-    """Refuse a `step` that does not return a state and its info, by tracing one step of one cell: nothing is compiled."""
+    """Refuse a `step` that does not return a state and its info, by tracing one step of one cell, once a class: nothing is compiled."""
+    if type(system.dynamics) in _CHECKED:
+        return
 
     def one(dynamics, key, source):
         state = dynamics.init(key, system.network, width)
@@ -118,6 +123,7 @@ def check_step(system: Any, source: Any, grid: Grid, width: int) -> None:
 
     cell = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (grid.dynamics, grid.keys))
     jax.eval_shape(one, *cell, source)
+    _CHECKED.add(type(system.dynamics))
 
 
 @partial(jax.jit, static_argnames=("width", "network", "mesh"))
