@@ -339,7 +339,7 @@ class _Half:
             middle = (low + high) / 2
             up = rising * log_g(middle, x) < 0
             low, high = np.where(up, middle, low), np.where(up, high, middle)
-        centre = np.where(low > -699, low, 0.0)  # a light tail: g stays above 1
+        centre = np.where(abs(low) < 699, low, 0.0)  # a light tail: g stays above 1
         width = 2e-3 / np.maximum(abs(log_g(centre + 1e-3, x) - log_g(centre - 1e-3, x)), 2e-3)
         half = [np.zeros(len(x))]
         while np.any(half[-1] < abs(centre) + FLAT):
