@@ -123,7 +123,7 @@ def pdf(x, alpha: float, beta: float = 0.0) -> np.ndarray:
         beta: skewness, in [-1, 1].
 
     Returns:
-        Density of the shape of `x`, to a relative 1e-12.
+        Density of the shape of `x`, to a relative 1e-12; for alpha within 1e-3 of 1, to 1e-15 over the distance.
 
     Raises:
         ValueError: a number out of its range.
@@ -173,7 +173,7 @@ def isf(p, alpha: float, beta: float = 0.0) -> np.ndarray:
     positive = p < right.mass
     out = np.empty_like(p)
     out[positive] = right.isf(p[positive])
-    out[~positive] = -left.isf(1 - p[~positive])
+    out[~positive] = 0.0 - left.isf(1 - p[~positive])
     return out.reshape(shape)[()]
 
 
@@ -268,7 +268,7 @@ class _Half:
         if self.alpha == 2:
             return special.erfc(x / 2) / 2, np.exp(-(x**2) / 4) / (2 * np.sqrt(np.pi))
         if self.alpha == 1 and self.beta == 0:
-            with np.errstate(over="ignore", divide="ignore"):
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 return np.arctan2(1.0, x) / np.pi, np.where(x < 1, 1 / (1 + np.minimum(x, 1) ** 2), (1 / x) / (x + 1 / x)) / np.pi
         above, density = np.zeros_like(x), np.zeros_like(x)
         if self._length <= 0:  # totally skewed, alpha < 1: nothing here
@@ -374,7 +374,7 @@ class _Half:
             if np.all(abs(new - y) <= 4e-16 * np.maximum(abs(y), 1)):
                 break
             y = new
-        return np.where(y > 709.7, np.inf, np.exp(y))
+        return np.where(y > 709.7, np.inf, np.where(y < -744, 0.0, np.exp(y)))
 
 
 def _sine(t, rest):
