@@ -359,21 +359,23 @@ class _Half:
 
     def isf(self, p):
         """The x > 0 with P(X > x) = p, for p below the mass: safeguarded Newton steps in the logarithms, in x near 0."""
-        low, high = np.full(len(p), -745.0), np.full(len(p), 709.78)
-        y = np.zeros(len(p))
+        low, high, y = np.full(len(p), -745.0), np.full(len(p), 709.78), np.zeros(len(p))
+        open_ = np.arange(len(p))
         for _ in range(120):
-            x = np.exp(y)
-            above, density = self._both(x)
-            low, high = np.where(above > p, y, low), np.where(above > p, high, y)
-            with np.errstate(all="ignore"):
-                step = np.where(
-                    p < self.mass / 2, above * np.log(above / p) / (x * density), np.log1p((above - p) / (x * density))
-                )
-            new = y + step
-            new = np.where((new > low) & (new < high), new, (low + high) / 2)
-            if np.all(abs(new - y) <= 4e-16 * np.maximum(abs(y), 1)):
+            if not len(open_):
                 break
-            y = new
+            now, target = y[open_], p[open_]
+            x = np.exp(now)
+            above, density = self._both(x)
+            low[open_] = np.where(above > target, now, low[open_])
+            high[open_] = np.where(above > target, high[open_], now)
+            with np.errstate(all="ignore"):
+                tail, body = above * np.log(above / target) / (x * density), np.log1p((above - target) / (x * density))
+            new = now + np.where(target < self.mass / 2, tail, body)
+            slack = 1e-14 + 1e-15 * abs(now)  # rounding
+            inside = (new > low[open_] - slack) & (new < high[open_] + slack)
+            y[open_] = np.where(inside, new, (low[open_] + high[open_]) / 2)
+            open_ = open_[abs(y[open_] - now) > slack]
         return np.where(y > 709.7, np.inf, np.where(y < -744, 0.0, np.exp(y)))
 
 
