@@ -173,7 +173,8 @@ def isf(p, alpha: float, beta: float = 0.0) -> np.ndarray:
     positive = p < right.mass
     out = np.empty_like(p)
     out[positive] = right.isf(p[positive])
-    out[~positive] = 0.0 - left.isf(1 - p[~positive])
+    out[~positive] = -left.isf(1 - p[~positive])
+    out[p == right.mass] = 0.0
     return out.reshape(shape)[()]
 
 
@@ -376,7 +377,7 @@ class _Half:
             inside = (new > low[open_] - slack) & (new < high[open_] + slack)
             y[open_] = np.where(inside, new, (low[open_] + high[open_]) / 2)
             open_ = open_[abs(y[open_] - now) > slack]
-        return np.where(y > 709.7, np.inf, np.where(y < -744, 0.0, np.exp(y)))
+        return np.where(y > 709.7, np.inf, np.exp(y))
 
 
 def _sine(t, rest):
