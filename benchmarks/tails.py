@@ -46,12 +46,12 @@ EXCUSED = ("slow", "log-gamma", "traps", "dependent")  # classes in which a stat
 COVERS, WRONG = 0.90, 0.02  # below, or above which a row is a failure
 # Of every truth the verdicts that are right, and those that are wrong; others, UNDECIDED among them, decide nothing.
 VERDICTS = {
-    "POWER": ({"POWER"}, {"STABLE", "LOGNORMAL", "LIGHT", "BOUNDED"}),
-    "STABLE": ({"STABLE", "POWER"}, {"LOGNORMAL", "LIGHT", "BOUNDED"}),
-    "LOGNORMAL": ({"LOGNORMAL"}, {"POWER", "STABLE", "LIGHT", "BOUNDED"}),
-    "LIGHT": ({"LIGHT"}, {"POWER", "STABLE", "LOGNORMAL", "BOUNDED"}),
-    "BOUNDED": ({"LIGHT", "BOUNDED"}, {"POWER", "STABLE", "LOGNORMAL"}),
-    "FINITE": ({"LIGHT", "LOGNORMAL"}, {"POWER", "STABLE", "BOUNDED"}),
+    "POWER": ({"POWER"}, {"STABLE", "LOGNORMAL", "LIGHT", "BOUNDED", "FINITE"}),
+    "STABLE": ({"STABLE", "POWER"}, {"LOGNORMAL", "LIGHT", "BOUNDED", "FINITE"}),
+    "LOGNORMAL": ({"LOGNORMAL", "FINITE"}, {"POWER", "STABLE", "LIGHT", "BOUNDED"}),
+    "LIGHT": ({"LIGHT", "FINITE"}, {"POWER", "STABLE", "LOGNORMAL", "BOUNDED"}),
+    "BOUNDED": ({"LIGHT", "BOUNDED", "FINITE"}, {"POWER", "STABLE", "LOGNORMAL"}),
+    "FINITE": ({"LIGHT", "LOGNORMAL", "FINITE"}, {"POWER", "STABLE", "BOUNDED"}),
 }
 # Root mean squared errors of the best peer, as (bias, standard deviation) of 20 samples of 100 000: Hill at the top 1 %, powerlaw,
 # tailestim, block log-moment and McCulloch's quantiles, each at its defaults (the last two assume a stable law).
