@@ -125,6 +125,27 @@ def test_stable_laws_by_simulation():
     assert abs(measured.mean() - compressibility.limit_error(stats.levy_stable(1.8, 0), 0.1, 1.0)) < 5 * error < 0.02
 
 
+def test_stable_laws_far_in_the_tail():
+    """Values of another program, by the law's own series; scipy's quantiles stop at 1e-4."""
+    law = stats.levy_stable(1.2, 0, scale=3.0)
+    np.testing.assert_allclose(compressibility.limit_error(law, [1e-5, 1e-8], 0.6), [0.9942, 0.9998], atol=1e-4)
+    assert compressibility.divergent_limit(stats.levy_stable(0.8, 0), 1e-5).body == pytest.approx(8.8e6, rel=1e-2)
+
+
+def test_stable_laws_with_place_and_skewness():
+    """Half of Levy's law (1/2, 1) against incomplete gamma functions, scipy's S1 place and scale in the middle."""
+    levy = stats.levy_stable(0.5, 1.0, 0.0, 2.0)
+    cut = 2 / stats.chi2(1).ppf(1e-6)  # scale / g^2
+    assert _moduli.moduli(levy).threshold(1e-6) == pytest.approx(2 / (2 * special.erfinv(1e-6) ** 2), rel=1e-10)
+    assert cut == pytest.approx(_moduli.moduli(levy).threshold(stats.chi2(1).cdf(2 / cut)), rel=1e-9)
+    share = special.gammaincc(0.5 - 0.2, 2 / cut / 2)  # E[g^(-2q); g^2 > 2 / cut]
+    assert compressibility.limit_error(levy, 1e-6, 0.2) == pytest.approx(share ** (1 / 0.2), rel=1e-9)
+    law = stats.levy_stable(1.5, 0.5, 2.0, 0.3)
+    own = _moduli.moduli(law)
+    assert own.density(2.2) == pytest.approx(law.pdf(2.2) + law.pdf(-2.2), rel=1e-8)
+    assert own.above(2.2) == pytest.approx(law.sf(2.2) + law.cdf(-2.2), rel=1e-8)
+
+
 # -- columns and singular values ----------------------------------------------------------------------------------------------
 
 

@@ -87,7 +87,9 @@ def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array
             )
             _check.require(name not in sweeps, name, "name one axis of the results", _check.words("the name of two fields"))
             values = np.atleast_1d(np.asarray(leaf, float))
-            _check.require(len(set(values.tolist())) == len(values), name, "hold different numbers in a sweep", leaf)
+            different = [len(np.unique(v)) == len(v) for v in (values, values.astype(jax.dtypes.canonicalize_dtype(float)))]
+            must = "hold different numbers in a sweep" + ", also as float32" * different[0]
+            _check.require(all(different), name, must, leaf)
             sweeps[name], places[name] = values, position
     combinations = np.array(list(itertools.product(*sweeps.values(), range(len(seeds)))))
     columns = {places[name]: combinations[:, i] for i, name in enumerate(sweeps)}

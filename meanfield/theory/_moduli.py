@@ -25,11 +25,14 @@ def moduli(distribution: Any) -> "Moduli":
     law: Any = distribution.dist
     low, high = (float(v) for v in distribution.support())
     must = "have valid parameters and live on the line"
-    ends = np.asarray(distribution.cdf([-1e150, 0.0, 1e150]))
+    own = law.name == "levy_stable"  # scipy's distribution function fails for some of these
+    ends = np.asarray([0.0] if own else distribution.cdf([-1e150, 0.0, 1e150]))
     right = bool(np.all((ends >= -SAME) & (ends <= 1 + SAME))) and low < high
     _check.require(right, "distribution", must, _check.words(f"{law.name} without a distribution function there"))
     shapes, loc, scale = law._parse_args(*distribution.args, **distribution.kwds)
     shapes = tuple(float(s) for s in shapes)
+    if own:
+        return StableModuli(distribution, *shapes, float(loc), float(scale), law.parameterization == "S0")
     kind = _gamma_like(law.name, shapes) if loc == 0 else None
     if kind is not None:
         return GammaModuli(distribution, *kind, float(scale))
@@ -38,8 +41,6 @@ def moduli(distribution: Any) -> "Moduli":
         return PowerModuli(distribution, {"cauchy": "t", "halfcauchy": "t"}.get(law.name, law.name), shape, float(scale))
     if law.name == "uniform" and (low == 0 or low == -high):
         return UniformModuli(distribution, high)
-    if law.name == "levy_stable":
-        return StableModuli(distribution, shapes[0], float(scale))
     return Moduli(distribution)
 
 
@@ -260,22 +261,88 @@ class PowerModuli(Moduli):
 
 @dataclass(frozen=True)
 class StableModuli(Moduli):
-    """Stable laws: densities of scipy, at fixed nodes since they are slow; the tail in closed form (both tails together)."""
+    """Stable laws from our own density, survival function and quantiles, right to the ends of float64; scipy's stop short in the tails."""
 
     alpha: float
+    beta: float
+    loc: float
     scale: float
+    s0: bool
+
+    @property
+    def _slant(self) -> float:
+        return self.beta * math.tan(math.pi * self.alpha / 2) if self.alpha not in (1, 2) else 0.0
+
+    @property
+    def _shift(self) -> float:
+        """X is `shift + scale Z`, Z as in `stable.pdf`; in units of the scale."""
+        shift = self.loc / self.scale
+        if self.alpha == 1:
+            return shift + (0.0 if self.s0 else 2 * self.beta * math.log(self.scale) / math.pi)
+        return shift - (self._slant if self.s0 else 0.0)
+
+    def density(self, x):
+        z = np.asarray(x) / self.scale
+        right = stable.pdf(z - self._shift, self.alpha, self.beta)
+        return (2 * right if self._symmetric else right + stable.pdf(-z - self._shift, self.alpha, self.beta)) / self.scale
+
+    def above(self, x):
+        z = np.asarray(x) / self.scale
+        right = stable.sf(z - self._shift, self.alpha, self.beta)
+        return 2 * right if self._symmetric else right + stable.sf(z + self._shift, self.alpha, -self.beta)
+
+    @property
+    def _symmetric(self) -> bool:
+        return self._shift == 0 and self.beta == 0
+
+    def threshold(self, kappa):
+        if kappa >= 1:
+            return 0.0
+        right, left = (s * self._shift + float(stable.isf(kappa / 2, self.alpha, s * self.beta)) for s in (1, -1))
+        lower, upper = sorted((abs(right), abs(left)))
+        if upper - lower > 1e-13 * upper:
+            unit = self.scale
+            lower, upper = lower * (1 - 1e-9), upper * (1 + 1e-9)
+            upper = _scalar.root(lambda z: float(self.above(unit * z)) / kappa - 1, lower, upper)
+        return self.scale * upper
+
+    def partial(self, q, lower, upper):
+        if np.isinf(upper):
+            return self.total(q)
+        middle = self.threshold(0.5)
+        if lower == 0:
+            lower = max(min(upper, middle) * math.exp(-min(700.0, 45 / q + 5)), 1e-300)
+        if not lower < upper:
+            return 0.0
+        a, b = math.log(lower), math.log(upper)
+        body = math.log(middle) + np.arange(-5.0, 5.5, 0.75)
+        grid = [np.arange(a, b, 4.0), body[(body > a) & (body < b)]]
+        # Around the end or cusp of the law, and around its body.
+        for centre, sizes in ((self._shift, np.arange(-12.0, 4.0)), (self._shift + self._slant, np.arange(-1.0, 4.0))):
+            if centre != 0:
+                steps = 4.0**sizes
+                kinks = self.scale * abs(abs(centre) + np.concatenate([-steps, [0.0], steps]))
+                grid.append(np.log(kinks[(kinks > lower) & (kinks < upper)]))
+        edges = np.unique(np.concatenate([*grid, [a, b]]))
+        y, weights = NODES
+        left, right = edges[:-1, None], edges[1:, None]
+        y = (left + right) / 2 + (right - left) / 2 * y
+        density = self.density(np.exp(y))
+        with np.errstate(divide="ignore"):
+            return float(np.sum((right - left) / 2 * weights * np.exp((q + 1) * y + np.log(density))))
+
+    def total(self, q):
+        if q >= self.alpha * (1 - SAME) and self.alpha < 2:
+            return np.inf
+        if self.alpha == 2:
+            return self.partial(q, 0.0, self._end(self.threshold(0.5)))
+        if self._shift == 0 and (self.alpha != 1 or self.beta == 0):
+            gammas = special.gammaln(q) + special.gammaln(1 - q / self.alpha) + q / (2 * self.alpha) * np.log1p(self._slant**2)
+            angles = np.sin(np.pi * q / 2) * np.cos(q / self.alpha * np.arctan(self._slant))
+            return float(2 / np.pi * self.scale**q * np.exp(gammas) * angles)
+        far = self.threshold(0.5) * math.exp(min(500.0, 45 / min(self.alpha, 1.0)))
+        alpha, tail = self.tail()
+        return self.partial(q, 0.0, far) + tail * alpha / (alpha - q) * far ** (q - alpha)
 
     def tail(self):
         return (self.alpha, stable.tail_constant(self.alpha) * self.scale**self.alpha) if self.alpha < 2 else (np.inf, 0.0)
-
-    def total(self, q):
-        symmetric = self.distribution.support()[0] == -np.inf and self.distribution.median() == 0
-        if not symmetric or q >= self.alpha * (1 - SAME):
-            return super().total(q)
-        gammas = special.gammaln([(1 + q) / 2, 1 - q / self.alpha]).sum() - special.gammaln(1 - q / 2)
-        return float((2 * self.scale) ** q * np.exp(gammas) / np.sqrt(np.pi)) if self.alpha < 2 else super().total(q)
-
-    def _piece(self, q, left, right):
-        y, weights = NODES
-        x = np.exp((left + right) / 2 + (right - left) / 2 * y)
-        return float((right - left) / 2 * np.sum(weights * x ** (q + 1) * self.density(x)))

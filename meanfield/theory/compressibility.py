@@ -63,7 +63,7 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
 
     Returns:
         The limit in [0, 1], of the shape of `kappa`. Right to 1e-8 for the closed forms and for densities without kinks off
-        0, the quartiles and the ends of the support; to 1e-5 for stable laws (scipy's densities). At kappa = 0 it is 1.
+        0, the quartiles and the ends of the support; also for stable laws, by `theory.stable`. At kappa = 0 it is 1.
 
     Raises:
         ValueError: a number out of its range; a distribution whose tail is no power law and not lighter than all of them.

@@ -55,6 +55,11 @@ class AbstractDynamics(abc.ABC):
 
     def check(self, network: TwoLayer, data: Any) -> None:
         """Called by `System`: raise `ArgumentError` for parts that do not fit, warn with `StabilityWarning`."""
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self):  # `__post_init__` lets jax's place holders pass
+            if not path:  # a class that is not registered is a leaf itself: `simulate` has the sentence
+                continue
+            real = _check.as_numpy(leaf).dtype.kind in "iuf"
+            _check.require(real, str(getattr(path[0], "name", path[0])), "hold numbers only", leaf)
         if data.size is not None and self.batch_size is not None:
             must = f"be at most the size of the finite data set, {data.size}"
             _check.require(self.batch_size <= data.size, "batch_size", must, self.batch_size)

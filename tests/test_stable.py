@@ -1,0 +1,66 @@
+"""Stable laws against values of another program (mpmath: convergent series, asymptotic ones with a checked last term)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import special
+
+import meanfield as mf
+from meanfield.theory import stable
+
+KNOWN = json.loads((Path(__file__).parent / "known" / "stable.json").read_text())
+
+
+@pytest.mark.parametrize("law", KNOWN["laws"], ids=lambda law: f"{law['alpha']},{law['beta']}")
+def test_values_of_mpmath(law):
+    """x from 1e-8 to 1e60; near alpha = 1 the rounding of alpha - 1 shows in the density."""
+    alpha, beta = law["alpha"], law["beta"]
+    x, above, density = (np.array(law[name]) for name in ("x", "sf", "pdf"))
+    np.testing.assert_allclose(stable.sf(x, alpha, beta), above, rtol=1e-12)
+    np.testing.assert_allclose(stable.pdf(x, alpha, beta), density, rtol=4e-12 if alpha == 1.0001 else 1e-12)
+    tail = ((above < 0.1) & (x > 0.1)) | (x == 1)
+    np.testing.assert_allclose(stable.isf(above[tail], alpha, beta), x[tail], rtol=1e-11)
+    assert np.max(abs(stable.sf(x, alpha * (1 + 1e-10), beta) / above - 1)) > 1e-12  # 1e-10 of alpha is seen
+
+
+def test_laws_with_a_name():
+    x = np.logspace(-3, 100, 50)
+    np.testing.assert_allclose(stable.sf(x, 0.5, 1.0), special.erf(1 / np.sqrt(2 * x)), rtol=1e-13)  # Levy
+    np.testing.assert_allclose(stable.sf(x, 1.0), np.arctan2(1, x) / np.pi, rtol=1e-13)
+    np.testing.assert_allclose(stable.sf([-3.0, 0.0, 8.0], 2.0), special.erfc(np.array([-3.0, 0.0, 8.0]) / 2) / 2, rtol=1e-13)
+    np.testing.assert_allclose(stable.isf([0.9, 1e-9], 2.0), 2 * special.erfcinv([1.8, 2e-9]), rtol=1e-12)
+    assert stable.sf(-1.0, 0.5, 1.0) == 1 and stable.pdf(-1.0, 0.5, 1.0) == 0  # nothing below 0
+    assert stable.isf(1e-200, 0.5) == np.inf
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.4, -0.5), (1.2, 0.0), (1.9, 1.0)])
+def test_quantiles_invert_far_into_the_tail(alpha, beta):
+    p = np.array([0.7, 1e-2, 1e-8, 1e-40, 1e-100])
+    np.testing.assert_allclose(stable.sf(stable.isf(p, alpha, beta), alpha, beta), p, rtol=1e-12)
+
+
+def test_density_is_the_slope():
+    """Central differences of sf, also at alpha = 1 with skewness, where there is no table."""
+    x = np.array([-40.0, -2.0, -0.1, 0.3, 5.0, 3e4])
+    step = 1e-3 * np.abs(x)
+    for alpha, beta in ((1.0, 0.7), (0.7, -0.4), (1.6, 0.9)):
+        ends = stable.sf(np.stack([x - step, x + step]), alpha, beta)
+        slope = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(stable.pdf(x, alpha, beta), slope, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stable.pdf(1.0, 2.5), "Argument `alpha` must lie in (0, 2], but is 2.5."),
+        (lambda: stable.sf(1.0, 1.5, 2.0), "Argument `beta` must lie in [-1, 1], but is 2.0."),
+        (lambda: stable.sf(np.nan, 1.5), "Argument `x` must be a number, or an array of them, but is nan."),
+        (lambda: stable.isf(0.0, 1.5), "Argument `p` must be a number in (0, 1), or an array of them, but is 0.0."),
+    ],
+)
+def test_wrong_arguments(call, message):
+    with pytest.raises(mf.ArgumentError) as caught:
+        call()
+    assert str(caught.value) == message
