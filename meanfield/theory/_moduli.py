@@ -32,7 +32,8 @@ def moduli(distribution: Any) -> "Moduli":
     shapes, loc, scale = law._parse_args(*distribution.args, **distribution.kwds)
     shapes = tuple(float(s) for s in shapes)
     if own:
-        return StableModuli(distribution, *shapes, float(loc), float(scale), law.parameterization == "S0")
+        alpha, beta = shapes
+        return StableModuli(distribution, alpha, beta, float(loc), float(scale), law.parameterization == "S0")
     kind = _gamma_like(law.name, shapes) if loc == 0 else None
     if kind is not None:
         return GammaModuli(distribution, *kind, float(scale))
