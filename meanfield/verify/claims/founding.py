@@ -204,7 +204,8 @@ def _measure(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
         made[f"P(error <= eps), {kind}"] = dataclasses.replace(sure, **bias)
 
         # Runs of a seed share their draws at all widths, so slopes and floors are taken run by run.
-        falls, alone = (mean(np.log(e[:, -1] / e[:, 0]) / np.log(widths[-1] / widths[0])) for e in (errors, null))
+        logs = (np.log(np.maximum(e, np.finfo(float).tiny)) for e in (errors, null))  # neurons that are all alike leave no error
+        falls, alone = (mean((e[:, -1] - e[:, 0]) / np.log(widths[-1] / widths[0])) for e in logs)
         why = f"widths up to {widths[-1]}: independent neurons of this law have a slope of {alone.value:.3f}"
         bias = {"bias": max(0.0, alone.value + 3 * alone.standard_error + p["falls"]), "why": why} | nothing
         made[f"slope, {kind}"] = dataclasses.replace(falls, **bias)
