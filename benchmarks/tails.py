@@ -16,9 +16,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import tyro
 
 import meanfield as mf
+from meanfield import _check
 from meanfield.measure import tails
 from sims import _run
 
@@ -211,10 +211,12 @@ def report(content: dict) -> str:
 
 def main(config: Config) -> None:
     """Measure everything and write it."""
+    _check.seed("seed", config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     content = {
         "samples": config.samples,
         "size": config.size,
+        "seed": config.seed,
         "machine": f"{platform.machine()}, jax {jax.__version__}, numpy {np.__version__}",
         "seconds": seconds(),
         "families": families(config),
@@ -226,4 +228,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    _run.command(Config, main)

@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 from rich.progress import track
 
+from meanfield import _check
 from meanfield.verify import CLAIMS, Claim, Verdict
 from meanfield.verify.claim import bounds, compare
 from sims import _run
@@ -110,6 +111,11 @@ def report(content: dict) -> str:
 
 def main(config: Config) -> None:
     """Measure everything and write it, anew after every claim."""
+    _check.integer("seeds", config.seeds, at_least=1)
+    _check.seed("first", config.first)
+    _check.seed("first + seeds - 1", config.first + config.seeds - 1)
+    for name in config.claims:
+        _check.choice("claims", name, tuple(CLAIMS))
     config.out.mkdir(parents=True, exist_ok=True)
     content = {
         "seeds": config.seeds,
@@ -126,4 +132,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    _run.command(Config, main)

@@ -117,6 +117,12 @@ def integer(name: str, value: Any, at_least: int) -> None:
     require(ok, name, f"be an integer >= {at_least}", value)
 
 
+def seed(name: str, value: Any) -> None:
+    """Check for a seed of a random key: jax would take a larger one for a smaller one."""
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(0 <= value < 2**32)
+    require(ok, name, "be an integer from 0 to 2^32 - 1", value)
+
+
 def integers(name: str, value: Any, at_least: int) -> tuple[int, ...]:
     """Check for one or several different integers not below `at_least`, and return them as a tuple."""
     items = tuple(value) if isinstance(value, list | tuple | range | np.ndarray) else (value,)

@@ -5,9 +5,7 @@
 writes into DIR: config.json, results.nc, figure.png, summary.json; and prints a table.
 """
 
-import dataclasses
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -27,7 +25,7 @@ KAPPA = 0.1  # fraction kept at which widths are compared
 ERROR = 0.1  # relative error at which prunable fractions are compared
 
 
-@dataclass(frozen=True)
+@_run.config(widths=(64, 256), seeds=2, steps=300)
 class Config:
     """Pruning error against width, from light to heavy tails: two-layer ReLU networks, both layers trained by plain SGD."""
 
@@ -48,16 +46,14 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: widths 32 and 128, 2 seeds, 300 steps."""
+    """A small run, to see that everything works."""
 
 
 def prepare(config: Config) -> mf.System:
     """Check the config and put the system together."""
-    config = _sized(config)
+    _check.seed("key", config.key)
     _check.integer("seeds", config.seeds, at_least=1)
     _check.integer("steps", config.steps, at_least=0)
-    in_range = 0 <= config.key < 2**63
-    _check.require(in_range, "key", "be an integer from 0 to 2^63 - 1", config.key)
     _check.integers("step_sizes", tuple(range(len(config.step_sizes))), at_least=0)
     must = "hold different numbers > 0"
     _check.require(len(set(config.step_sizes)) == len(config.step_sizes), "step_sizes", must, config.step_sizes)
@@ -70,13 +66,8 @@ def prepare(config: Config) -> mf.System:
     return mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
 
 
-def _sized(config: Config) -> Config:
-    return dataclasses.replace(config, widths=(64, 256), seeds=2, steps=300) if config.quick else config
-
-
 def simulate(config: Config, system: mf.System) -> mf.Results:
     """Run the grid."""
-    config = _sized(config)
     key = jax.random.key(config.key)
     results = mf.simulate(system, widths=sorted(config.widths), steps=config.steps, seeds=config.seeds, key=key)
     evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in system.data.splits.items()}
@@ -354,8 +345,8 @@ def plot(results: mf.Results, summary: dict) -> Figure:
 def main(config: Config) -> int:
     """Run, write and print everything; 0, 130 if Ctrl-C cut the run short, 1 if no run completed."""
     start = time.perf_counter()
-    out = _check.writable_directory("out", config.out)
     system = prepare(config)  # a wrong argument must not touch the files of an earlier run
+    out = _check.writable_directory("out", config.out)
     for name in ("results.nc", "summary.json", "figure.png"):
         (out / name).unlink(missing_ok=True)
     _run.write_json(out / "config.json", _run.manifest(config))
