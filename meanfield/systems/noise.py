@@ -127,7 +127,7 @@ def key_words(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         >>> [int(word) for word in key_words(jax.random.key(7))]
         [0, 7]
     """
-    threefry = str(jax.random.key_impl(key)) == "threefry2x32"
+    threefry = str(jax.random.key_impl(key)) == _check.THREEFRY
     data = jax.random.key_data(key) if threefry else jax.random.bits(key, (2,), "uint32")
     return data[0], data[1]
 
