@@ -1,13 +1,23 @@
-"""False alarms, coverage and power of the claims, by simulation: many seeds.
+"""False alarms, coverage and power of the claims, by simulation: many seeds, and many settings of their parameters.
 
     python -m benchmarks.verify --out DIR                  # 20 seeds of every claim at the quick budget; 11 minutes on 2 cores
     python -m benchmarks.verify --budget full --out DIR    # at the full one; an hour and a half
+    python -m benchmarks.verify --settings 200 --seed 1 --out benchmarks/results  # 200 settings
 
-writes DIR/verify.json and DIR/verify.md. Coverage is of intervals for a claim alone. Power is the share of measurements from which a
-prediction that is off by the smallest detectable deviation, either way, would be seen: 0.9 if the claims' standard errors are right.
+The first two write DIR/verify.json and DIR/verify.md. Coverage is of intervals for a claim alone. Power is the share of measurements from
+which a prediction that is off by the smallest detectable deviation, either way, would be seen: 0.9 if standard errors are right.
+
+The third writes DIR/verify_settings.json and .md after every setting; a setting in the file is not run again. A setting is a claim at
+parameters drawn from what `with_parameters` accepts, a budget and a seed, all of them functions of --seed and its number. Every claim
+comes up equally often. At the full budget its negative controls are judged with it: all that tamper with the prediction, and one that
+has an experiment of its own. A refuted claim is run once more with another seed: chance does not repeat itself, a bias does.
 """
 
+import collections
+import json
 import platform
+import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,9 +26,10 @@ import jax
 import numpy as np
 import tyro
 from rich.progress import track
+from scipy import stats
 
 from meanfield import _check
-from meanfield.verify import CLAIMS, Claim, Verdict
+from meanfield.verify import CLAIMS, Claim, Evidence, Verdict
 from meanfield.verify.claim import bounds, compare
 from sims import _run
 
@@ -37,6 +48,12 @@ class Config:
     """Of every run."""
     first: int = 1000
     """The first seed: not one that the claims were made with."""
+    settings: int = 0
+    """Settings to draw from the claims' domains, in place of seeds at the default parameters."""
+    seed: int = 0
+    """Of the settings."""
+    full: float = 0.5
+    """Share of the settings that are run at the full budget; the others at the quick one."""
 
 
 def rates(claim: Claim, config: Config) -> dict:
@@ -109,6 +126,194 @@ def report(content: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+# -- settings ---------------------------------------------------------------------------------------------------------------
+
+NO_THEOREM = {"founding theorem, digits"}  # nothing says how it ends
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A claim at drawn parameters, its budget and the seed of its experiment."""
+
+    number: int
+    claim: Claim
+    budget: str
+    seed: int
+
+
+def setting(number: int, config: Config) -> Setting:
+    """Setting `number`: a function of the seed, the claims and the number, not of the settings before it."""
+    names = [name for name in config.claims or tuple(CLAIMS) if name not in NO_THEOREM]
+    turn, place = divmod(number, len(names))
+    name = np.random.default_rng([config.seed, turn]).permutation(names)[place]
+    rng = np.random.default_rng([config.seed, turn, zlib.crc32(name.encode())])
+    budget = "full" if rng.random() < config.full else "quick"
+    return Setting(number, CLAIMS[name].anywhere(rng), budget, int(rng.integers(2**31)))
+
+
+def scored(one: Setting) -> dict:
+    """Verdict, numbers and reasons of a setting, and what became of its negative controls."""
+    claim, start = one.claim, time.perf_counter()
+    made = {
+        "number": one.number,
+        "claim": claim.name,
+        "budget": one.budget,
+        "seed": one.seed,
+        "parameters": dict(claim.parameters),
+    }
+    try:
+        data = claim.collect(one.seed, one.budget)
+        evidence = claim.judge(data, one.budget)
+        made |= told(evidence)
+        if evidence.verdict is Verdict.REFUTED:
+            made["again"] = claim.test(one.seed + 1, one.budget).verdict.name
+        made["seconds"] = time.perf_counter() - start
+        made["controls"] = {} if one.budget == "quick" else controls(one, data)
+    except Exception as error:  # a setting that breaks down is a finding, and the others go on
+        made |= {
+            "verdict": "ERROR",
+            "reasons": [f"{type(error).__name__}: {error}"[:500]],
+            "seconds": time.perf_counter() - start,
+        }
+    return made
+
+
+def told(evidence: Evidence) -> dict:
+    """What is kept of evidence."""
+    failed = [f"{name} {check.evidence}" for name, check in evidence.checks.items() if not check.holds]
+    rows = [
+        {
+            "name": r.name,
+            "predicted": r.predicted,
+            "measured": r.measured,
+            "interval": r.interval,
+            "bias": r.bias,
+            "needed": r.needed,
+        }
+        for r in evidence.comparisons
+    ]
+    return {
+        "verdict": evidence.verdict.name,
+        "p_value": evidence.p_value,
+        "reasons": failed or list(evidence.reasons),
+        "rows": rows,
+    }
+
+
+def controls(one: Setting, data) -> dict[str, dict]:
+    """Verdicts of the controls that are judged on the claim's own data, and of one that needs an experiment of its own."""
+    claim, made = one.claim, {}
+    others = {name: claim.control(name) for name in claim.controls}
+    own = {n: c for n, c in others.items() if c.experiment is claim.experiment and c.parameters == claim.parameters}
+    made = {name: told(other.judge(data, one.budget)) for name, other in own.items()}
+    rest = sorted(set(others) - set(own))
+    if rest:
+        name = rest[one.seed % len(rest)]
+        made[name] = told(others[name].test(one.seed, one.budget))
+    return {name: {"verdict": found["verdict"], "reasons": found["reasons"]} for name, found in made.items()}
+
+
+def settings_report(content: dict) -> str:
+    """Markdown."""
+    settings = content["settings"]
+    true = [s for s in settings if s["verdict"] != "ERROR"]
+    verdicts = collections.Counter(s["verdict"] for s in settings)
+    refuted = [s for s in true if s["verdict"] == "REFUTED"]
+    rates = [CLAIMS[s["claim"]].rate for s in true]
+    chance = float(stats.binom.sf(len(refuted) - 1, len(true), max(rates, default=0.01)))
+    found = [(s, name, c) for s in settings for name, c in s.get("controls", {}).items()]
+    outcome = collections.Counter(c["verdict"] for _, _, c in found)
+    lines = [
+        f"{len(settings)} of {content['asked']} settings, seed {content['seed']}, a share of {content['full']:g} at the full budget; "
+        f"{content['machine']}.",
+        "",
+        f"True claims at drawn parameters: {verdicts['CONSISTENT']} consistent, {verdicts['REFUTED']} refuted, "
+        f"{verdicts['INCONCLUSIVE']} inconclusive, {verdicts['ASSUMPTION_VIOLATED']} with a hypothesis that failed its check, "
+        f"{verdicts['ERROR']} that broke down.",
+        f"Refuted: {len(refuted)} of {len(true)}; the declared rate allows {sum(rates):.1f} on average, and as many or more by chance with "
+        f"probability {chance:.2g}.",
+        f"Negative controls at the full budget: {outcome['REFUTED']} refuted, {outcome['ASSUMPTION_VIOLATED']} with a failed hypothesis, "
+        f"{outcome['INCONCLUSIVE']} inconclusive, {outcome['CONSISTENT']} passed, of {len(found)}.",
+        "",
+        "| claim | settings | refuted | consistent | inconclusive | hypothesis failed | broke down | controls passed | seconds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in dict.fromkeys([*CLAIMS, *(s["claim"] for s in settings)]):
+        own = [s for s in settings if s["claim"] == name]
+        if own:
+            count = collections.Counter(s["verdict"] for s in own)
+            mine = [c["verdict"] for s, _, c in found if s["claim"] == name]
+            cells = [count[v] for v in ("REFUTED", "CONSISTENT", "INCONCLUSIVE", "ASSUMPTION_VIOLATED", "ERROR")]
+            passed = f"{mine.count('CONSISTENT')}/{len(mine)}" if mine else "-"
+            seconds = f"{np.mean([s['seconds'] for s in own]):.0f}"
+            lines.append("| " + " | ".join([name, str(len(own)), *map(str, cells), passed, seconds]) + " |")
+    shown = lambda s: f"- `{s['claim']}`, {s['budget']}, {_short(s['parameters'])}"  # noqa: E731
+    for title, verdict in (("Refuted", "REFUTED"), ("Broke down", "ERROR")):
+        rows = [s for s in settings if s["verdict"] == verdict]
+        if rows:
+            lines += ["", f"{title}:", ""]
+        for s in rows:
+            worst = [r for r in s.get("rows", []) if _outside(r)]
+            said = "; ".join(f"{r['name']}: predicted {_short(r['predicted'])}, measured {r['measured']:.4g}" for r in worst)
+            once = f" Another seed: {s['again'].lower()}." if "again" in s else ""
+            lines.append(f"{shown(s)}: {said or ' '.join(s['reasons'])}.{once}")
+    if outcome["CONSISTENT"]:
+        lines += ["", "Controls that passed:", ""]
+        lines += [f"{shown(s)}: {name}" for s, name, c in found if c["verdict"] == "CONSISTENT"]
+    for title, verdict in (("Why inconclusive", "INCONCLUSIVE"), ("Failed hypotheses", "ASSUMPTION_VIOLATED")):
+        rows = [s for s in settings if s["verdict"] == verdict]
+        if rows:
+            lines += ["", f"{title}:", ""]
+            lines += [f"{shown(s)}: {s['reasons'][0] if s['reasons'] else '-'}" for s in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _outside(row: dict) -> bool:
+    low, high = bounds(tuple(row["predicted"]) if isinstance(row["predicted"], list | tuple) else row["predicted"])
+    return row["interval"][0] > high or row["interval"][1] < low
+
+
+def _short(value) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(map(_short, value)) + ")"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def score(config: Config) -> None:
+    """Run the settings that the file does not hold, and write it anew after each."""
+    path = config.out / "verify_settings.json"
+    content = {
+        "asked": config.settings,
+        "seed": config.seed,
+        "full": config.full,
+        "claims": list(config.claims),
+        "machine": f"{platform.machine()}, jax {jax.__version__}, numpy {np.__version__}",
+        "settings": [],
+    }
+    if path.exists():
+        before = json.loads(path.read_text())
+        if all(before[name] == content[name] for name in ("seed", "full", "claims")):
+            content["settings"] = before["settings"]
+    done = {s["number"] for s in content["settings"]}
+    for number in track([i for i in range(config.settings) if i not in done], "settings"):
+        content["settings"].append(_plain(scored(setting(number, config))))
+        path.with_suffix(".partial").write_text(json.dumps(content, indent=1) + "\n")
+        path.with_suffix(".partial").replace(path)
+        path.with_suffix(".md").write_text(settings_report(content))
+    print(settings_report(content))
+
+
+def _plain(value):
+    """JSON with infinities, as Python writes and reads it."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(one) for one in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def main(config: Config) -> None:
     """Measure everything and write it, anew after every claim."""
     _check.integer("seeds", config.seeds, at_least=1)
@@ -117,6 +322,8 @@ def main(config: Config) -> None:
     for name in config.claims:
         _check.choice("claims", name, tuple(CLAIMS))
     config.out.mkdir(parents=True, exist_ok=True)
+    if config.settings:
+        return score(config)
     content = {
         "seeds": config.seeds,
         "budget": config.budget,

@@ -38,6 +38,12 @@ def describe(value: Any) -> str:
     """Short text of a value: small things whole, arrays by their shape."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return f"an array of random keys of shape {value.shape}"
+    if isinstance(value, jax.core.Tracer):
+        return f"traced by `jax.jit`, `jax.vmap` or `jax.grad` (shape {value.shape}, type {value.dtype})"
+    if is_masked(value):
+        return f"an array of shape {value.shape if isinstance(value, np.ndarray) else (len(value),)} with masked entries"
+    if hasattr(type(value), "__array__") and not isinstance(value, jax.Array):  # pandas, xarray, torch
+        value = np.asarray(value)
     if isinstance(value, np.ndarray | jax.Array) and value.size > 8:
         return f"an array of shape {value.shape}"
     if isinstance(value, np.ndarray | np.generic | jax.Array):
@@ -59,22 +65,58 @@ def is_typed(value: Any) -> bool:
     """Whether `value` is something a user wrote, not a tracer or one of jax's place holders."""
     if isinstance(value, jax.core.Tracer):
         return False
-    return (
-        isinstance(value, bool | int | float | complex | str | list | tuple | np.ndarray | np.generic | jax.Array)
-        or value is None
+    return isinstance(value, jax.Array) or not (
+        type(value) is object or type(value).__module__.split(".")[0] in ("jax", "jaxlib")
     )
+
+
+def is_masked(value: Any) -> bool:
+    """Whether `value` is a numpy array with masked entries, or a list or tuple that holds one: `np.asarray` drops the mask."""
+    if isinstance(value, list | tuple):
+        return any(isinstance(v, np.ma.MaskedArray) and is_masked(v) for v in value)
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """What is in `value` as a numpy array that numpy can do arithmetic with; an array without numbers if there is none.
+
+    Half precision that numpy has no kind for (bfloat16) becomes float32 of the same values. Tracers and masked entries hold no
+    numbers.
+    """
+    if isinstance(value, jax.core.Tracer) or is_masked(value):
+        return np.asarray(None)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return np.asarray(None)
+    return array.astype(np.float32) if array.dtype.kind == "V" and jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
 def numbers(name: str, value: Any, must: str, inside) -> None:
     """Check that `value` is a finite real number, or an array of them, for which `inside(array)` holds everywhere."""
     if not is_typed(value):
         return
-    try:
-        array = np.asarray(value)
-        ok = bool(array.dtype.kind in "iuf" and array.size > 0 and np.all(np.isfinite(array)) and np.all(inside(array)))
-    except (TypeError, ValueError):
-        ok = False
+    array = as_numpy(value)
+    ok = bool(array.dtype.kind in "iuf" and array.size > 0 and np.all(np.isfinite(array)) and np.all(inside(array)))
     require(ok, name, must, value)
+
+
+def untraced(name: str, value: Any) -> None:
+    """Refuse a tracer where numbers must be known."""
+    must = "be known numbers, because the answer is computed on the host"
+    require(not isinstance(value, jax.core.Tracer), name, must, value)
+
+
+def unmasked(name: str, value: Any) -> None:
+    """Refuse a masked array: numpy would drop the mask and measure what it hides."""
+    require(not is_masked(value), name, "be an array without masked entries (leave them out or fill them first)", value)
+
+
+def outside_of_jax(name: str, tree: Any, what: str) -> None:
+    """Refuse to do `what` under `jax.jit`, or with numbers that `jax.vmap` or `jax.grad` trace."""
+    traced = any(isinstance(v, jax.core.Tracer) for v in (jnp.zeros(()), *jax.tree.leaves(tree)))
+    must = f"be {what} outside of `jax.jit`, `jax.vmap` and `jax.grad`: that is done on the host"
+    require(not traced, name, must, words("traced by one of them"))
 
 
 def as_array_field(owner: Any, name: str) -> None:
@@ -83,16 +125,24 @@ def as_array_field(owner: Any, name: str) -> None:
     Numbers that jax would round to 0 or infinity are refused.
     """
     value = getattr(owner, name)
-    if isinstance(value, list | tuple):
+    foreign = hasattr(type(value), "__array__") and not isinstance(value, np.ndarray | np.generic | jax.Array)
+    if isinstance(value, list | tuple | range) or foreign:
         try:
-            array = np.asarray(value, float)
+            array = np.empty(0) if is_masked(value) else np.asarray(value, float)
         except (TypeError, ValueError):
             array = np.empty(0)
-        require(array.size > 0 and array.ndim == 1, name, "be a number or a sequence of numbers", value)
+        require(array.size > 0 and array.ndim <= 1, name, "be a number or a sequence of numbers", value)
         object.__setattr__(owner, name, array)
         value = array
-    if isinstance(value, float | np.ndarray | np.generic) and np.asarray(value).dtype.kind == "f":
-        size = np.abs(np.asarray(value, np.float64))
+    if isinstance(value, float | np.ndarray | np.generic):
+        representable(name, value)
+
+
+def representable(name: str, value: Any) -> None:
+    """Check that jax rounds no number of `value` to 0 or infinity; what holds no numbers passes."""
+    array = as_numpy(value)
+    if array.dtype.kind == "f":
+        size = np.abs(array.astype(np.float64))
         kept = (size == 0) | (size >= TINY) & (size <= HUGE) | ~np.isfinite(size) | bool(jax.config.read("jax_enable_x64"))
         require(bool(np.all(kept)), name, f"be 0 or between {TINY:g} and {HUGE:g} in modulus, what float32 can hold", value)
 
@@ -109,7 +159,8 @@ def nonnegative(name: str, value: Any) -> None:
 
 def number(name: str, value: Any, must: str, inside) -> float:
     """Check for one finite real number for which `inside(number)` holds, and return it."""
-    require(np.ndim(value) == 0, name, must, value)  # type: ignore[arg-type]
+    untraced(name, value)
+    require(as_numpy(value).ndim == 0, name, must, value)
     numbers(name, value, must, inside)
     return float(value)
 
@@ -128,11 +179,23 @@ def seed(name: str, value: Any) -> None:
 
 def integers(name: str, value: Any, at_least: int) -> tuple[int, ...]:
     """Check for one or several different integers not below `at_least`, and return them as a tuple."""
-    items = tuple(value) if isinstance(value, list | tuple | range | np.ndarray) else (value,)
+    items = (value,)
+    if isinstance(value, list | tuple | range | np.ndarray) and not is_masked(value):
+        items = tuple(np.atleast_1d(value) if isinstance(value, np.ndarray) else value)
     ok = len(items) > 0 and all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= at_least for v in items)
     ok = ok and len(set(items)) == len(items)
     require(ok, name, f"be one or several different integers >= {at_least}", value)
     return tuple(int(v) for v in items)
+
+
+def boolean(name: str, value: Any) -> None:
+    """Check for True or False."""
+    require(isinstance(value, bool | np.bool_), name, "be True or False", value)
+
+
+def function(name: str, value: Any, of: str) -> None:
+    """Check for something that can be called; `of` says with what."""
+    require(callable(value), name, f"be a function of {of}", value)
 
 
 def choice(name: str, value: Any, options) -> None:
@@ -150,12 +213,20 @@ def random_key(name: str, value: Any) -> None:
     require(kind == THREEFRY, name, must, words(f"a key of the kind {kind}"))
 
 
+def numeric(name: str, value: Any) -> Any:
+    """Check for an array of real numbers, numpy's, jax's or traced, and return it as it is."""
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    ok = isinstance(value, np.ndarray | jax.Array) and any(jnp.issubdtype(value.dtype, kind) for kind in kinds)
+    found = value if isinstance(value, str) else words(f"of type {type(value).__name__} ({getattr(value, 'dtype', 'no array')})")
+    require(ok and not is_masked(value), name, "be an array of real numbers", found)
+    return value
+
+
 def finite(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     """Check for a non-empty array of finite real numbers with one of the given numbers of axes; return it as numpy."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        array = np.asarray(None)
+    untraced(name, value)
+    unmasked(name, value)
+    array = as_numpy(value)
     axes = " or ".join(str(n) for n in ndim) if len(ndim) < 4 else f"{min(ndim)} to {max(ndim)}"
     require(
         array.dtype.kind in "biuf",
@@ -168,6 +239,17 @@ def finite(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))
     require(bad == 0, name, "be finite", words(f"an array with {bad} NaN or infinite of {array.size} entries"))
     return array
+
+
+def path(name: str, value: Any) -> Path:
+    """Check for the path of a file or directory, there or not, and return it."""
+    require(isinstance(value, str | os.PathLike) and value != "", name, "be a path, as text or `pathlib.Path`", value)
+    try:
+        Path(value).exists()
+    except (OSError, TypeError, ValueError) as error:  # too long a name, a name of bytes, a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
+        require(False, name, "be a path that this system can have", words(f"{describe(value)} ({reason})"))
+    return Path(value)
 
 
 def writable_directory(name: str, path: str | os.PathLike) -> Path:

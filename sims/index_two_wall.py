@@ -269,7 +269,7 @@ def _per_run(earlier: np.ndarray, norms: np.ndarray) -> dict:
         family = _family(norms, earlier)
         row["index"][alive] = family.fit.alpha
         row["hill"][alive] = tails.hill(norms, k=norms.shape[-1] // 20).alpha
-        row["power"] = np.mean([f in (tails.Family.POWER, tails.Family.STABLE) for f in family.family.ravel()])
+        row["power"] = np.mean([f is tails.Family.POWER for f in family.family.ravel()])
         row["stationary"], row["moving"] = np.mean(family.stationary), np.mean(norms != earlier)
     return row
 

@@ -1,6 +1,7 @@
 """Data sources: laws, files, and files that are not what they say."""
 
 import gzip
+import math
 import re
 import struct
 
@@ -231,18 +232,49 @@ def test_shuffled_is_a_permutation(size, key):
     assert sorted(order.tolist()) == list(range(size))
 
 
-def test_shuffled_is_uniform(key):
-    """6 things in 3600 orders: all 720 orders occur about 5 times, every (place, thing) 600 times; chi-square, |z| < 5."""
-    orders = jax.vmap(lambda k: jax.vmap(lambda place: shuffled(k, place, 6))(jnp.arange(6)))(jax.random.split(key, 3600))
-    orders = np.asarray(orders)
-    counts = np.array([[np.sum(orders[:, place] == thing) for thing in range(6)] for place in range(6)])
-    z = (np.sum((counts - 600) ** 2 / 600) - 25) / np.sqrt(50)
-    number = np.unique(orders, axis=0, return_counts=True)[1]
-    full = (np.sum((number - 5) ** 2 / 5) + 5 * (720 - len(number)) - 719) / np.sqrt(2 * 719)
-    assert abs(z) < 5 and abs(full) < 5
-    rotations = (np.arange(6)[None, :] + np.arange(3600)[:, None]) % 6  # places uniform, orders not: the second test must see it
-    seen = np.unique(rotations, axis=0, return_counts=True)[1]
-    assert (np.sum((seen - 5) ** 2 / 5) + 5 * (720 - len(seen)) - 719) / np.sqrt(2 * 719) > 100
+def orders(key, size, number):
+    """So many orders of `size` things, (number, size), as epochs make their keys."""
+    order = jax.vmap(lambda epoch: jax.vmap(lambda p: shuffled(jax.random.fold_in(key, epoch), p, size))(jnp.arange(size)))
+    return np.asarray(jax.jit(order)(jnp.arange(number, dtype=jnp.uint32)))
+
+
+def departure(found, cells):
+    """Standard deviations by which chi-square of rows says that `cells` outcomes are not equally likely."""
+    counts = np.unique(found, axis=0, return_counts=True)[1]
+    expected = len(found) / cells
+    chi = np.sum((counts - expected) ** 2 / expected) + expected * (cells - len(counts))
+    return (chi - (cells - 1)) / np.sqrt(2 * (cells - 1))
+
+
+@pytest.mark.parametrize("size", [4, 5, 6])
+def test_every_order_of_few_examples_is_equally_likely(size, key):
+    """100 000 orders: chi-square over all size! of them, |z| < 5; orders whose first place alone is right must fail."""
+    found = orders(key, size, 100_000)
+    assert abs(departure(found, math.factorial(size))) < 5
+    rotated = (found[:, :1] + np.arange(size)) % size
+    assert departure(rotated, math.factorial(size)) > 1000
+
+
+@pytest.mark.parametrize("size", [7, 16, 64])
+def test_places_of_an_epoch_are_independent(size, key):
+    """100 000 orders: chi-square of the first, the first and last, and three places, |z| < 5. A share of 1/10 in which the last
+    place follows the first must fail."""
+    found = orders(key, size, 100_000)
+    last = np.where(np.arange(100_000)[:, None] % 10 == 0, (found[:, :1] + 1) % size, found[:, -1:])
+    assert abs(departure(found[:, :1], size)) < 5
+    assert abs(departure(found[:, [0, -1]], size * (size - 1))) < 5
+    assert abs(departure(found[:, [0, size // 2, -1]], size * (size - 1) * (size - 2))) < 5
+    assert departure(np.hstack([found[:, :1], last]), size * (size - 1)) > 10
+
+
+@pytest.mark.parametrize("size", [5, 16])
+def test_even_and_odd_orders_are_equally_likely(size, key):
+    """100 000 orders of up to 16 examples: the mean of the signs is within 5 standard errors of 0; one even order more in 50 is not."""
+    found = orders(key, size, 100_000)
+    inversions = sum(np.sum(found[:, i, None] > found[:, i + 1 :], axis=1) for i in range(size))
+    signs = 1 - 2 * (inversions % 2)
+    z = lambda v: v.mean() * np.sqrt(len(v))  # noqa: E731
+    assert abs(z(signs)) < 5 < z(np.where(np.arange(len(signs)) % 25 == 0, 1, signs))
 
 
 def test_huge_inputs_keep_their_pictures(tmp_path):

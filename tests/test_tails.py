@@ -159,7 +159,7 @@ def test_whole_laws_sharpen_the_index_and_say_so():
     fit = tails.tail_index(stable(rng, 1.5, (20, 50_000)))
     assert (fit.status == tails.TailStatus.STABLE.code).sum() >= 19 and np.std(fit.alpha) < 0.013
     other = tails.tail_index(np.concatenate([rng.standard_t(1.5, (10, 50_000)), 1 / rng.exponential(size=(10, 50_000))]))
-    assert (other.status == tails.TailStatus.OK.code).all()
+    assert not np.isin(other.status, [tails.TailStatus.PARETO.code, tails.TailStatus.STABLE.code]).any()
 
 
 @pytest.mark.parametrize("estimator", [tails.stable_quantile, tails.stable_characteristic, tails.block_log_moment], ids=name)
@@ -207,31 +207,138 @@ def test_light_tails_have_no_index():
 # -- families -------------------------------------------------------------------------------------------------------------
 
 CLEAR = {
-    "POWER": [lambda rng, n: rng.pareto(1.5, n) + 1, lambda rng, n: rng.standard_t(2, n)],
-    "STABLE": [lambda rng, n: stable(rng, 1.5, n)],
-    "LOGNORMAL": [lambda rng, n: np.exp(rng.normal(size=n))],
-    "LIGHT": [lambda rng, n: rng.exponential(size=n), lambda rng, n: rng.normal(size=n)],
+    "Pareto 1.5": ("POWER", lambda rng, n: rng.pareto(1.5, n) + 1),
+    "Student 2": ("POWER", lambda rng, n: rng.standard_t(2, n)),
+    "stable 1.5": ("POWER", lambda rng, n: stable(rng, 1.5, n)),
+    "uniform": ("LIGHT", lambda rng, n: rng.random(n)),
+    "exponential": ("LIGHT", lambda rng, n: rng.exponential(size=n)),
+    "normal": ("LIGHT", lambda rng, n: rng.normal(size=n)),
+}
+FINITE = {"LOGNORMAL", "LIGHT", "FINITE", "UNDECIDED"}
+HARD = {  # each was called something wrong once: verdicts that are not wrong
+    "uniform": (FINITE - {"LOGNORMAL"}, lambda rng, n: rng.random(n)),
+    "Beta(2, 5)": (FINITE - {"LOGNORMAL"}, lambda rng, n: rng.beta(2, 5, n)),
+    "Beta(2, 2)": (FINITE - {"LOGNORMAL"}, lambda rng, n: rng.beta(2, 2, n)),
+    "gamma 0.3": (FINITE - {"LOGNORMAL"}, lambda rng, n: rng.gamma(0.3, size=n)),
+    "norm of 64 normals": (FINITE - {"LOGNORMAL"}, lambda rng, n: np.sqrt(rng.chisquare(64, n))),
+    "log-normal": (FINITE - {"LIGHT"}, lambda rng, n: np.exp(rng.normal(size=n))),
+    "Pareto tempered at 100": (
+        FINITE - {"LOGNORMAL"},
+        lambda rng, n: np.minimum(rng.pareto(1.5, n) + 1, 1 + rng.exponential(100, n)),
+    ),
+    "Lomax 4": ({"POWER", "UNDECIDED"}, lambda rng, n: rng.pareto(4, n)),
+    "Student 10": ({"POWER", "UNDECIDED"}, lambda rng, n: rng.standard_t(10, n)),
 }
 
 
-@pytest.mark.parametrize(("family", "i"), [(f, i) for f, laws in CLEAR.items() for i in range(len(laws))])
-def test_families(family, i):
-    """20 samples of 100 000: at least 17 right (95 % less two standard errors), none wrong; of 3000, hardly any wrong."""
+@pytest.mark.parametrize("law", CLEAR)
+def test_families(law):
+    """20 samples of 100 000: at least 13 right (8 of the stable law: the share decided is .6), none wrong; of 3000, none wrong."""
+    family, draw = CLEAR[law]
     rng = np.random.default_rng(14)
-    draw = CLEAR[family][i]
     found = collections.Counter(f.name for f in tails.tail_family(draw(rng, (20, 100_000))).family)
-    assert found[family] >= 17 and set(found) <= {family, "UNDECIDED"}
+    also = {"POWER": set(), "LIGHT": {"FINITE"}}[family]
+    assert found[family] >= (8 if law == "stable 1.5" else 13) and set(found) <= {family, "UNDECIDED"} | also
     few = collections.Counter(f.name for f in tails.tail_family(draw(rng, (40, 3000))).family)
-    allowed = {family, "UNDECIDED"} | ({"POWER"} if family == "STABLE" else set())
-    assert sum(v for k, v in few.items() if k not in allowed) <= 2
+    assert set(few) <= {family, "UNDECIDED"} | also
+
+
+@pytest.mark.parametrize("law", HARD)
+def test_families_are_not_guessed(law):
+    """50 samples of 1000, 50 of 10 000, 10 of 100 000: at most one wrong verdict of the 110."""
+    allowed, draw = HARD[law]
+    rng = np.random.default_rng(34)
+    found = [
+        f.name for n, count in ((1000, 50), (10_000, 50), (100_000, 10)) for f in tails.tail_family(draw(rng, (count, n))).family
+    ]
+    assert sum(f not in allowed for f in found) <= 1, collections.Counter(found)
+
+
+def test_a_spectrum_of_bulk_and_spikes_is_not_one_tail():
+    """Eigenvalues of W W^T, W 512 x 512 Gaussian: never a power law; with eight spikes the status does not vouch for the index."""
+    rng = np.random.default_rng(35)
+    values = np.linalg.svd(rng.normal(size=(512, 512)), compute_uv=False) ** 2
+    assert tails.tail_family(values).family.item() is not tails.Family.POWER
+    values[:8] *= np.geomspace(30, 3, 8)
+    assert tails.tail_index(values).status in (tails.TailStatus.NOT_BEGUN.code, tails.TailStatus.SLOW.code)
+
+
+SLOWEST = {  # second-order exponent in 0.25 ... 0.5, or a tail that begins late: the interval of fixed powers missed most of these
+    "Lomax 4": (4.0, lambda rng, size: rng.pareto(4, size)),
+    "genpareto 0.4": (2.5, lambda rng, size: (rng.random(size) ** -0.4 - 1) / 0.4),
+    "inverse gamma 2.5": (2.5, lambda rng, size: 1 / rng.gamma(2.5, size=size)),
+    "Burr(1.3, 1.9)": (2.47, lambda rng, size: (rng.random(size) ** (-1 / 1.9) - 1) ** (1 / 1.3)),
+    "half Pareto 1.5, half 3": (1.5, lambda rng, size: rng.random(size) ** (-1 / np.where(rng.random(size) < 0.5, 1.5, 3.0))),
+}
+
+
+@pytest.mark.parametrize("law", SLOWEST)
+def test_tail_index_covers_where_the_second_order_is_slow(law):
+    """100 samples of 1000 and of 10 000, 20 of 100 000: the interval covers at least 88 % (95 % less three standard errors)."""
+    alpha, draw = SLOWEST[law]
+    rng = np.random.default_rng(36)
+    for n, count in ((1000, 100), (10_000, 100), (100_000, 20)):
+        fit = tails.tail_index(draw(rng, (count, n)))
+        assert np.mean((fit.interval[:, 0] < alpha) & (alpha < fit.interval[:, 1])) >= (0.88 if count > 20 else 0.8)
+        assert np.mean(fit.interval[:, 1] / fit.interval[:, 0]) < {1000: 5, 10_000: 3, 100_000: 2}[n]  # power
+
+
+def test_a_tail_that_has_not_begun_is_covered_or_said():
+    """100 samples of 1000 of |stable 1.99|, and of 1 % of Pareto in a normal: covered, or NOT_BEGUN; a Pareto sample is not that."""
+    rng = np.random.default_rng(37)
+    mixed = np.where(rng.random((100, 1000)) < 0.01, rng.random((100, 1000)) ** (-1 / 1.5), rng.normal(size=(100, 1000)))
+    for alpha, x in ((1.99, stable(rng, 1.99, (100, 1000))), (1.5, mixed)):
+        fit = tails.tail_index(x)
+        covered = (fit.interval[:, 0] < alpha) & (alpha < fit.interval[:, 1])
+        assert np.mean(covered | (fit.status == tails.TailStatus.NOT_BEGUN.code)) >= 0.95
+    pareto = tails.tail_index(rng.random((100, 1000)) ** (-1 / 1.5))
+    assert np.mean(pareto.status == tails.TailStatus.NOT_BEGUN.code) < 0.5
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.5])
+def test_rounded_values_are_spread(unit):
+    """200 samples of 1000 of a Pareto law, rounded down: covered 90 to 100 % (fixed powers: 60 %)."""
+    x = np.floor(np.random.default_rng(38).random((200, 1000)) ** (-1 / 1.5) / unit) * unit
+    fit = tails.tail_index(x)
+    assert np.mean((fit.interval[:, 0] < 1.5) & (fit.interval[:, 1] > 1.5)) >= 0.9
+
+
+def autoregression(rng, coefficient, count, n):
+    """Stationary chains with Student innovations of two degrees of freedom: index 2."""
+    e = rng.standard_t(2, (n + 300, count))
+    x = np.zeros((n + 300, count))
+    for i in range(1, n + 300):
+        x[i] = coefficient * x[i - 1] + e[i]
+    return x[300:].T.copy()
+
+
+@pytest.mark.parametrize("coefficient", [0.5, 0.9])
+def test_dependence_is_seen_and_widens(coefficient):
+    """60 chains of 10 000 in order: nearly all DEPENDENT, covered at least 85 % (0.43 before); shuffled, at most 10 % are."""
+    rng = np.random.default_rng(39)
+    x = autoregression(rng, coefficient, 60, 10_000)
+    fit, shuffled = tails.tail_index(x), tails.tail_index(rng.permuted(x, axis=-1))
+    assert np.mean((fit.interval[:, 0] < 2) & (fit.interval[:, 1] > 2)) >= 0.85
+    dependent = tails.TailStatus.DEPENDENT.code
+    assert np.mean(fit.status == dependent) > 0.95 and np.mean(shuffled.status == dependent) < 0.1
+    assert np.median(fit.extremal_index) < 0.9 and np.median(shuffled.extremal_index) == 1.0
+
+
+def test_too_few_clusters_have_no_index():
+    """Chains of 500 with coefficient 0.98, some ten clusters: nothing is claimed for most; alpha is NaN, the interval everything."""
+    fit = tails.tail_index(autoregression(np.random.default_rng(40), 0.98, 40, 500))
+    refused = np.isnan(fit.alpha)
+    assert np.mean(refused) > 0.5 and (fit.status[refused] == tails.TailStatus.DEPENDENT.code).all()
+    assert (fit.interval[refused] == [0, np.inf]).all()
 
 
 def test_evidence_of_families():
     rng = np.random.default_rng(15)
-    heavy, light = tails.tail_family(rng.pareto(1.5, 50_000) + 1), tails.tail_family(rng.exponential(size=50_000))
+    heavy, light = tails.tail_family(rng.pareto(1.5, 200_000) + 1), tails.tail_family(rng.exponential(size=200_000))
     assert abs(heavy.index_slope[0] / heavy.index_slope[1]) < 5 and light.index_slope[0] / light.index_slope[1] < -5
     assert heavy.moment_growth > 0.5 and abs(light.moment_growth) < 0.1
-    assert heavy.log_likelihood.shape == (3, 3) and heavy.family.item() is tails.Family.POWER
+    assert heavy.log_evidence.shape == (2, 3) and not heavy.stable
+    assert heavy.log_evidence[0, 0] > heavy.log_evidence[0, 1:].max() and light.log_evidence[0, 0] < light.log_evidence[0, 2] - 4
 
 
 def test_a_law_that_moves_is_no_stationary_law():

@@ -122,6 +122,8 @@ def test_where_a_hypothesis_fails_numbers_may_be_missing():
         ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, dof=float("nan"))}}, "dof of 'mean 0'"),
         ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, dof=0)}}, "dof of 'mean 0'"),
         ({"measure": lambda data, p: {"other": Estimate(50.0, 0.1)}}, "measure"),
+        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, bias=-1.0)}}, "bias of 'mean 0'"),
+        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, bias=float("nan"))}}, "bias of 'mean 0'"),
         ({"detects": float("nan")}, "detects of 'mean 0'"),
         ({"detects": float("inf")}, "detects of 'mean 0'"),
         ({"detects": 0}, "detects of 'mean 0'"),
@@ -159,3 +161,80 @@ def test_bounds_are_predictions_too():
         verify.compare("x", float("nan"), Estimate(1.0, 0.1), 0.1, 0.01)
     with pytest.raises(mf.ArgumentError, match=r"Argument `measured of 'x'` must be a finite number, but is nan."):
         verify.compare("x", 0.0, Estimate(float("nan"), 0.1), 0.1, 0.01)
+
+
+# -- bias and domain -------------------------------------------------------------------------------------------------------
+
+
+def biased(bias, bound, detects=0.2, truth=0.0, why="the shift"):
+    """The toy claim, measured by a device that is off by `bias`, of which the claim knows `bound`."""
+
+    def measure(data, parameters):
+        found = verify.mean(data["mean 0"])
+        return {"mean 0": dataclasses.replace(found, value=found.value + bias, bias=bound, why=why)}
+
+    return dataclasses.replace(toy(truth=truth, detects=detects, size=400), measure=measure)
+
+
+def test_a_bias_within_its_bound_refutes_nothing_and_hides_nothing_else():
+    """400 seeds, device off by one standard error: refuted in far more than 1 % unless known; with the bound, in at most 1 % (five
+    standard errors); a truth off by the smallest detectable deviation, the bias against it, is seen in 90 %."""
+    claims = {bound: biased(0.05, bound) for bound in (0.0, 0.05)}
+    data = [claims[0.0].collect(seed) for seed in range(400)]
+    alarms = {bound: np.mean([c.judge(d).verdict is Verdict.REFUTED for d in data]) for bound, c in claims.items()}
+    most = 0.01 + 5 * np.sqrt(0.01 * 0.99 / 400)
+    assert alarms[0.05] < most < alarms[0.0]
+    (row,) = claims[0.05].judge(data[0]).comparisons
+    off = biased(-0.05, 0.05, truth=row.detectable)
+    assert abs(np.mean([off.test(seed).verdict is Verdict.REFUTED for seed in range(400)]) - 0.9) < 0.075
+
+
+def test_a_bias_that_hides_what_is_declared_makes_it_inconclusive_with_a_reason():
+    assert biased(0.0, 0.001, detects=0.25).test().verdict is Verdict.CONSISTENT
+    hidden = biased(0.0, 0.125, detects=0.25).test()
+    assert hidden.verdict is Verdict.INCONCLUSIVE and hidden.size_needed is None
+    assert hidden.reasons == (
+        "mean 0: a deviation of 0.25 cannot be seen by any sample: a systematic error of up to 0.125 is allowed for, from the shift.",
+    )
+    nothing = biased(0.0, np.inf, detects=0.2, truth=5.0).test()
+    assert nothing.verdict is Verdict.INCONCLUSIVE and "without bound" in nothing.reasons[0]
+    noisy = toy(detects=0.02).test()
+    assert noisy.size_needed is not None and "a sample larger by a factor of" in noisy.reasons[0]
+    assert toy().test().reasons == ()
+
+
+def test_parameters_have_a_domain():
+    d = verify.domain
+
+    def fits(parameters):
+        mf._check.require(parameters["truth"] < 9 or parameters["n"] > 1, "truth", "be below 9 for n = 1", parameters["truth"])
+
+    domain = {"truth": d.Real(0, 10), "n": d.Whole(1, 3)}
+    claim = dataclasses.replace(toy(), parameters={"truth": 0.0, "n": 1}, domain=domain, fits=fits)
+    assert claim.with_parameters(truth=10, n=2).parameters == {"truth": 10, "n": 2}
+    for wrong, told in {
+        "truth": (11.0, r"Argument `truth` must be a number from 0 to 10, but is 11.0\."),
+        "n": (1.0, r"Argument `n` must be a whole number from 1 to 3, but is 1.0\."),
+    }.items():
+        with pytest.raises(mf.ArgumentError, match=told[1]):
+            claim.with_parameters(**{wrong: told[0]})
+    with pytest.raises(mf.ArgumentError, match=r"Argument `truth` must be below 9 for n = 1, but is 9.5\."):
+        claim.with_parameters(truth=9.5)
+    drawn = [claim.anywhere(np.random.default_rng(seed)).parameters for seed in range(200)]
+    assert {one["n"] for one in drawn} == {1, 2, 3} and max(one["truth"] for one in drawn if one["n"] == 1) < 9
+
+
+def test_domains_hold_what_they_draw():
+    """100 draws of each are values of it; neighbours are not, and NaN never is."""
+    d, rng = verify.domain, np.random.default_rng(0)
+    domains = (
+        d.Real(0.1, 2, even="log"),
+        d.Whole(0, 5),
+        d.Whole(3, 70),
+        d.OneOf("a", 2),
+        d.Several(d.Whole(1, 9), 2, 4, rising=True),
+        d.Several(d.Row(d.Real(0, 1), d.OneOf(1, 2))),
+    )
+    for domain in domains:
+        assert all(domain.holds(domain.draw(rng)) for _ in range(100)), domain
+        assert not any(domain.holds(one) for one in (float("nan"), None, "x", -1, 71, (1,), (9, 1), (1, 1), ((2.0, 1),))), domain

@@ -72,14 +72,17 @@ def wasserstein(x, y, p: float = 1.0) -> np.ndarray:
 def _wasserstein(x, y, p: float) -> np.ndarray:
     """W_p of sorted samples."""
     n, m = x.shape[-1], y.shape[-1]
-    if n == m:
-        gap, weight = np.abs(x - y), np.full(n, 1 / n)
-    else:
+    weight = np.full(n, 1 / n)
+    if n != m:
         whole = math.lcm(n, m)
         ends = np.union1d(np.arange(1, n + 1) * (whole // n), np.arange(1, m + 1) * (whole // m))
-        gap = np.abs(x[..., (ends - 1) // (whole // n)] - y[..., (ends - 1) // (whole // m)])
+        x, y = x[..., (ends - 1) // (whole // n)], y[..., (ends - 1) // (whole // m)]
         weight = np.diff(ends, prepend=0) / whole
+    with np.errstate(over="ignore"):
+        gap = np.abs(x - y)
     top = np.max(gap, axis=-1)
+    near = bool(np.all(np.isfinite(top)))
+    _check.require(near, "y", f"lie within {np.finfo(float).max:.2g} of `x`", _check.words("further away"))
     if math.isinf(p):
         return top
     unit = np.where(top > 0, top, 1)  # powers of at most 1 cannot overflow
@@ -301,6 +304,8 @@ def kolmogorov(x, y) -> np.ndarray:
         x = np.sort(np.asarray(_check.finite("x", x, ndim=tuple(range(1, 9))), np.float64), axis=-1)
         n = x.shape[-1]
         at, before = (_distribution_function(y, t) for t in (x, np.nextafter(x, -np.inf)))
+        rises = bool(np.all(np.diff(at, axis=-1) >= -1e-12))
+        _check.require(rises, "y", "be samples, or a function that does not fall", _check.words("a function that falls"))
         last = np.concatenate([x[..., 1:] > x[..., :-1], np.ones_like(x[..., :1], bool)], axis=-1)
         first = np.concatenate([np.ones_like(x[..., :1], bool), x[..., 1:] > x[..., :-1]], axis=-1)
         above = np.where(last, np.arange(1, n + 1) / n - at, 0)

@@ -84,6 +84,7 @@ def simulate(
         ({'width': 2, 'step_size': 2, 'seed': 2}, (2, 2, 32, 64))
     """
     _check.require(isinstance(system, System), "system", "be a `System`", system)
+    _check.outside_of_jax("system", (system.data, system.dynamics, widths, steps, seeds, key), "simulated")
     widths = _check.integers("widths", widths, at_least=1)
     _check.integer("steps", steps, at_least=0)
     # The counter is an int32, and a window may reach beyond the last step.
@@ -94,6 +95,7 @@ def simulate(
         _check.require(steps <= most, "steps", f"be at most {most} in epochs, which count to 2^32 examples", steps)
     if isinstance(seeds, int | np.integer):
         _check.integer("seeds", seeds, at_least=1)
+        _check.require(seeds <= 10**7, "seeds", "be at most 10 million: every seed is a run of its own", seeds)
         seeds = range(int(seeds))
     seeds = _check.integers("seeds", seeds, at_least=0)
     _check.require(max(seeds) < 2**32, "seeds", "be less than 2^32", seeds)
@@ -104,11 +106,16 @@ def simulate(
     names = [name for probe in probes for name in probe.variables]
     _check.require(len(set(names)) == len(names), "probes", "have variables of different names", names)
     _check.choice("particles", particles, ("host", "device"))
+    _check.require(progress is None or isinstance(progress, bool), "progress", "be True, False or None", progress)
+    few = jax.eval_shape(partial(system.network.init, width=widths[0]), key)
+    for probe in probes:
+        _probes.checked(probe, system.network, few, system.data, steps)
 
     grid = ensemble.make_grid(system.dynamics, seeds, key)
     cells = len(grid.keys)
     mesh = placement.checked(mesh, widths, cells)
     source = system.dynamics.prepare(system.data)
+    ensemble.check_step(system, source, grid, widths[0])
     data = placement.put(mesh, system.data)
     source = data if source is system.data else placement.put(mesh, source)
     programs = _Programs(system, data, source, tuple(probes), steps, mesh)

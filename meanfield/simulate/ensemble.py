@@ -17,6 +17,7 @@ from meanfield.systems.dynamics.base import AbstractDynamics
 # Random streams of one seed. A step's key is `fold_in(stream, step)` and a neuron's `fold_in(stream, index)`: no key is carried
 # along, so a run can be resumed anywhere, and widths, step sizes and everything else that is swept see the same draws.
 _INIT, _DATA, _NOISE = range(3)
+STREAMS = (_DATA, _NOISE)
 
 
 # Names of other axes and variables of the results.
@@ -72,9 +73,9 @@ def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array
     leaves, structure = jax.tree_util.tree_flatten_with_path(dynamics)
     sweeps, places = {}, {}
     for position, (path, leaf) in enumerate(leaves):
-        # A step-size law is swept over its gamma, which is the step size of a neuron when it does not depend on the width.
-        name = _name(path[-1])
-        name = "step_size" if name == "gamma" and _name(path[0]) == "step_size" else name
+        must = "be a pytree: decorate its class with `jax.tree_util.register_dataclass`"
+        _check.require(leaf is not dynamics, "dynamics", must, _check.words(f"a {type(dynamics).__name__}, which is none"))
+        name = leaf_name(path)
         _check.require(np.ndim(leaf) <= 1, name, "be a number or a 1-D array of them", leaf)
         if np.ndim(leaf) == 1 or name == "step_size":
             free = name not in RESERVED
@@ -86,7 +87,9 @@ def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array
             )
             _check.require(name not in sweeps, name, "name one axis of the results", _check.words("the name of two fields"))
             values = np.atleast_1d(np.asarray(leaf, float))
-            _check.require(len(set(values.tolist())) == len(values), name, "hold different numbers in a sweep", leaf)
+            different = [len(np.unique(v)) == len(v) for v in (values, values.astype(jax.dtypes.canonicalize_dtype(float)))]
+            must = "hold different numbers in a sweep" + ", also as float32" * different[0]
+            _check.require(all(different), name, must, leaf)
             sweeps[name], places[name] = values, position
     combinations = np.array(list(itertools.product(*sweeps.values(), range(len(seeds)))))
     columns = {places[name]: combinations[:, i] for i, name in enumerate(sweeps)}
@@ -96,9 +99,25 @@ def make_grid(dynamics: AbstractDynamics, seeds: tuple[int, ...], key: jax.Array
     return Grid(sweeps, seeds, jax.tree.unflatten(structure, leaves), seed_keys[combinations[:, -1].astype(int)])
 
 
-def _name(entry) -> str:
-    """Name of a field of a dataclass, or key of a dictionary in one."""
-    return str(getattr(entry, "name", getattr(entry, "key", entry)))
+def leaf_name(path) -> str:
+    """Name of an axis for the number at this path: its field or key; a step-size law is swept over its gamma."""
+    first, last = (str(getattr(entry, "name", getattr(entry, "key", entry))) for entry in (path[0], path[-1]))
+    return "step_size" if (first, last) == ("step_size", "gamma") else last
+
+
+def check_step(system: Any, source: Any, grid: Grid, width: int) -> None:
+    """Refuse a `step` that does not return a state and its info, by tracing one step of one cell: nothing is compiled."""
+
+    def one(dynamics, key, source):
+        state = dynamics.init(key, system.network, width)
+        result = dynamics.step(key, state, dynamics.draw(source, key, state.step, width))
+        pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
+        found = f"a {type(dynamics).__name__} that returns a {type(result).__name__}"
+        must = "return from `step` a pair: the next state, and a dictionary of scalars"
+        _check.require(pair, "dynamics", must, _check.words(found))
+
+    cell = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (grid.dynamics, grid.keys))
+    jax.eval_shape(one, *cell, source)
 
 
 @partial(jax.jit, static_argnames=("width", "network", "mesh"))

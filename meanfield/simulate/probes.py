@@ -70,7 +70,30 @@ def log_spaced(steps: int, count: int = 12) -> tuple[int, ...]:
         >>> log_spaced(1000, 5)
         (0, 1, 10, 100, 1000)
     """
+    _check.integer("steps", steps, at_least=0)
+    _check.integer("count", count, at_least=2)
     return tuple(int(s) for s in np.unique([0, *np.rint(np.geomspace(1, steps, count - 1)), steps])) if steps else (0,)
+
+
+def _as_tuple(probe: AbstractProbe, name: str, must: str, inside) -> None:
+    """Put different numbers for which `inside` holds in the place of a field: a tuple, which can be hashed, of floats."""
+    value = getattr(probe, name)
+    _check.numbers(name, value, must, lambda v: (v.ndim <= 1) & (np.unique(v).size == v.size) & inside(v))
+    object.__setattr__(probe, name, tuple(np.atleast_1d(np.asarray(value, float)).tolist()))
+
+
+def checked(probe: AbstractProbe, network: TwoLayer, particles: Particles, data: Any, steps: int) -> None:
+    """Refuse a probe that never looks, or whose arrays are not those that it describes; it is traced, not run."""
+    about, coords, kind = probe.variables, probe.coords(data), type(probe).__name__
+    looks = _check.words(f"{kind}(at={probe.at})")
+    _check.require(bool(probe.schedule(steps)), "probes", f"look at a step from 0 to {steps}", looks)
+    for name, array in jax.eval_shape(lambda p: probe(network, p, data), particles).items():
+        found = _check.words(f"{kind}, which returns {name!r}")
+        _check.require(name in about, "probes", f"return what they describe in `variables`, {list(about)}", found)
+        sizes = [len(coords[axis]) if axis in coords else size for axis, size in zip(about[name].dims, array.shape, strict=False)]
+        fits = len(about[name].dims) == array.ndim and tuple(sizes) == array.shape
+        found = _check.words(f"{kind}, whose {name!r} has shape {array.shape}")
+        _check.require(fits, "probes", f"return arrays with the axes {about[name].dims} and as long as `coords` says", found)
 
 
 def _outputs(network, particles, x):
@@ -141,7 +164,7 @@ class NormQuantiles(AbstractProbe):
 
     def __post_init__(self):
         super().__post_init__()
-        _check.numbers("levels", self.levels, "be numbers in [0, 1]", lambda v: (v >= 0) & (v <= 1))
+        _as_tuple(self, "levels", "be different numbers in [0, 1]", lambda v: (v >= 0) & (v <= 1))
 
     def __call__(self, network, particles, data):
         """Array "norm_quantile" of shape (level,)."""
@@ -168,7 +191,7 @@ class Moments(AbstractProbe):
 
     def __post_init__(self):
         super().__post_init__()
-        _check.positive("orders", self.orders)
+        _as_tuple(self, "orders", "be different numbers > 0", lambda v: v > 0)
 
     def __call__(self, network, particles, data):
         """Array "norm_moment" of shape (order,)."""

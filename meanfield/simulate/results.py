@@ -3,13 +3,16 @@
 import dataclasses
 import enum
 import os
+import re
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from meanfield import _check
 from meanfield.systems.network import Particles
 
 
@@ -47,8 +50,19 @@ class Results:
     dataset: xr.Dataset
     particles: dict[int, Particles]
 
+    def __post_init__(self):
+        labelled = isinstance(self.dataset, xr.Dataset) and all(name in self.dataset for name in ("status", "steps_done"))
+        _check.require(
+            labelled, "dataset", "be an xarray dataset with `status` and `steps_done`", _check.words(_text(self.dataset))
+        )
+        named = isinstance(self.particles, dict) and all(isinstance(p, Particles) for p in self.particles.values())
+        _check.require(named, "particles", "be a dictionary of `Particles` by width", _check.words(_text(self.particles)))
+
     def complete(self, width: int) -> np.ndarray:
         """Which cells of a width ended `Status.COMPLETE`: a boolean array with axes (swept fields, seed)."""
+        widths = self.dataset["width"].to_numpy().tolist()
+        known = isinstance(width, int | np.integer) and width in widths
+        _check.require(known, "width", "be one of " + ", ".join(str(n) for n in widths), width)
         return self.dataset["status"].sel(width=width).to_numpy() == Status.COMPLETE.code
 
     def require_complete(self) -> "Results":
@@ -68,8 +82,12 @@ class Results:
         """Write one netCDF-4 file: the arrays in its root, the particles of width N in its group `particles_N`.
 
         The file appears under its name only when it is whole. Of several processes that share a directory one needs to call this.
+
+        Raises:
+            ValueError: a path that cannot be written to, a dataset that netCDF cannot hold.
         """
-        path = Path(path)
+        path = _check.path("path", path)
+        _check.require(not path.is_dir(), "path", "be the name of a file", _check.words(f"the directory {str(path)!r}"))
         dims = self.dataset["status"].dims[1:]
         tree = {"/": self.dataset}
         for width, particles in self.particles.items():
@@ -82,14 +100,25 @@ class Results:
             # Names of their own: a group inherits the root's coordinates, and the root's `neuron` are those of a probe.
             tree[f"particles_{width}"] = group.rename(neuron=f"neuron_{width}")
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # processes may write the same file
-        xr.DataTree.from_dict(tree).to_netcdf(partial, engine="h5netcdf")
-        partial.replace(path)
+        with _sentences(path, "be a file that can be written, with a dataset that netCDF can hold"):
+            xr.DataTree.from_dict(tree).to_netcdf(partial, engine="h5netcdf")
+            partial.replace(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Results":
-        """Read what `save` wrote."""
-        with xr.open_datatree(path, engine="h5netcdf") as tree:
-            tree.load()
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: no such file, a file that is damaged, or one that `save` did not write.
+        """
+        path = _check.path("path", path)
+        _check.require(path.is_file(), "path", "be a file that exists", _check.words(repr(str(path))))
+        with _sentences(path, "be a netCDF-4 file that is whole"):
+            foreign = _foreign(path)
+            must = "be a file that `Results.save` wrote, with `status`, `steps_done` and groups `particles_N`"
+            _check.require(foreign is None, "path", must, _check.words(f"{str(path)!r}, which holds {foreign}"))
+            with xr.open_datatree(path, engine="h5netcdf") as tree:
+                tree.load()
         particles = {}
         for name, node in tree.children.items():
             arrays = {field: node[field].to_numpy() if field in node.data_vars else None for field in ("w", "a", "bias")}
@@ -98,4 +127,42 @@ class Results:
 
     def with_variables(self, **variables: xr.DataArray) -> "Results":
         """These results with more labelled arrays."""
-        return dataclasses.replace(self, dataset=self.dataset.assign(variables))
+        try:
+            return dataclasses.replace(self, dataset=self.dataset.assign(variables))
+        except ValueError as error:
+            raise _check.ArgumentError(f"Argument `variables` must fit the axes of the dataset, but: {error}.") from None
+
+
+def _foreign(path: Path) -> str | None:
+    """What in an HDF5 file is not as `Results.save` makes it, if there is such a thing. No link and no other file is followed."""
+    import h5py  # not needed by who only simulates
+
+    with h5py.File(path, "r") as file:
+        if not {"status", "steps_done"} <= set(file):
+            return str(list(file)[:10])
+        groups: list[h5py.Group] = [file]
+        for group in groups:
+            for name in map(str, group):
+                own = group.get(name, getclass=True, getlink=True) is h5py.HardLink
+                thing = group[name] if own else None
+                if group is file and isinstance(thing, h5py.Group) and re.fullmatch(r"particles_\d+", name):
+                    groups.append(thing)
+                elif not own or isinstance(thing, h5py.Group) or getattr(thing, "external", None):
+                    return f"{group.name}/{name}".replace("//", "/")
+        return next((f"{group.name} without `w`" for group in groups[1:] if "w" not in group), None)
+
+
+@contextmanager
+def _sentences(path: Path, must: str):
+    """Make one sentence of what the libraries below raise over a file."""
+    try:
+        yield
+    except _check.ArgumentError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        found = _check.words(f"{str(path)!r} ({type(error).__name__}: {error})")
+        _check.require(False, "path", must, found)
+
+
+def _text(value) -> str:
+    return f"a {type(value).__name__}" + (f" with {list(value)}" if isinstance(value, dict | xr.Dataset) else "")

@@ -28,6 +28,14 @@ class Activation(NamedTuple):
     value: Callable[[jax.Array], jax.Array]
     derivative: Callable[[jax.Array], jax.Array]
 
+    def check(self) -> None:
+        """Refuse functions that do not go number by number; they are traced, not run."""
+        z = jax.ShapeDtypeStruct((2, 3), jnp.zeros((), float).dtype)
+        for function in self:
+            shape = getattr(jax.eval_shape(function, z), "shape", None)
+            must = "go number by number, so that an array keeps its shape"
+            _check.require(shape == z.shape, "activation", must, _check.words(f"one that makes {shape} of {z.shape}"))
+
 
 # `act` and `act'`. The derivative of relu at 0 is 0.
 ACTIVATIONS = {
@@ -142,13 +150,18 @@ class TwoLayer:
     outputs: int | None = field(default=None, metadata={"static": True})
 
     def __post_init__(self):
-        if not isinstance(self.activation, Activation):
+        if isinstance(self.activation, Activation):
+            both = all(callable(function) for function in self.activation)
+            _check.require(both, "activation", "hold two functions of an array, `value` and `derivative`", self.activation)
+        else:
             _check.choice("activation", self.activation, ACTIVATIONS)
         _check.choice("loss", self.loss, LOSSES)
         for name in ("train_output", "bias"):
-            _check.require(isinstance(getattr(self, name), bool), name, "be True or False", getattr(self, name))
+            _check.boolean(name, getattr(self, name))
         _check.choice("output_weights", self.output_weights, OUTPUT_WEIGHTS)
-        _check.number("init_scale", self.init_scale, "be a number >= 0", lambda v: v >= 0)
+        _check.representable("init_scale", self.init_scale)
+        scale = _check.number("init_scale", self.init_scale, "be a number >= 0", lambda v: v >= 0)
+        object.__setattr__(self, "init_scale", scale)  # an array could not be hashed
         if self.output_weights == "ones":
             _check.require(not self.train_output, "train_output", "be False if the output weights are all 1", self.train_output)
             _check.require(self.outputs in (None, 1), "outputs", "be 1 if the output weights are all 1", self.outputs)
@@ -166,6 +179,7 @@ class TwoLayer:
 
         Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths).
         """
+        _check.random_key("key", key)
         _check.integer("width", width, at_least=1)
         dim, outputs = self.dim or 0, self.outputs or 0
         for name, size in (("dim", dim), ("outputs", outputs)):
@@ -186,6 +200,7 @@ class TwoLayer:
 
     def risk(self, particles: Particles, x: jax.Array, y: jax.Array) -> jax.Array:
         """Mean loss over the examples (x, y): inputs (b, dim), labels (b,) or targets (b, k)."""
+        _check.numeric("y", y)
         return jnp.mean(LOSSES[self.loss](self.predict(particles, x), y)[0])
 
     def gradient(
@@ -202,7 +217,11 @@ class TwoLayer:
             x, y: the examples, (b, dim) and (b,) or (b, outputs).
             weights: weight of example j in the gradient of neuron i, (N, b); None: 1/b for all. They need not sum to 1.
         """
+        _check.numeric("y", y)
         z, h, f = self._forward(particles, x)
+        if weights is not None:
+            shape = _check.words(f"an array of shape {_check.numeric('weights', weights).shape}")
+            _check.require(weights.shape == z.shape, "weights", f"have shape {z.shape}, (neurons, examples)", shape)
         losses, residuals = LOSSES[self.loss](f, y)
         if weights is None:
             residuals = residuals / x.shape[0]
@@ -228,9 +247,14 @@ class TwoLayer:
         return moved if self.train_output else Particles(moved.w, particles.a, moved.bias)
 
     def _forward(self, particles, x):
+        _check.require(isinstance(particles, Particles), "particles", "be `Particles`, as `init` draws them", particles)
         w, a, bias = particles.w, particles.a, particles.bias
-        fits = x.ndim == 2 and x.shape[1] == w.shape[1]
-        _check.require(fits, "x", f"have shape (examples, {w.shape[1]})", _check.words(f"an array of shape {x.shape}"))
+        same = a is None or a.shape[:-1] == w.shape[:-1]
+        shapes = _check.words(f"with w of shape {w.shape} and a of shape {None if a is None else a.shape}")
+        _check.require(same, "particles", "have one row of `a` for each row of `w`", shapes)
+        shape = _check.words(f"an array of shape {_check.numeric('x', x).shape}")
+        _check.require(x.ndim == 2 and x.shape[1] == w.shape[1], "x", f"have shape (examples, {w.shape[1]})", shape)
+        _check.require(x.shape[0] > 0, "x", "hold at least one example", shape)
         z = _matmul(w, x.astype(w.dtype).T)
         if bias is not None:
             z = z + bias[:, None]

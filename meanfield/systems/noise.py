@@ -127,6 +127,7 @@ def key_words(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         >>> [int(word) for word in key_words(jax.random.key(7))]
         [0, 7]
     """
+    _check.random_key("key", key)
     threefry = str(jax.random.key_impl(key)) == _check.THREEFRY
     data = jax.random.key_data(key) if threefry else jax.random.bits(key, (2,), "uint32")
     return data[0], data[1]
@@ -149,6 +150,12 @@ def fold_words(words: tuple[jax.Array, jax.Array], count: jax.Array) -> tuple[ja
         >>> bool((jax.random.key_data(jax.random.fold_in(jax.random.key(7), 2)) == jnp.stack([first[2], second[2]])).all())
         True
     """
+    _check_words(*words)
+    if not isinstance(count, np.ndarray | jax.Array):
+        _check.integer("count", count, at_least=0)
+        _check.require(count < 2**32, "count", "be less than 2^32", count)
+        count = jnp.uint32(count)
+    _check_words(count, name="count")
     keys = (*words, words[0] ^ words[1] ^ jnp.uint32(0x1BD11BDA))
     x, y = keys[0], keys[1] + count
     for i in range(5):
@@ -169,6 +176,9 @@ def integer(words: tuple[jax.Array, jax.Array], size: int) -> jax.Array:
         >>> integer((jnp.uint32(1), jnp.uint32(5)), 7).item(), (2**32 + 5) % 7
         (2, 2)
     """
+    _check_words(*words)
+    _check.integer("size", size, at_least=1)
+    _check.require(size < 2**31, "size", "be less than 2^31", size)
     n = np.uint32(size)
     return ((words[0] % n * np.uint32(2**32 % size) + words[1] % n) % n).astype(jnp.int32)
 
@@ -192,6 +202,7 @@ def normal_pair(words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Arra
         >>> first.shape, bool(jnp.abs(jnp.std(first) - 1) < 0.1)
         ((1000,), True)
     """
+    _check_words(*words)
     one, two = words
     low, angle = ((v.astype(jnp.float32) + 0.5) for v in (two & 0xFF, (two >> 8) & 0x3FFFFF))
     radius = jnp.sqrt(-2 * jnp.log((one.astype(jnp.float32) + low * 2.0**-8) * 2.0**-32))
@@ -211,7 +222,10 @@ def normal(key: jax.Array, size: int, dtype) -> jax.Array:
         >>> normal(jax.random.key(0), 3, jnp.float32).shape
         (3,)
     """
-    if jnp.dtype(dtype).itemsize > 4:
+    _check.random_key("key", key)
+    _check.integer("size", size, at_least=0)
+    dtype = _floating(dtype)
+    if dtype.itemsize > 4:
         return jax.random.normal(key, (size,), dtype)
     pairs = normal_pair(fold_words(key_words(key), jnp.arange((size + 1) // 2, dtype=jnp.uint32)))
     return jnp.concatenate(pairs)[:size].astype(dtype)
@@ -229,9 +243,13 @@ def normal_rows(key: jax.Array, count: int, start: int, stop: int) -> jax.Array:
         >>> bool((rows[2] == jax.random.normal(jax.random.fold_in(jax.random.key(0), 2), (4,))[1:]).all())
         True
     """
+    _check.random_key("key", key)
+    for name, value, least in (("count", count, 0), ("start", start, 0), ("stop", stop, start)):
+        _check.integer(name, value, at_least=least)
     if jnp.zeros((), float).dtype.itemsize > 4:
         return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (stop,))[start:])(jnp.arange(count))
-    own = fold_words(key_words(key), jnp.arange(count, dtype=jnp.uint32)[:, None])
+    # The words of the rows are stored. Without the barrier jaxlib 0.12.0.1 does not finish to compile 1 or 2 columns.
+    own = jax.lax.optimization_barrier(fold_words(key_words(key), jnp.arange(count, dtype=jnp.uint32)[:, None]))
     first, second = fold_words(own, jnp.arange(start, stop, dtype=jnp.uint32)[None])
     unit = jax.lax.bitcast_convert_type(((first ^ second) >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1
     lowest = np.nextafter(np.float32(-1), np.float32(0))
@@ -245,7 +263,26 @@ def uniform(word: jax.Array) -> jax.Array:
         >>> float(uniform(jnp.uint32(0))) == 2.0**-33
         True
     """
+    _check_words(word, name="word")
     return (word.astype(jnp.float32) + 0.5) * 2.0**-32
+
+
+def _check_words(*arrays, name: str = "words") -> None:
+    for word in arrays:
+        ok = isinstance(word, np.ndarray | np.generic | jax.Array) and word.dtype == jnp.uint32
+        _check.require(ok, name, "hold random bits, of type uint32", word)
+
+
+def _floating(dtype) -> np.dtype:
+    """The floating type that `dtype` names; None: jax's default."""
+    default = jnp.zeros((), float).dtype
+    try:
+        kind = default if dtype is None else jnp.dtype(dtype)
+    except TypeError:
+        kind = jnp.dtype(int)
+    ok = jnp.issubdtype(kind, jnp.floating) and 2 <= kind.itemsize <= default.itemsize
+    _check.require(ok, "dtype", "be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`", dtype)
+    return kind
 
 
 def _arguments(key, alpha, shape, dtype, top, vector=False):
@@ -255,13 +292,7 @@ def _arguments(key, alpha, shape, dtype, top, vector=False):
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (-1,)
     ok = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in sizes) and len(sizes) >= vector
     _check.require(ok, "shape", "be a tuple of " + "one or more " * vector + "integers >= 0", shape)
-    default = jnp.zeros((), float).dtype
-    try:
-        kind = default if dtype is None else jnp.dtype(dtype)
-    except TypeError:
-        kind = jnp.dtype(int)
-    ok = jnp.issubdtype(kind, jnp.floating) and 2 <= kind.itemsize <= default.itemsize
-    _check.require(ok, "dtype", "be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`", dtype)
+    kind = _floating(dtype)
     alpha = jnp.asarray(alpha, kind if kind.itemsize > 2 else jnp.float32)
     sample = sizes[: len(sizes) - vector]
     fits = alpha.ndim <= len(sample) and all(m in (1, n) for m, n in zip(alpha.shape[::-1], sample[::-1], strict=False))

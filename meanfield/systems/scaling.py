@@ -59,6 +59,7 @@ class MeanField:
 
     def __call__(self, width: int, step):
         """Step size of one neuron, `gamma N^(beta-1) (n + 1/gamma_ab)^(-decay)`; `step` is the iteration n = 0, 1, ..."""
+        _check.nonnegative("step", step)
         since = jnp.asarray(step, float) + 1 / self.time_step(width)
         return self._size(width) * since ** -jnp.asarray(self.decay, float)
 

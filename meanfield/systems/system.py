@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from meanfield import _check
 from meanfield.systems.dynamics.base import AbstractDynamics
@@ -41,14 +42,34 @@ class System:
         parts = ("batch", "dim", "outputs", "classes", "size", "splits")
         _check.require(all(hasattr(self.data, p) for p in parts), "data", f"be a data source with {', '.join(parts)}", self.data)
         data = self.data
+        _check.outside_of_jax("system", (data, self.dynamics), "put together")
+        self.network.act.check()
         if self.network.loss == "cross_entropy":
             must = "be 'squared' for data with real targets"
             _check.require(data.classes > 0, "loss", must, self.network.loss)
-        for name, arrays in data.splits.items():
-            finite = all(bool(jnp.all(jnp.isfinite(v))) for v in arrays)
+        for name, (x, y) in data.splits.items():
+            _check_split(name, x, y, data)
+            finite = all(bool(jnp.all(jnp.isfinite(v))) for v in (x, y))
             _check.require(finite, "data", "be finite", _check.words(f"a source with NaN or infinite numbers in its {name} set"))
         for name in ("dim", "outputs"):
             given, needed = getattr(self.network, name), getattr(data, name)
             _check.require(given in (None, needed), name, f"be that of the data, {needed}", given)
         object.__setattr__(self, "network", dataclasses.replace(self.network, dim=data.dim, outputs=data.outputs))
         self.dynamics.check(self.network, data)
+
+
+def _check_split(name: str, x: Any, y: Any, data: Any) -> None:
+    """Refuse a fixed set whose inputs and labels do not belong together, or are not what the source says of itself."""
+    has = _check.words(
+        f"a source whose {name} set has inputs of shape {x.shape}, labels or targets of shape {y.shape}, {y.dtype}"
+    )
+    _check.require(x.ndim == 2 and x.shape[1] == data.dim, "data", f"have inputs of shape (examples, {data.dim})", has)
+    if data.classes:
+        fits = y.shape == x.shape[:1] and jnp.issubdtype(y.dtype, jnp.integer)
+        _check.require(fits, "data", f"have an integer label for each of {len(x)} inputs", has)
+        outside = int(np.sum((np.asarray(y) < 0) | (np.asarray(y) >= data.classes)))
+        found = _check.words(f"a source whose {name} set has {outside} labels outside")
+        _check.require(outside == 0, "data", f"hold labels in 0, ..., {data.classes - 1}", found)
+    else:
+        fits = y.shape == (len(x), data.outputs) and jnp.issubdtype(y.dtype, jnp.floating)
+        _check.require(fits, "data", f"have real targets of shape (examples, {data.outputs}) for {len(x)} inputs", has)

@@ -15,6 +15,7 @@ from meanfield import _check
 from meanfield.theory import _scalar
 
 LIMIT = 20_000_000  # nodes
+EXTREME = 1e75  # of the numbers of a step
 MARGIN = 42.0  # what lies below exp(-MARGIN) of the maximum is left out
 
 
@@ -25,8 +26,14 @@ def checked(step_size, batch_size, dim, sigma, weight_decay) -> tuple[float, flo
     _check.integer("dim", dim, 1)
     _scalar.positive("sigma", sigma)
     _scalar.nonnegative("weight_decay", weight_decay)
-    gain = float(step_size) * float(sigma) ** 2 / int(batch_size)
-    return 1 - float(step_size) * float(weight_decay), gain, int(batch_size), int(dim)
+    with np.errstate(over="ignore"):
+        gain = np.float64(step_size) * np.float64(sigma) ** 2 / int(batch_size)
+        m = 1 - np.float64(step_size) * np.float64(weight_decay)
+    # Squares of both are needed, and ratios of them.
+    must = f"be such that step_size sigma^2 / batch_size lies between {1 / EXTREME:g} and {EXTREME:g}"
+    _check.require(bool(1 / EXTREME <= gain <= EXTREME), "sigma", must, sigma)
+    _check.require(bool(abs(m) <= EXTREME), "weight_decay", f"be at most {EXTREME:g} / step_size", weight_decay)
+    return float(m), float(gain), int(batch_size), int(dim)
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,16 +10,19 @@ from meanfield import _check
 
 def positive(name: str, value: Any) -> None:
     """Check for one number > 0."""
+    _check.untraced(name, value)
     _check.numbers(name, value, "be a number > 0", lambda v: (v.ndim == 0) & (v > 0))
 
 
 def nonnegative(name: str, value: Any) -> None:
     """Check for one number >= 0."""
+    _check.untraced(name, value)
     _check.numbers(name, value, "be a number >= 0", lambda v: (v.ndim == 0) & (v >= 0))
 
 
 def between(name: str, value: Any, low: float, high: float) -> None:
     """Check for one number strictly between `low` and `high`."""
+    _check.untraced(name, value)
     _check.numbers(name, value, f"be a number in ({low:g}, {high:g})", lambda v: (v.ndim == 0) & (low < v) & (v < high))
 
 

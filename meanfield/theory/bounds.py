@@ -49,6 +49,9 @@ def occam(empirical_risk, description_length, examples: int, delta: float = 0.05
     _check.nonnegative("description_length", description_length)
     _check.integer("examples", examples, 1)
     _scalar.between("delta", delta, 0, 1)
+    shapes = np.shape(empirical_risk), np.shape(description_length)
+    fits = all(1 in pair or pair[0] == pair[1] for pair in zip(*(s[::-1] for s in shapes), strict=False))
+    _check.require(fits, "description_length", f"broadcast against shape {shapes[0]}", _check.words(f"of shape {shapes[1]}"))
     return np.asarray(empirical_risk) + np.sqrt((np.asarray(description_length) - np.log(delta)) / (2 * examples))
 
 
@@ -230,10 +233,14 @@ def compression_bound(
 def examples_needed(bound: Bound, complexity: float, delta: float = 0.05) -> float:
     """Number of examples at which the complexity term of this bound would be the given one: `(L + log(1/delta)) / (2 complexity^2)`.
 
+    Raises:
+        ValueError: something that is no `Bound`, a number out of its range.
+
     Examples:
         >>> examples_needed(Bound(1.5, 5, 0.1, 0.0, 1.5, 97.0, 0.01), 0.1) > 4900
         True
     """
+    _check.require(isinstance(bound, Bound), "bound", "be a `Bound`", bound)
     _scalar.positive("complexity", complexity)
     _scalar.between("delta", delta, 0, 1)
     return float((bound.description_length - np.log(delta)) / (2 * complexity**2))

@@ -65,6 +65,8 @@ def exact(value: float) -> Estimate:
         >>> exact(2.0)
         Estimate(value=2.0, standard_error=0.0, interval=(2.0, 2.0))
     """
+    known = _check.as_numpy(value)
+    _check.require(known.ndim == 0 and known.dtype.kind in "iuf", "value", "be a number, infinite ones too", value)
     return Estimate(float(value), 0.0, (float(value), float(value)))
 
 
@@ -78,6 +80,8 @@ def stratified(rng: np.random.Generator, count: int) -> np.ndarray:
         >>> np.sort(4 * stratified(np.random.default_rng(0), 4)).astype(int).tolist()
         [0, 1, 2, 3]
     """
+    _check.require(isinstance(rng, np.random.Generator), "rng", "be a generator of numpy, `np.random.default_rng(seed)`", rng)
+    _check.integer("count", count, at_least=1)
     return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-300, 1 - 2.0**-53)
 
 

@@ -14,6 +14,8 @@ from meanfield import _check
 from meanfield.theory import _scalar, cloning, recursion
 from meanfield.theory.cloning import Estimate
 
+ROUNDING = 64 * np.finfo(float).eps  # relative, of the squared length of an input
+
 
 def gaussian_tail_index(
     covariance,
@@ -121,7 +123,8 @@ def empirical_tail_index(
     a = a @ rows[singular > 1e-7 * singular[0]].T
     m, gain, (count, dim) = 1 - step_size * weight_decay, step_size / batch_size, a.shape
     squares = np.sum(a**2, axis=1)
-    if m >= -1 and step_size * np.max(squares) <= 1 + m:
+    # Up to the rounding of the squares: an excess below it is none.
+    if m >= -1 and step_size * np.max(squares) <= (1 + m) * (1 + ROUNDING):
         return cloning.exact(np.inf)
     if dim == batch_size == 1:
         return cloning.exact(_one_dimension(np.abs(m - step_size * squares), step_size))

@@ -84,6 +84,9 @@ def response(tau):
     Args:
         tau: numbers >= 0.
 
+    Raises:
+        ValueError: a negative number, NaN.
+
     Source: Mei, Montanari, Nguyen (2018), activation of the isotropic Gaussian example;
     `E (tau G - c)_+ = tau phi(c / tau) - c P(G > c / tau)`.
 
@@ -91,6 +94,12 @@ def response(tau):
         >>> float(response(0.0)), round(float(response(1.0)), 6), round(float(response(1e6)), 4)
         (-2.5, -0.815102, 2.5)
     """
+    _check.nonnegative("tau", tau)
+    return _response(tau)
+
+
+def _response(tau):
+    """`response`, even in tau: a step of a solver may go a little below 0."""
     tau = np.maximum(np.abs(np.asarray(tau, float)), 0.02)  # constant to the last digit below
     excess = lambda c: tau * stats.norm.pdf(c / tau) - c * stats.norm.sf(c / tau)  # noqa: E731
     return -2.5 + 10 * (excess(0.5) - excess(1.5))
@@ -103,6 +112,11 @@ def response_slope(tau):
         >>> round(float(response_slope(1.0)), 6)
         2.225477
     """
+    _check.nonnegative("tau", tau)
+    return _response_slope(tau)
+
+
+def _response_slope(tau):
     tau = np.maximum(np.abs(np.asarray(tau, float)), 0.02)  # constant to the last digit below
     return 10 * (stats.norm.pdf(0.5 / tau) - stats.norm.pdf(1.5 / tau))
 
@@ -145,7 +159,7 @@ def radial_risk(radii, delta: float) -> float:
         1.64451
     """
     radii = _checked(radii, delta)
-    plus, minus = (float(np.mean(response((1 + sign * delta) * radii))) for sign in (1, -1))
+    plus, minus = (float(np.mean(_response((1 + sign * delta) * radii))) for sign in (1, -1))
     return 0.5 * (1 - plus) ** 2 + 0.5 * (1 + minus) ** 2
 
 
@@ -178,9 +192,9 @@ def radial_flow(radii, delta: float, times) -> RadialFlow:
     up, down = 1 + delta, 1 - delta
 
     def velocity(_, r):
-        plus = np.mean(response(up * r)) - 1
-        minus = np.mean(response(down * r)) + 1
-        return -(plus * up * response_slope(up * r) + minus * down * response_slope(down * r))
+        plus = np.mean(_response(up * r)) - 1
+        minus = np.mean(_response(down * r)) + 1
+        return -(plus * up * _response_slope(up * r) + minus * down * _response_slope(down * r))
 
     end = max(times[-1], 1e-12)
     flow = integrate.solve_ivp(velocity, (0, end), radii, t_eval=np.minimum(times, end), rtol=1e-9, atol=1e-11, method="LSODA")
@@ -224,7 +238,7 @@ def zero_risk_threshold() -> float:
         >>> round(zero_risk_threshold(), 6)
         0.474219
     """
-    u, v = (_scalar.root(lambda tau, to=to: float(response(tau)) - to, 0.1, 10.0) for to in (1.0, -1.0))
+    u, v = (_scalar.root(lambda tau, to=to: float(_response(tau)) - to, 0.1, 10.0) for to in (1.0, -1.0))
     return (u - v) / (u + v)
 
 
@@ -233,7 +247,7 @@ def _margin(delta: float) -> float:
     grid = np.concatenate([np.linspace(0, 20, 4001), np.geomspace(20, 1e6, 400)[1:]])
 
     def curve(r):
-        return np.stack([response((1 + delta) * r) - 1, response((1 - delta) * r) + 1])
+        return np.stack([_response((1 + delta) * r) - 1, _response((1 - delta) * r) + 1])
 
     points = curve(grid)
 

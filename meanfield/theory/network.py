@@ -49,13 +49,13 @@ def quadratic_tail_index(step_size: float, weight_decay: float, noise_std: float
     _check.require(
         abs(m) < 1, "step_size", f"be below {2 / weight_decay:g}, where the ridge alone makes the weights diverge", step_size
     )
-    exponent = quadratic_growth(1e-4, m, gain) / 1e-4  # decreases to the Lyapunov exponent as the order does
+    exponent = _quadratic_growth(1e-4, m, gain) / 1e-4  # decreases to the Lyapunov exponent as the order does
     must = f"be such that the Lyapunov exponent is < 0 (here {exponent:.3g}: no stationary law)"
     _check.require(exponent < 0, "step_size", must, step_size)
     upper = 1.0
-    while quadratic_growth(upper, m, gain) < 0:
+    while _quadratic_growth(upper, m, gain) < 0:
         upper *= 1.5
-    return _scalar.root(lambda s: quadratic_growth(s, m, gain) / s, 1e-4, upper)
+    return _scalar.root(lambda s: _quadratic_growth(s, m, gain) / s, 1e-4, upper)
 
 
 def quadratic_growth(s: float, m: float, gain: float) -> float:
@@ -72,6 +72,13 @@ def quadratic_growth(s: float, m: float, gain: float) -> float:
         >>> round(quadratic_growth(2.0, 0.8, 0.2), 12), round(float(np.log(0.8**2 + 0.2**2 * 3)), 12)  # E x^4 = 3
         (-0.274436845702, -0.274436845702)
     """
+    _scalar.positive("s", s)
+    _check.number("m", m, "be a number", lambda v: v == v)
+    _scalar.positive("gain", gain)
+    return _quadratic_growth(s, m, gain)
+
+
+def _quadratic_growth(s: float, m: float, gain: float) -> float:
     step = min(0.03, 0.3 / np.sqrt(s + 8))
     u = np.arange(-45.0, np.log(12 + 3 * np.sqrt(2 * s + 1)), step)
     log_w = u - np.exp(2 * u) / 2 + np.log(step) + np.log(2 / np.pi) / 2
@@ -175,7 +182,7 @@ def relu_steps(inputs, residuals, step_size: float, batch_size: int, weight_deca
         moved = (1 - step_size * weight_decay) * u
         for _ in range(batch_size):
             rows = (len(x) * cloning.stratified(rng, len(u))).astype(int)
-            moved = moved - step_size / batch_size * relu_gradient(u, x[rows], r[rows])
+            moved = moved - step_size / batch_size * _relu_gradient(u, x[rows], r[rows])
         return moved
 
     return grow, x.shape[1] + r.shape[1]
@@ -192,10 +199,25 @@ def relu_gradient(neurons: np.ndarray, x: np.ndarray, r: np.ndarray) -> np.ndarr
     Returns:
         The gradient, (N, dim + outputs).
 
+    Raises:
+        ArgumentError: arrays that do not fit together, NaN or infinite entries.
+
     Examples:
         >>> relu_gradient(np.array([[2.0, 3.0], [-2.0, 3.0]]), np.ones((2, 1)), np.ones((2, 1))).tolist()
         [[3.0, 2.0], [0.0, 0.0]]
     """
+    neurons, x, r = (_check.finite(name, v, (2,)) for name, v in {"neurons": neurons, "x": x, "r": r}.items())
+    must = f"have one row for each of {len(neurons)} neurons"
+    for name, value in {"x": x, "r": r}.items():
+        _check.require(len(value) == len(neurons), name, must, _check.words(f"an array of shape {value.shape}"))
+    length = x.shape[1] + r.shape[1]
+    shape = _check.words(f"an array of shape {neurons.shape}")
+    _check.require(neurons.shape[1] == length, "neurons", f"have {length} columns, those of `x` and `r` together", shape)
+    return _relu_gradient(neurons, x, r)
+
+
+def _relu_gradient(neurons: np.ndarray, x: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """`relu_gradient` of arrays that are checked already."""
     w, a = neurons[:, : x.shape[1]], neurons[:, x.shape[1] :]
     z = np.einsum("nd,nd->n", w, x)
     pull = np.where(z > 0, np.einsum("nk,nk->n", a, r), 0)

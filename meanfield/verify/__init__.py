@@ -1,5 +1,6 @@
 """Theorems put to the test: a claim goes in, a verdict with its evidence comes out."""
 
+from meanfield.verify import domain
 from meanfield.verify.claim import Check, Claim, Comparison, Estimate, Evidence, Hypothesis, Verdict, compare, holm, mean
 from meanfield.verify.claims import CLAIMS
 
@@ -13,6 +14,7 @@ __all__ = [
     "Hypothesis",
     "Verdict",
     "compare",
+    "domain",
     "holm",
     "mean",
 ]

@@ -14,6 +14,7 @@ from scipy import special
 
 from meanfield import _check
 from meanfield.simulate import DivergenceError, Results
+from meanfield.verify.domain import Domain
 
 RATE = 0.01  # probability with which a true claim may be refuted
 POWER = 0.9  # probability with which a deviation that a claim declares to detect must be seen
@@ -21,6 +22,7 @@ DIVERGED = "diverged"  # name of what an experiment leaves behind whose runs div
 Numbers = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 Prediction = float | tuple[float, float]  # a number, or bounds (low, high), which may be infinite
+Detects = float | Mapping[str, float] | Callable[[Numbers], float | Mapping[str, float]]
 
 
 class Verdict(enum.Enum):
@@ -60,17 +62,21 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured value with a standard error.
+    """A measured value with a standard error, and a bound on its bias: the systematic error that no sample makes smaller.
 
     Args:
         value: the measurement.
         standard_error: its standard error, > 0.
-        dof: degrees of freedom of Student's law of `(value - truth) / standard_error`; infinite: the normal law.
+        dof: degrees of freedom of Student's law of `(value - E value) / standard_error`; infinite: the normal law.
+        bias: bound of `|E value - truth|`, of the device or of a finite size, >= 0; infinite: the measurement says nothing.
+        why: what the bias comes from, as a noun with its numbers: "the curvature of the tail at the threshold 12.3".
     """
 
     value: float
     standard_error: float
     dof: float = math.inf
+    bias: float = 0.0
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,11 +87,14 @@ class Comparison:
         name: what is compared.
         predicted: the prediction: a number, or bounds (low, high).
         measured: the measurement.
-        interval: simultaneous with the others of its claim, at the claim's rate.
+        interval: simultaneous with the others of its claim, at the claim's rate; wider than its noise by `bias` on both sides.
         detects: deviation of the prediction that the claim declares to detect.
         p_value: of the prediction, from this comparison alone.
-        needed: factor by which the sample must grow to see a deviation of `detects` with probability 0.9; at most 1: it does.
+        needed: factor by which the sample must grow to see a deviation of `detects` with probability 0.9; at most 1: it does;
+            infinite: the bias hides it from every sample.
         detectable: the smallest deviation that is seen with probability 0.9 by this sample.
+        bias: bound on the systematic error of the measurement.
+        why: what the bias comes from.
     """
 
     name: str
@@ -96,6 +105,20 @@ class Comparison:
     p_value: float
     needed: float
     detectable: float
+    bias: float = 0.0
+    why: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why this row cannot tell, in a sentence; empty if it can."""
+        if self.needed <= 1:
+            return ""
+        told = f"{self.name}: a deviation of {self.detects:.3g} cannot be seen"
+        if math.isfinite(self.needed):
+            told += f": {self.detectable:.3g} can, and a sample larger by a factor of {self.needed:.3g} is needed"
+            return f"{told}, with a systematic error of up to {self.bias:.2g}." if self.bias else f"{told}."
+        bias = f"a systematic error of up to {self.bias:.3g}" if math.isfinite(self.bias) else "a systematic error without bound"
+        return f"{told} by any sample: {bias} is allowed for" + (f", from {self.why}." if self.why else ".")
 
 
 @dataclass(frozen=True)
@@ -130,8 +153,15 @@ class Evidence:
 
     @property
     def size_needed(self) -> int | None:
-        """Sample size at which every comparison could tell if errors fall like its root; None if the size is not known."""
-        return None if self.size is None else math.ceil(self.size * max((row.needed for row in self.comparisons), default=1.0))
+        """Sample size at which every comparison could tell if noise falls like its root; None if none could, or the size is not known."""
+        needed = max((row.needed for row in self.comparisons), default=1.0)
+        return None if self.size is None or math.isinf(needed) else math.ceil(self.size * needed)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is INCONCLUSIVE, a sentence for every comparison that cannot tell; else none."""
+        rows = self.comparisons if self.verdict is Verdict.INCONCLUSIVE else ()
+        return tuple(row.reason for row in rows if row.reason)
 
 
 @dataclass(frozen=True)
@@ -147,8 +177,8 @@ class Claim:
         predict: `predict(parameters)` -> predicted numbers by name, or bounds (low, high) for them, which may be infinite.
         experiment: `experiment(key, size, parameters)` -> arrays by name; all that is measured is read off them.
         measure: `measure(data, parameters)` -> `Estimate` by the names of the predictions.
-        detects: the deviation that the full budget must detect, by the names of the predictions or one for all; `quick_detects`
-            the quick one.
+        detects: the deviation that the full budget must detect, by the names of the predictions or one for all, or a function of the
+            parameters that gives them; `quick_detects` the quick one.
         sizes: sample sizes (quick, full) of the experiment.
         hypotheses: conditions with their checks.
         controls: variants that must not come back CONSISTENT at full budget: name -> changed fields of this claim.
@@ -156,6 +186,8 @@ class Claim:
         plot: `plot(ax, data, parameters)` draws the experiment on matplotlib axes, for the report.
         read: `read(results, parameters)` -> arrays like those of the experiment from the `Results` of somebody's own simulation; None: the
             claim cannot be pointed at one.
+        domain: values that parameters may have, by their names; a parameter without one may have any.
+        fits: `fits(parameters)` raises the sentence that refuses parameters which do not fit together.
     """
 
     name: str
@@ -166,14 +198,16 @@ class Claim:
     predict: Callable[[Numbers], Mapping[str, Prediction]]
     experiment: Callable[[jax.Array, int, Numbers], Arrays]
     measure: Callable[[Arrays, Numbers], Mapping[str, Estimate]]
-    detects: Mapping[str, float] | float
-    quick_detects: Mapping[str, float] | float
+    detects: Detects
+    quick_detects: Detects
     sizes: tuple[int, int]
     hypotheses: tuple[Hypothesis, ...] = ()
     controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rate: float = RATE
     plot: Callable[[Any, Arrays, Numbers], None] | None = None
     read: Callable[[Results, Numbers], Arrays] | None = None
+    domain: Mapping[str, Domain] = field(default_factory=dict)
+    fits: Callable[[Numbers], None] | None = None
 
     def __post_init__(self):
         _check.number("rate", self.rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
@@ -181,10 +215,33 @@ class Claim:
         _check.require(len(set(statements)) == len(statements), "hypotheses", "have different statements", statements)
 
     def with_parameters(self, /, **parameters) -> "Claim":
-        """The claim at other parameters; an unknown name is refused."""
-        for name in parameters:
+        """The claim at other parameters.
+
+        Raises:
+            ArgumentError: an unknown name, a value outside of the claim's `domain`, values that do not fit together.
+        """
+        for name, value in parameters.items():
             _check.choice("parameters", name, tuple(self.parameters))
-        return dataclasses.replace(self, parameters={**self.parameters, **parameters})
+            if name in self.domain:
+                _check.require(self.domain[name].holds(value), name, self.domain[name].must, value)
+        moved = {**self.parameters, **parameters}
+        if self.fits is not None:
+            self.fits(moved)
+        return dataclasses.replace(self, parameters=moved)
+
+    def anywhere(self, rng: np.random.Generator) -> "Claim":
+        """The claim at parameters drawn from its `domain` until they fit together: for counts of its false alarms."""
+        while True:
+            try:
+                return self.with_parameters(**{name: one.draw(rng) for name, one in self.domain.items()})
+            except _check.ArgumentError:
+                continue
+
+    def deviations(self, budget: str = "full") -> Mapping[str, float]:
+        """The deviations that a budget must detect, by the names of the predictions."""
+        declared = self.quick_detects if budget == "quick" else self.detects
+        declared = declared(self.parameters) if callable(declared) else declared
+        return declared if isinstance(declared, Mapping) else dict.fromkeys(self.predict(self.parameters), declared)
 
     def at_rate(self, rate: float) -> "Claim":
         """The claim with another false-alarm rate: its share of that of a family (`holm`)."""
@@ -263,9 +320,7 @@ class Claim:
 
     def _compared(self, data: Arrays, budget: str) -> tuple[Comparison, ...]:
         predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
-        detects = self.quick_detects if budget == "quick" else self.detects
-        if not isinstance(detects, Mapping):
-            detects = dict.fromkeys(predicted, detects)
+        detects = self.deviations(budget)
         _check.require(bool(predicted), "predict", "return at least one number", dict(predicted))
         for name, given in {"measure": measured, "detects": detects}.items():
             _check.require(
@@ -296,37 +351,42 @@ def bounds(predicted: Prediction) -> tuple[float, float]:
 def compare(name: str, predicted: Prediction, measured: Estimate, detects: float, rate: float) -> Comparison:
     """Hold one prediction against one measurement, two-sided, at the given false-alarm rate.
 
-    The interval is `value +- t s`. A prediction that is off by `detects` is outside with probability `POWER` = 0.9 or more if
-    `(t + 1.28) s <= detects`: then the comparison is fit to tell (`needed <= 1`). A prediction that is an interval of its own is
-    refuted if the two do not meet; its p-value is that of its end nearest to the measurement, and 1 inside.
+    The interval is `value +- (t s + bias)`, so that it misses a true prediction at the rate or less, wherever in its bounds the bias
+    is. A prediction that is off by `detects` is outside with probability `POWER` = 0.9 or more if `(t + 1.28) s + 2 bias <= detects`:
+    then the comparison is fit to tell (`needed <= 1`). A prediction that is an interval of its own is refuted if the two do not meet;
+    its p-value is that of its end nearest to the measurement, and 1 inside.
 
     Raises:
         ValueError: a measurement or a prediction that is NaN, bounds in the wrong order or without an end, a standard error, dof,
-            deviation or rate out of its range.
+            bias, deviation or rate out of its range.
 
     Examples:
         >>> [round(v, 3) for v in compare("mean", 0.0, Estimate(0.1, 0.1), detects=0.5, rate=0.05).interval]
         [-0.096, 0.296]
         >>> compare("mean", (0.0, math.inf), Estimate(0.1, 0.1), detects=0.5, rate=0.05).p_value
         1.0
+        >>> [round(v, 3) for v in compare("mean", 0.0, Estimate(0.1, 0.1, bias=0.05), detects=0.5, rate=0.05).interval]
+        [-0.146, 0.346]
     """
     (low, high), error, dof = bounds(predicted), float(measured.standard_error), float(measured.dof)
+    bias = float(measured.bias)
     must = "be a number or bounds (low, high), of which one is finite"
     _check.require(low <= high and (math.isfinite(low) or math.isfinite(high)), f"predicted of {name!r}", must, predicted)
     _check.require(math.isfinite(measured.value), f"measured of {name!r}", "be a finite number", measured.value)
     _check.number(f"standard_error of {name!r}", error, "be a number > 0", lambda v: v > 0)
     _check.require(dof > 0, f"dof of {name!r}", "be a number > 0, or infinity", dof)
+    _check.require(bias >= 0, f"bias of {name!r}", "be a number >= 0, or infinity", bias)
     _check.number(f"detects of {name!r}", detects, "be a number > 0", lambda v: v > 0)
     _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
     wide = -special.ndtri(rate / 2) if math.isinf(dof) else -special.stdtrit(dof, rate / 2)
-    z = max(low - measured.value, measured.value - high, 0.0) / error
+    z = max(low - measured.value - bias, measured.value - high - bias, 0.0) / error
     p_value = 2 * (special.ndtr(-z) if math.isinf(dof) else special.stdtr(dof, -z))
-    interval = (float(measured.value - wide * error), float(measured.value + wide * error))
-    detectable = float((wide - special.ndtri(1 - POWER)) * error)
+    interval = (float(measured.value - wide * error - bias), float(measured.value + wide * error + bias))
+    noise, room = float((wide - special.ndtri(1 - POWER)) * error), float(detects) - 2 * bias
+    needed = (noise / room) ** 2 if room > 0 else math.inf
     predicted = float(low) if low == high else (low, high)
-    return Comparison(
-        name, predicted, float(measured.value), interval, detects, float(p_value), (detectable / detects) ** 2, detectable
-    )
+    seen = (needed, noise + 2 * bias, bias, measured.why)
+    return Comparison(name, predicted, float(measured.value), interval, detects, float(p_value), *seen)
 
 
 def mean(values) -> Estimate:

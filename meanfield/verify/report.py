@@ -175,10 +175,7 @@ def _arrays(out: Path, name: str) -> Arrays:
 
 def _with(claim: Claim, parameters: dict) -> Claim:
     """The claim at the parameters of report.json."""
-    for name in parameters:
-        _check.choice("parameters", name, tuple(claim.parameters))
-    own = dict(claim.parameters)
-    return dataclasses.replace(claim, parameters={**own, **_files.loose(parameters, own)})
+    return claim.with_parameters(**_files.loose(parameters, dict(claim.parameters)))
 
 
 def escaped(out: str | os.PathLike) -> list[str]:
@@ -225,6 +222,7 @@ def _row(one: Entry, results: str | None) -> dict:
         "verdict": evidence.verdict.name,
         "meaning": evidence.verdict.value,
         "size_needed": evidence.size_needed,
+        "reasons": evidence.reasons,
         "controls": one.controls,
         "rerun": _rerun(one, results),
     }

@@ -1,5 +1,6 @@
 """What came out, as tables for a terminal."""
 
+import math
 from collections.abc import Iterable
 
 from rich import box
@@ -30,6 +31,7 @@ def table(evidence: dict[str, Evidence]) -> Table:
     for name, one in evidence.items():
         for i, row in enumerate(one.comparisons):
             needed = f"x {row.needed:.2g}" if one.size_needed is None else f"{one.size_needed:,}" if i == 0 else ""
+            needed = "none would do" if math.isinf(row.needed) else needed
             made.add_row(
                 *((escape(name), coloured(one.verdict)) if i == 0 else ("", "")),
                 escape(row.name),
@@ -43,6 +45,7 @@ def table(evidence: dict[str, Evidence]) -> Table:
             made.add_row(escape(name), coloured(one.verdict))
         made.add_section()
         failed += [f"{name}: violated: {words} {check.evidence}" for words, check in one.checks.items() if not check.holds]
+        failed += [f"{name}: {words}" for words in one.reasons]
     made.caption = escape("\n".join(failed)) or None
     return made
 

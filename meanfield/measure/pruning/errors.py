@@ -7,7 +7,7 @@ import numpy as np
 from meanfield import _check
 from meanfield.measure.pruning.layers import exponent, finite_sizes, medians, open_layers
 from meanfield.measure.pruning.prune import check_centred, kept, sizes_of
-from meanfield.measure.pruning.spectrum import singular_values
+from meanfield.measure.pruning.spectrum import decomposed
 
 KINDS = ("magnitude", "node", "singular")
 TIE = 1e-12  # relative; an error this close above the one allowed is that error, rounded
@@ -85,7 +85,7 @@ def _map(function, w, kind: str, p: float, scope: str, nodes: str, centred: bool
     for name, matrix in layers.matrices.items():
         with np.errstate(over="ignore", invalid="ignore"):  # `finite_sizes` says it in a sentence
             centre = matrix - medians(matrix, kind) if centred else matrix
-        sizes[name] = finite_sizes(singular_values(centre)) if kind == "singular" else sizes_of(centre, kind, p, layers)
+        sizes[name] = finite_sizes(decomposed(centre)) if kind == "singular" else sizes_of(centre, kind, p, layers)
     if scope == "global":
         sizes = {"": np.concatenate(list(sizes.values()), axis=-1)}
     results = {name: function(np.sort(size, axis=-1)) for name, size in sizes.items()}

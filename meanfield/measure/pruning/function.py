@@ -83,6 +83,8 @@ def function_curve(
     _check.choice("normalisation", normalisation, NORMALISATIONS)
     _check.require(callable(predict), "predict", "be a function of weights and inputs", predict)
     _check.require(loss is None or y is not None, "y", "be given with a loss", y)
+    if loss is not None:
+        _check.function("loss", loss, "outputs and y")
     _check.numbers("kappas", kappas, "be numbers in [0, 1], fractions kept", lambda v: (v >= 0) & (v <= 1))
     kappas = np.atleast_1d(np.asarray(kappas, np.float64))
     pruned = _Pruned(predict, w, x, kind, p, nodes, scope, centred)
@@ -92,12 +94,12 @@ def function_curve(
         must = f"keep at least one of {pruned.neurons} neurons if `normalisation` is 'kept'"
         _check.require(bool(np.all(np.asarray(kept(kappas, pruned.neurons)) > 0)), "kappas", must, kappas)
     full = _outputs(predict(w, x))
-    labels = y is not None and np.asarray(y).ndim == 1 and np.asarray(y).dtype.kind in "iu"
+    labels = y is not None and _labels(y, full)
     distance, losses, accuracies = [], [], []
     for kappa in kappas:
         f = pruned(float(kappa), normalisation)
         distance.append(np.sqrt(np.mean(np.sum((f - full).reshape(len(f), -1) ** 2, axis=1))))
-        losses.append(float(loss(f, y)) if loss else np.nan)
+        losses.append(_loss(loss, f, y) if loss else np.nan)
         accuracies.append(_accuracy(f, y) if labels else np.nan)
     norm = np.sqrt(np.mean(np.sum(full.reshape(len(full), -1) ** 2, axis=1)))
     away = np.array(distance)
@@ -108,7 +110,7 @@ def function_curve(
         error,
         np.array(losses) if loss else None,
         np.array(accuracies) if labels else None,
-        float(loss(full, y)) if loss else None,
+        _loss(loss, full, y) if loss else None,
         _accuracy(full, y) if labels else None,
     )
 
@@ -141,11 +143,33 @@ class _Pruned:
 
 
 def _outputs(f) -> np.ndarray:
-    f = np.asarray(f, np.float64)
+    f = _check.as_numpy(f)
+    real = f.ndim >= 2 and f.dtype.kind in "biuf"
+    _check.require(real, "predict", "give real outputs (n, k)", _check.words(f"one that gives type {f.dtype} of shape {f.shape}"))
+    f = f.astype(np.float64)
     bad = int(f.size - np.count_nonzero(np.isfinite(f)))
-    must = "give finite outputs"
-    _check.require(f.ndim >= 2 and bad == 0, "predict", must, _check.words(f"one with {bad} NaN or infinite of shape {f.shape}"))
+    _check.require(bad == 0, "predict", "give finite outputs", _check.words(f"one with {bad} NaN or infinite of shape {f.shape}"))
     return f
+
+
+def _labels(y, f: np.ndarray) -> bool:
+    """Whether `y` holds labels rather than targets, after checking that it fits the outputs `f`."""
+    given = _check.finite("y", y, ndim=tuple(range(1, 9)))
+    must, shape = f"have {len(f)} rows, one for each input", _check.words(f"an array of shape {given.shape}")
+    _check.require(len(given) == len(f), "y", must, shape)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        return False
+    outside = given[(given < 0) | (given >= f.shape[-1])]
+    found = _check.words(f"holding {outside[:5].tolist()}")
+    _check.require(outside.size == 0, "y", f"hold labels in 0, ..., {f.shape[-1] - 1}", found)
+    return True
+
+
+def _loss(loss: Callable[[Any, Any], Any], f, y) -> float:
+    value = loss(f, y)
+    one = _check.as_numpy(value).ndim == 0 and _check.as_numpy(value).dtype.kind in "biuf"
+    _check.require(one, "loss", "return one number", _check.words(f"one that returns {_check.describe(value)}"))
+    return float(value)
 
 
 def _accuracy(f, y) -> float:

@@ -112,8 +112,9 @@ def _numpy(x) -> np.ndarray:
     if hasattr(x, "detach"):  # torch
         x = x.detach().cpu()
         x = x.float() if "bfloat16" in str(x.dtype) else x
-    x = np.asarray(x)
-    return x.astype(np.float32) if x.dtype.kind == "V" and jnp.issubdtype(x.dtype, jnp.floating) else x
+    for check in (_check.untraced, _check.unmasked):
+        check("w", x)
+    return _check.as_numpy(x)
 
 
 def _like(x: np.ndarray, model: np.ndarray) -> np.ndarray:

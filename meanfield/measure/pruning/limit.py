@@ -47,8 +47,9 @@ def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarra
     n, p = x.shape[-1], exponent(p)
     _check.integer("k", k, at_least=1)
     _check.require(k < n, "k", f"be less than the size of a sample, {n}", k)
+    real = _check.as_numpy(alpha).dtype.kind in "iuf" and bool(np.all(np.asarray(alpha) > 0))
+    _check.require(real, "alpha", "be a number > 0, or an array of them", alpha)
     alpha = np.asarray(alpha, np.float64)
-    _check.require(bool(np.all(alpha > 0)), "alpha", "be a number > 0, or an array of them", alpha)
     threshold = x[..., n - k - 1, None]
     powers = (x / np.where(threshold > 0, threshold, 1)) ** p  # in units of the threshold
     with np.errstate(divide="ignore", invalid="ignore"):

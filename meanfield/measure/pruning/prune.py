@@ -18,6 +18,8 @@ def kept(kappa, n: int):
         >>> kept(0.29, 100), kept(0.1, 128), kept(1.0, 7)
         (29, 12, 7)
     """
+    _check.numbers("kappa", kappa, "be numbers in [0, 1], fractions kept", lambda v: (v >= 0) & (v <= 1))
+    _check.integer("n", n, at_least=0)
     count = np.floor(np.asarray(kappa, float) * n + 1e-9).astype(int)
     return int(count) if count.ndim == 0 else count
 
@@ -131,7 +133,7 @@ def _prune(w, kappa, kind, p, scope, nodes, centred):
 
 def check_centred(layers: Layers, centred: bool) -> None:
     """Check the switch, and that the median of the rows means something."""
-    _check.require(isinstance(centred, bool), "centred", "be True or False", centred)
+    _check.boolean("centred", centred)
     _check.require(not (centred and layers.strength), "centred", "be False for weighted nodes", centred)
 
 

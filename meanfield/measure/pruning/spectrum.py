@@ -4,19 +4,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from meanfield import _check
+
 LARGE = 2e9  # N d min(N, d) from which the Gram matrix is taken
 CHUNK = 2**26  # entries that go to the device at once
 TRUSTED = 1e-9  # of the largest eigenvalue; below it eigenvalues of the Gram matrix are rounding
 
 
-def singular_values(w: np.ndarray, large: float = LARGE) -> np.ndarray:
-    """Singular values (..., r) of float64 matrices (..., N, d), r = min(N, d), descending.
+def singular_values(w, large: float = LARGE) -> np.ndarray:
+    """Singular values (..., r) of matrices (..., N, d) in float64, r = min(N, d), descending.
 
     Small matrices: LAPACK's singular value decomposition. From `large` on: square roots of the eigenvalues of `w^T w` (or
     `w w^T`), summed in float64 over blocks of rows on jax's default device; three to five times as fast. Eigenvalues have an
     absolute error of about `r 1e-16` of the largest, so singular values a relative one below 1e-5 as long as none is below
     `sqrt(TRUSTED)` = 3e-5 of the largest. If one is, as with very heavy tails, the decomposition is done after all.
+
+    Raises:
+        ValueError: NaN or infinite entries, fewer than two axes.
     """
+    return decomposed(np.asarray(_check.finite("w", w, ndim=tuple(range(2, 9))), np.float64), large)
+
+
+def decomposed(w: np.ndarray, large: float = LARGE) -> np.ndarray:
+    """`singular_values` of a float64 array that is checked already, but for overflow."""
     rows, columns = w.shape[-2:]
     if rows * columns * min(rows, columns) < large:
         with np.errstate(all="ignore"):  # beyond 1e308, infinite or NaN

@@ -8,6 +8,7 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.measure import _interval
+from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit
 
 
@@ -42,13 +43,15 @@ def block_bootstrap(estimator: Callable[..., TailFit], x, block: int, key: jax.A
         >>> bool(fit.standard_error > 1.5 * tails.hill(x).standard_error)
         True
     """
-    x = np.asarray(_check.finite("x", x, ndim=(1,)), np.float64)
+    _check.function("estimator", estimator, "a sample")
+    x = _fit.sample(_check.finite("x", x, ndim=(1,)), "upper")
     n = x.shape[0]
     _check.integer("block", block, at_least=1)
     _check.require(block <= n // 10, "block", f"be at most a tenth of the size of the sample, {n // 10}", block)
     _check.random_key("key", key)
     _check.integer("replicates", replicates, at_least=20)
     fit = estimator(x)
+    _check.require(isinstance(fit, TailFit), "estimator", "return a `TailFit`", _check.words(f"one that returns {fit!r}"))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     count = -(-n // block)
     logs = []

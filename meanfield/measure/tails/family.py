@@ -1,22 +1,23 @@
-"""Power law, stable law, log-normal or light tail: a verdict with its evidence, or none."""
+"""Power law, log-normal or light tail: a verdict with its evidence, or none."""
 
 import enum
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from meanfield import _check
+from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails import index as _index
+from meanfield.measure.tails import spacings as _spacings
 from meanfield.measure.tails.fit import TailFit, TailStatus
 
-SCALES = (0.5, 0.25, 0.1)  # shares of the sample on which families compete, the first that some family fits decides
-DECISIVE = 4.0  # log-likelihood ratio
+POWER, POWER_BEYOND = 5.0, 4.0  # log Bayes factors for a power law, against either set of tails without an index
+AGAIN = 1.0  # at half of k, of a power law
+FINITE, LIGHTER, FROM_LIGHT = 7.0, 6.0, 4.0  # against a power law; if it is light, not log-normal; between these two
 CHANGED = 4.0  # standard errors
 BLOCKS = 16  # into which a sample is cut for the growth of its moment ratio
-_GRID = np.linspace(-12.0, 0.0, 49)  # log of theta in units of its largest value
 
 
 class StationarityWarning(UserWarning):
@@ -27,9 +28,9 @@ class Family(enum.Enum):
     """A family of tails; the value is a sentence for the user."""
 
     POWER = "A power law: P(|X| > x) ~ C x^(-alpha)."
-    STABLE = "A power law, and the sample is compatible with a symmetric stable law, alpha < 2."
     LOGNORMAL = "A log-normal tail: every moment is finite, an estimated index means nothing and falls with the threshold."
-    LIGHT = "A stretched exponential, exponential or lighter tail: every moment is finite, an estimated index means nothing."
+    LIGHT = "A stretched exponential, exponential, lighter or bounded tail: an estimated index means nothing."
+    FINITE = "Every moment is finite, an estimated index means nothing; the sample does not tell log-normal from lighter."
     UNDECIDED = "The sample does not tell; more values would."
 
 
@@ -39,9 +40,10 @@ class TailFamily:
 
     Args:
         family: `Family`, or an array of them.
-        log_likelihood: of (power law, log-normal, stretched exponential) for the largest 50, 25 and 10 % of the sample, less 1
-            for the additional parameter of the power law, (..., 3, 3). Only differences in the last axis mean something.
-        fits: whether the best of them fits at that scale, (..., 3).
+        log_evidence: of (power law, log-normal, light) for the k largest values and for half of them, (..., 2, 3). Only differences in
+            the last axis mean something.
+        stable: whether the sample is compatible with a symmetric stable law (p > 1e-4 by `stable_characteristic`, and an index below 2
+            that agrees with the tail): a power law may then be stable. Never seen below 50 000 values.
         index_slope: d log(Hill's alpha) / d log k between 10 and 0.5 % of the sample, and its standard error, (..., 2): 0 for
             a power law, about -1 / log(n / k) for light tails, half of it for log-normal ones.
         moment_growth: exponent with which the moment ratio E x^4 / (E x^2)^2 of a sample grows with its size: 0 where the fourth
@@ -52,8 +54,8 @@ class TailFamily:
     """
 
     family: np.ndarray
-    log_likelihood: np.ndarray
-    fits: np.ndarray
+    log_evidence: np.ndarray
+    stable: np.ndarray
     index_slope: np.ndarray
     moment_growth: np.ndarray
     fit: TailFit
@@ -66,16 +68,19 @@ class TailFamily:
 
 
 def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
-    """Which family a tail belongs to: power law, stable law, log-normal, light, or undecided.
+    """Which family a tail belongs to: power law, log-normal, light, one of the last two, or undecided.
 
-    The mean log-spacing at the share u = i / n of the sample is, up to a factor, `exp(c_1 v^(2/3) + c_2 v^(4/3))` for a power law
-    (see `hill_reduced`), `u' / phi(Phi^(-1)(1 - u'))` for a log-normal one, `1 / log(1 / u')` for a stretched exponential, u' =
-    theta u. Each is fitted to the largest 50 % of the values, and its likelihood compared. A family is named if it beats the
-    others by a log-likelihood ratio of 4 at the largest scale, of 50, 25 and 10 %, at which the best fits at all (deviance within
-    five standard deviations). A power law is called stable if `tail_index` finds the sample compatible with a stable law.
+    The mean log-spacing at the share u of the sample is, up to a factor, 1 for a power law, `u / phi(Phi^(-1)(1 - u))` for a log-normal
+    one, `1 / log(1 / u)` for a stretched exponential, a power of u for a bounded one; a Gaussian law around a mean far from 0 counts as
+    light. Each is bent by the same terms as in `tail_index`, with the same priors, so that the body decides nothing: families differ
+    by their ends alone. A family is named by its log Bayes factor at the largest k, up to half of the sample, at which a bent power law
+    is not refused (`tail_index`), if half of this k agrees. POWER: 5 against tails that follow their law from the body on, or 4 against
+    tails that need follow it beyond the threshold only, and 1 at half of k. LIGHT: 6 against the power law and 4 against log-normal.
+    LOGNORMAL: 7 and 4. FINITE: 7 against the power law. Dependent samples count as fewer values, as in `tail_index`.
 
     Args:
-        x: samples, (..., n), n >= 50, of independent values. Below some 50 000 values many laws are undecided.
+        x: samples, (..., n), n >= 50, in the order in which neighbours may depend. Below some 50 000 values most laws are
+            undecided.
         tail: "both" (of |x|), "upper" or "lower".
         earlier: values of the same chains at an earlier time (half of the steps, say), of the shape of x. If the law has moved
             since, there is a warning.
@@ -89,8 +94,8 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     Warns:
         StationarityWarning: the index, or the ranks of `earlier` among x, differ by more than four standard errors.
 
-    Source: likelihood ratios between families: Clauset, Shalizi, Newman (2009), section 5; on log-spacings, with a body that
-        need not follow the law, ours.
+    Source: likelihood ratios between families: Clauset, Shalizi, Newman (2009), section 5; Bayes factors on log-spacings, with a body
+        that need not follow the law, ours.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -104,78 +109,60 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
         moved = _moved(values, fit, _fit.sample(earlier, tail))
         if np.max(np.abs(moved)) > CHANGED:
             warnings.warn(_warning(moved), StationarityWarning, stacklevel=2)
-    top = np.sort(values, axis=-1)[..., ::-1]
-    positive = int(np.min(np.sum(top > 0, axis=-1)))
     n = values.shape[-1]
-    log_likelihood, fits = [], []
-    for share in SCALES:
-        size = max(_index.LEAST_K, min(int(share * n), positive - 1))
-        likelihood, good = _compete(top[..., : size + 1], size / n)
-        log_likelihood.append(likelihood)
-        fits.append(good)
-    log_likelihood, fits = np.stack(log_likelihood, axis=-2), np.stack(fits, axis=-1)
-    scale = np.argmax(fits, axis=-1)
-    at_scale = np.take_along_axis(log_likelihood, scale[..., None, None], axis=-2)[..., 0, :]
-    ordered = np.sort(at_scale, axis=-1)
-    decided = np.any(fits, axis=-1) & (ordered[..., 2] - ordered[..., 1] > DECISIVE)
-    family = np.array([Family.POWER, Family.LOGNORMAL, Family.LIGHT])[np.argmax(at_scale, axis=-1)]
-    family = np.where(decided, family, np.array(Family.UNDECIDED))
-    family = np.where((family == Family.POWER) & (fit.status == TailStatus.STABLE.code), np.array(Family.STABLE), family)
-    return TailFamily(family, log_likelihood, fits, _index_slope(top[..., :positive]), _moment_growth(values), fit, moved)
+    rows = values.reshape((-1, n))
+    top = _index.ordered(rows)
+    inflation, _ = dependence.of(rows, top)
+    evidence = np.zeros((len(rows), 2, 5))
+    for value in np.unique(inflation):
+        at = inflation == value
+        design = _spacings.design(top.shape[-1] - 1, float(value))
+        evidence[at] = _evidence(_spacings.binned(np, top[at], design.edges) / value, design)
+    gap = np.maximum(evidence[..., 1], evidence[..., 2]) - evidence[..., 0]
+    beyond = np.maximum(evidence[..., 3], evidence[..., 4]) - evidence[..., 0]
+    light = evidence[:, 0, 2] - evidence[:, 0, 1]
+    power = (gap[:, 1] < -AGAIN) & (beyond[:, 1] < -AGAIN) & ((gap[:, 0] < -POWER) | (beyond[:, 0] < -POWER_BEYOND))
+    finite = np.where(light > FROM_LIGHT, gap[:, 0] > LIGHTER, gap[:, 0] > FINITE) & (gap[:, 1] > 0)
+    named = np.where(light > FROM_LIGHT, 1, np.where(light < -FROM_LIGHT, 2, 3))
+    place = np.where(power, 0, np.where(finite, named, 4))
+    family = np.array([Family.POWER, Family.LIGHT, Family.LOGNORMAL, Family.FINITE, Family.UNDECIDED])[place]
+    lead = values.shape[:-1]
+    return TailFamily(
+        family.reshape(lead),
+        evidence[..., :3].reshape((*lead, 2, 3)),
+        np.asarray(fit.status == TailStatus.STABLE.code),
+        _index_slope(top).reshape((*lead, 2)),
+        _moment_growth(values),
+        fit,
+        moved,
+    )
 
 
-def _compete(top: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihoods (..., 3) of the families for the order statistics `top`, and whether the best one fits."""
-    design = _index._design(top.shape[-1] - 1, whole=True)
-    sums, counts = _index._binned(np, top, design), design.counts
-    sums = np.maximum(sums, np.finfo(float).tiny)
-    theta, _ = _index._fitted(np, sums, design, _index.TERMS)
-    power = _likelihood(sums, counts, theta[..., 0, :] @ design.basis[0, :, : _index.TERMS].T) - 1
-    u = share * (design.edges[:-1] + 1 + design.edges[1:]) / 2 / design.edges[-1]
-    both = [power] + [_best(sums, counts, u, shape) for shape in (_log_normal, _stretched)]
-    log_likelihood = np.stack(both, axis=-1)
-    perfect = _likelihood(sums, counts, np.log(sums / counts))
-    freedom = len(counts) - 3
-    # The deviance of a sum of m exponentials has mean 2 m (log m - digamma(m)), 1 for large m, 1.15 for m = 1.
-    expected = np.sum(2 * counts * (np.log(counts) - special.digamma(counts))) - 3
-    deviance = 2 * (perfect - np.max(log_likelihood, axis=-1))
-    return log_likelihood, deviance < expected + 5 * np.sqrt(2 * freedom)
-
-
-def _likelihood(sums: np.ndarray, counts: np.ndarray, log_mean: np.ndarray) -> np.ndarray:
-    """Of exponentials with these means in bins with these sums."""
-    return -np.sum(counts * log_mean + sums * np.exp(-log_mean), axis=-1)
-
-
-def _best(sums: np.ndarray, counts: np.ndarray, u: np.ndarray, shape) -> np.ndarray:
-    """Largest log-likelihood over theta and a factor of the mean: on a grid, then on a finer one around its best."""
-    largest = np.log((1 - 1e-6) / u[-1])
-    grid, width = np.broadcast_to(_GRID, (*sums.shape[:-1], len(_GRID))) + largest, _GRID[1] - _GRID[0]
-    best = np.full(sums.shape[:-1], -np.inf)
-    for _ in range(3):
-        log_shape = shape(np.minimum(np.exp(grid[..., None] + np.log(u)), 1 - 1e-9))
-        level = np.log(np.sum(sums[..., None, :] * np.exp(-log_shape), axis=-1) / np.sum(counts))
-        values = _likelihood(sums[..., None, :], counts, log_shape + level[..., None])
-        at = np.argmax(values, axis=-1)[..., None]
-        best = np.maximum(best, np.take_along_axis(values, at, axis=-1)[..., 0])
-        centre = np.take_along_axis(grid, at, axis=-1)
-        grid, width = np.minimum(centre + width * np.linspace(-1, 1, 17), largest), width / 8
-    return best
-
-
-def _log_normal(u: np.ndarray) -> np.ndarray:
-    z = -special.ndtri(u)
-    return np.log(u) + z**2 / 2
-
-
-def _stretched(u: np.ndarray) -> np.ndarray:
-    return -np.log(-np.log(u))
+def _evidence(sums: np.ndarray, design: _spacings.Design) -> np.ndarray:
+    """Mean log evidence of power laws, log-normal, light, and the last two beyond the threshold, at k and k / 2, (row, 2, 5)."""
+    sizes = range(max(1, len(design.sizes) - 1))
+    statistic = np.stack([_index.missing(np, sums, design, j) for j in sizes], axis=-1)
+    chosen = _index.choice(np, statistic, safety=0)
+    out = np.zeros((len(sums), 2, 5))
+    for octave in (0, 1):
+        place = np.maximum(chosen - octave, 0)
+        for j in np.unique(place):
+            at, inside = place == j, design.inside[j]
+            _, power, _ = _spacings.modes(np, sums[at, :inside], design.counts[:inside], design.power_laws(j))
+            models = design.others(j)
+            _, other, _ = _spacings.modes(np, sums[at, :inside], design.counts[:inside], models)
+            kinds = [other[:, models.kinds == kind + end] for end in ("", " beyond") for kind in ("log-normal", "light")]
+            weights = np.tile(_spacings.WEIGHTS, len(_spacings.RATES))
+            out[at, octave] = np.stack(
+                [_spacings.log_mean(np, power, weights), *(_spacings.log_mean(np, kind) for kind in kinds)], -1
+            )
+    return out
 
 
 def _index_slope(top: np.ndarray) -> np.ndarray:
     """Slope of log Hill's alpha in log k between two k, and its standard error, (..., 2)."""
     n = top.shape[-1]
-    low, high = max(_index.LEAST_K // 2, n // 200), max(_index.LEAST_K, n // 10)
+    low, high = max(_spacings.LEAST_K // 2, n // 200), max(_spacings.LEAST_K, n // 10)
     logs = np.log(top)
     gamma = [np.mean(logs[..., :k], axis=-1) - logs[..., k] for k in (low, high)]
     span = np.log(high / low)

@@ -35,6 +35,19 @@ class TailStatus(enum.Enum):
         "The sample contradicts the stable law that the estimator assumes; neither alpha nor the interval is a tail index."
     )
 
+    NOT_BEGUN = (
+        "A tail without an index (log-normal, stretched exponential, bounded) explains the sample about as well: the power law, if"
+        " there is one, has not begun in it; the interval holds only if there is one."
+    )
+    SLOW = (
+        "A tail that approaches its power law more slowly than every power, as the log-gamma law does, explains the sample as well and"
+        " moves the index; the interval holds for second-order exponents |rho| >= 0.25 only."
+    )
+    DEPENDENT = (
+        "Neighbours in the sample depend on each other: the interval is widened by what sums over blocks show; where that leaves less"
+        " than 150 independent values' worth there is no index."
+    )
+
     @property
     def code(self) -> int:
         """Number that stands for the status in arrays."""
@@ -55,6 +68,8 @@ class TailFit:
         n: size of a sample.
         method: name of the estimator.
         status: codes of `TailStatus`.
+        extremal_index: 1 / (mean size of a cluster of large values in the order given), 1 where no dependence was seen; None
+            where the estimator does not look for it.
     """
 
     alpha: Any
@@ -65,6 +80,7 @@ class TailFit:
     n: int = field(metadata={"static": True})
     method: str = field(metadata={"static": True})
     status: Any
+    extremal_index: Any = None
 
 
 def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
@@ -72,7 +88,9 @@ def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
     _check.choice("tail", tail, TAILS)
     traced = isinstance(x, jax.core.Tracer)
     if not traced:
-        x = np.asarray(_check.finite("x", x, ndim=tuple(range(1 + vectors, 9))), np.float64)
+        x = _check.finite("x", x, ndim=tuple(range(1 + vectors, 9)))
+        _check.require(x.dtype.kind != "b", "x", "hold numbers", _check.words("an array of True and False"))
+        x = np.asarray(x, np.float64)
     axis = -2 if vectors else -1
     shape = _check.words(f"an array of shape {x.shape}")
     _check.require(x.shape[axis] >= SMALLEST, "x", f"hold at least {SMALLEST} values a sample", shape)
@@ -119,10 +137,10 @@ def from_gamma(gamma: Any, standard_error: Any, threshold: Any, k: Any, n: int, 
     xp = namespace(gamma)
     half = _interval.NORMAL * standard_error
     with np.errstate(divide="ignore", invalid="ignore"):
-        positive = gamma > 0
+        positive = ~(gamma <= 0)  # NaN stays NaN: under a trace nothing can be refused
         alpha = xp.where(positive, 1 / xp.where(positive, gamma, 1.0), xp.inf)
         error = xp.where(positive, standard_error * xp.where(positive, alpha, 1.0) ** 2, xp.inf)
         ends = xp.stack([gamma + half, gamma - half], axis=-1)
-        interval = xp.where(ends > 0, 1 / xp.where(ends > 0, ends, 1.0), xp.inf)
+        interval = xp.where(ends <= 0, xp.inf, 1 / xp.where(ends <= 0, 1.0, ends))
     status = xp.where(positive, TailStatus.OK.code, TailStatus.LIGHT.code)
     return TailFit(alpha, error, interval, threshold, k, n, method, status)

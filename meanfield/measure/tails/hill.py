@@ -6,9 +6,11 @@ above the threshold x_(k+1).
 
 from typing import Any
 
+import jax.core
 import numpy as np
 from scipy import stats
 
+from meanfield import _check
 from meanfield.measure._interval import LEVEL
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
@@ -16,12 +18,18 @@ from meanfield.measure.tails.fit import TailFit, TailStatus
 
 def default_k(n: int) -> int:
     """Number of upper order statistics used by default: 5 % of n, at least 10."""
+    _check.integer("n", n, at_least=1)
     return max(10, n // 20)
 
 
 def interval(alpha, k: int) -> Any:
     """95 % interval of a Hill index from k excesses, `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`, (..., 2); see `hill`."""
-    alpha = alpha if hasattr(alpha, "ndim") else np.asarray(alpha)
+    must = "be a number >= 0, infinite ones too, or an array of them"
+    if not isinstance(alpha, jax.core.Tracer):  # NaN comes from no sample that `fit.sample` lets in
+        ok = _check.as_numpy(alpha).dtype.kind in "iuf" and bool(np.all(np.asarray(alpha) >= 0))
+        _check.require(ok, "alpha", must, alpha)
+        alpha = np.asarray(alpha, np.float64)
+    _check.integer("k", k, at_least=1)
     return alpha[..., None] * (stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)).astype(alpha.dtype)
 
 
@@ -58,7 +66,7 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
     excess, threshold, k, n = _excesses(x, k, tail)
     xp = _fit.namespace(excess)
     mean = xp.mean(excess, axis=-1)
-    positive = mean > 0
+    positive = ~(mean <= 0)  # NaN stays NaN: under a trace nothing can be refused
     alpha = xp.where(positive, 1 / xp.where(positive, mean, 1.0), xp.inf)
     status = xp.where(positive, TailStatus.OK.code, TailStatus.TIED.code)
     return TailFit(alpha, alpha / np.sqrt(k), interval(alpha, k), threshold, k, n, "hill", status)
@@ -92,7 +100,7 @@ def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
     xp = _fit.namespace(excess)
     first, second = xp.mean(excess, axis=-1), xp.mean(excess**2, axis=-1)
     spread = second - first**2
-    tied = ~(spread > 0)
+    tied = spread <= 0
     gamma = xp.where(tied, 0.0, first + 1 - second / (2 * xp.where(tied, 1.0, spread)))
     return _fit.from_gamma(gamma, xp.sqrt((1 + gamma**2) / k), threshold, k, n, "moment")
 
@@ -127,7 +135,7 @@ def pickands(x, k: int | None = None, tail: str = "both") -> TailFit:
     j = _fit.checked_k(k, n, max(12, default_k(n)), at_least=4) // 4
     top = _fit.largest(x, 4 * j)
     upper, lower = top[..., j - 1] - top[..., 2 * j - 1], top[..., 2 * j - 1] - top[..., 4 * j - 1]
-    tied = ~((upper > 0) & (lower > 0))
+    tied = (upper <= 0) | (lower <= 0)
     gamma = xp.where(tied, 0.0, xp.log(xp.where(tied, 1.0, upper) / xp.where(tied, 1.0, lower)) / np.log(2))
     small = abs(gamma) < 1e-6
     safe = xp.where(small, 1.0, gamma)

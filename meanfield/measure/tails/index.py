@@ -1,38 +1,38 @@
-"""The recommended tail index: log-spacings extrapolated to the end of the tail, with a threshold that the data choose.
+"""The recommended tail index: an average over models of the log-spacings, with a threshold that the data choose.
 
-For order statistics x_(1) >= x_(2) >= ... the spacings `U_i = i log(x_(i) / x_(i+1))` are independent exponentials in the limit,
-with a mean gamma(i / n) that tends to gamma = 1 / alpha at the end of the tail; Hill's estimator is the mean of the first k.
-Where a law is a power law only asymptotically, gamma(v) moves with v, and Hill's estimator reads the average. Here
-
-    log gamma(v) = a + c_1 v^(2/3) + c_2 v^(4/3) + ...,    v = i / k,
-
-is fitted to the U_i by maximum likelihood and read off at v = 0: alpha = exp(-a). The U_i enter in bins of neighbours (each value
-of its own among the largest 20, then 25 bins for every factor e), so that all that follows the sort costs nothing. The powers are
-orthonormal in the Fisher information, which is therefore the identity: score tests and standard errors are sums of squares.
+The models are those of `spacings`: the mean log-spacing tends to 1 / alpha like v^rho, with rates rho from 0.2 to 1 and bends of
+every size. What the data cannot tell apart stays in the average, and so in the interval.
 """
 
-import dataclasses
-import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import jax
 import numpy as np
+from jax.scipy import special as jax_special
+from scipy import special
 
 from meanfield import _check
-from meanfield.measure import _interval
+from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
+from meanfield.measure.tails import spacings as _spacings
 from meanfield.measure.tails.fit import TailFit, TailStatus
 from meanfield.measure.tails.stable import CONTRADICTION, characteristic
 
-POWER = 2 / 3  # of v in the first term: between those of slow (1/2) and fast (1, 4/3, 2) second-order terms
-TERMS = 3  # of the estimate: a, c_1, c_2
-SINGLES, BINS = 20, 25  # bins of one value; bins for every factor e
-LEAST_K, FIRST_K = 30, 200  # smallest k of a fit; from which the search goes up (a tenth of n if that is less)
-NEWTON = 25  # steps at most, of at most 1 in the log of the mean
-SURE, LIKELY, IN_A_ROW = 18.4, 13.8, 3  # chi2_2 beyond which a threshold is refused: p = 1e-4 at once, 1e-3 three times in a row
-SAFETY = 2  # half octaves by which k stays below the largest one that is not refused
+POWER = 2 / 3  # of v in the first term of `hill_reduced`: between those of slow (1/2) and fast (1, 4/3, 2) second-order terms
+FINE = 25  # bins of `hill_reduced` for every factor e
+LEVEL = 0.95
+SURE, LIKELY = 29.9, 24.3  # chi2_7 beyond which a threshold is refused: p = 1e-4 at once, 1e-3 twice in a row
+SAFETY = 1  # octaves by which k stays below the largest one that is not refused
+MIXED = (0.5, 0.3, 0.2)  # weights of the chosen k, its half and its quarter: where they disagree a test was too weak
+NO_BETTER = -1.0  # log Bayes factor of a tail without an index from which the power law counts as not begun
 WHOLE = 21.1  # chi2_3 of p = 1e-4, for a whole sample as a Pareto law: rare enough that refusals do not add to the error
-AGREE = 4.0  # standard errors of the tail's index within which a law of the whole sample must agree with it
+AGREE = 3.0  # standard errors of the tail's index within which a law of the whole sample must agree with it
 STABLE_FROM = 50_000  # values from which the test of the stable law has power against neighbours: see `tail_index`
+TIES = 0.01  # share of equal neighbours from which they are spread
+LEAST = 150  # independent values' worth of a dependent sample that has an index
+BATCH = 1_000_000  # values fitted at a time by a thread
 
 
 def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
@@ -48,13 +48,14 @@ def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
         tail: "both" (of |x|), "upper" or "lower".
 
     Returns:
-        `TailFit`; the interval is symmetric in log alpha.
+        `TailFit`; the interval is symmetric in log alpha. It holds the sampling error and a bend like v^(2/3) or faster, not a
+        slower one; `tail_index` does.
 
     Raises:
         ValueError: fewer than 50 values, equal values, NaN or infinite entries, k out of range, fewer than k + 1 positive values.
 
     Source: Beirlant, Dierckx, Goegebeur, Matthys (1999), Feuerverger and Hall (1999), with two terms of fixed powers instead of
-        one of an estimated power, because the power is what cannot be estimated.
+        one of an estimated power.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -64,40 +65,58 @@ def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
     """
     x = _fit.sample(x, tail)
     xp, n = _fit.namespace(x), x.shape[-1]
-    k = _fit.checked_k(k, n, max(LEAST_K, n // 10), at_least=LEAST_K)
+    k = _fit.checked_k(k, n, max(_spacings.LEAST_K, n // 10), at_least=_spacings.LEAST_K)
     top = _fit.largest(x, k + 1)
-    design = _design(k, whole=True)
-    log_alpha, error = _extrapolated(xp, _binned(xp, top, design), design)
-    return _as_fit(xp, log_alpha[..., 0], error[0], top[..., -1], k, n, "bias-reduced Hill")
+    design = _spacings.design(k, bins=FINE)
+    models = design.plain(POWER, 3)
+    with jax.numpy_rank_promotion("allow"):
+        sums = _spacings.binned(xp, top, design.edges).reshape((-1, len(design.counts)))
+        a, _, _ = _spacings.modes(xp, sums, design.counts, models, steps=60)
+    alpha = xp.exp(-a[:, 0].reshape(x.shape[:-1]))
+    half = special.ndtri((1 + LEVEL) / 2) * float(models.error[0])
+    interval = alpha[..., None] * np.exp(np.array([-half, half])).astype(x.dtype)
+    status = xp.where(xp.isfinite(alpha), TailStatus.OK.code, TailStatus.TIED.code)
+    return TailFit(alpha, alpha * float(models.error[0]), interval, top[..., -1], k, n, "bias-reduced Hill", status)
 
 
 def tail_index(x, tail: str = "both") -> TailFit:
-    """Tail index with an interval that covers, without anything to choose: the recommended estimator.
+    """Tail index with an interval for laws of every second-order exponent from 0.25 on: the recommended estimator.
 
-    `hill_reduced` at a k found thus. Go from small k to large in steps of a factor sqrt(2), fit `a + c_1 v^(2/3)`, and test
-    whether two more powers of v are missing (score test, chi2_2). The first k refused with p < 1e-4, or with p < 1e-3 three
-    times in a row, ends the search; k stays a factor 2 below the last one not refused, and one power more than was tested is
-    fitted. So what the test could just not see is small beside the standard error.
+    For `P(X > x) = C x^(-alpha) (1 + D x^(-alpha rho) + ...)` the mean log-spacing at the share v of the sample is `(1 / alpha)
+    exp(c_1 v^rho + c_2 v^(2 rho) + ...)`. Models with four terms, rates rho in 0.2 ... 1 and normal priors of four scales for the c_j
+    are fitted to the k largest values, and averaged with their evidence; alpha is the median, the interval holds 95 %.
+
+    k comes from tests: going up from small k by factors of 2, the first k at which smooth functions are missing from two such models
+    (score test with 7 degrees of freedom, p < 1e-4, or p < 1e-3 twice in a row) ends the search, and k is half of the last one that is
+    not refused. Half and a quarter of this k enter the average with 30 and 20 % of the weight.
+
+    Three questions go with it, and answers stand in `status`. Does the sample show a power law? `NOT_BEGUN` where a log-normal,
+    stretched exponential or bounded tail, bent by the same terms, has at least 1 / e of the evidence. Is its second order within the
+    class? `SLOW` where a tail bent like 1 / log(1 / v), slower than every power, has as much evidence and an index that differs by more
+    than half of the interval's half. Are the values independent in the order given? Sums over blocks of what each value contributes
+    to Hill's estimator tell (`DEPENDENT`); their variance, over that of independent values, divides the number of values that
+    everything is based on. Where this leaves fewer than 150 the answer is NaN, with the interval (0, inf).
 
     Then two laws are tried on the whole sample, which know more than the tail. A Pareto law, where no power of v is missing
     among all n - 1 spacings (chi2_3, p > 1e-4); a symmetric stable law, for n >= 50 000, where `stable_characteristic` does not
-    contradict it (p > 1e-4). Where one holds and agrees with the tail within 4 standard errors, alpha is its index, and the
-    status says so. Standard error and interval NEVER assume it (the interval is widened where it would not hold alpha): some
-    laws 100 000 values can hardly tell from a stable one, such as a coordinate of a recursion chain in two dimensions (step
-    size 0.6) with index 1.30, whose nearest stable law has index 1.21 +- .004.
+    contradict it (p > 1e-4). Where one holds and agrees with the tail within 3 standard errors, alpha is its index, and the
+    status says so. Standard error and interval NEVER assume it (the interval is widened where it would not hold alpha).
 
     Args:
-        x: samples, (..., n), n >= 50, of independent values; for dependent ones see `block_bootstrap`.
+        x: samples, (..., n), n >= 50, in the order in which neighbours may depend. Ties of rounded values are spread over the
+            gap that rounding left, where they are more than 1 % of the values.
         tail: "both" (of |x|), "upper" or "lower".
 
     Returns:
-        `TailFit` with the k and threshold of the interval. benchmarks/README.md has bias, error and coverage on fourteen laws.
+        `TailFit` with the k and threshold of the interval. Coverage by class of laws: benchmarks/results/tails.md. Under `jax.jit`
+        ties and dependence are not looked for.
 
     Raises:
         ValueError: fewer than 50 values, equal values, NaN or infinite entries, fewer than 50 positive values.
 
-    Source: as `hill_reduced`; choosing the largest k that a test does not refuse: Drees and Kaufmann (1998);
-        the powers, the levels and the margin are ours.
+    Source: exponential spacings with a second-order mean: Beirlant, Dierckx, Goegebeur, Matthys (1999), Feuerverger and Hall (1999);
+        averages over models: Hoeting, Madigan, Raftery, Volinsky (1999); the largest k that a test does not refuse: Drees and
+        Kaufmann (1998); variances of block sums: Drees (2000); rates, priors, levels and margins are ours.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -107,142 +126,192 @@ def tail_index(x, tail: str = "both") -> TailFit:
     """
     x = _fit.sample(x, tail)
     xp, n = _fit.namespace(x), x.shape[-1]
-    if xp is np:
-        top = np.sort(x, axis=-1)[..., ::-1]
-        positive = int(np.min(np.sum(top > 0, axis=-1)))
-        few = f"have at least {_fit.SMALLEST} positive values in every sample"
-        _check.require(positive >= _fit.SMALLEST, "x", few, _check.words(f"a sample with {positive}"))
-        top = top[..., :positive]  # the logarithm of 0 has no place
+    rows = x.reshape((-1, n))
+    if xp is not np:
+        with jax.numpy_rank_promotion("allow"):
+            fit = _of_rows(xp, rows, _fit.largest(rows, n), 1.0)
     else:
-        top = _fit.largest(x, n)
-    design = _design(top.shape[-1] - 1)
-    binned = _binned(xp, top, design)
-    log_alpha, error = _extrapolated(xp, binned, design)
-    chosen = _choice(xp, _missing(xp, binned, design, 2))
+        size = max(1, BATCH // n)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy lets go of the interpreter's lock
+            fit = _joined(list(threads.map(_of_numpy, [rows[i : i + size] for i in range(0, len(rows), size)])))
+    lead = x.shape[:-1]
+
+    def shaped(part: Any) -> Any:
+        return xp.asarray(part).reshape((*lead, *part.shape[1:]))[()]
+
+    alpha, error, interval, threshold, k, status, *extremal = (shaped(part) for part in fit)
+    return TailFit(alpha, error, interval, threshold, k, n, "tail index", status, *extremal)
+
+
+def ordered(x: np.ndarray) -> np.ndarray:
+    """Order statistics from large to small, (row, m), of the positive values; ties of rounded values are spread."""
+    top = np.sort(x, axis=-1)[..., ::-1]
+    positive = int(np.min(np.sum(top > 0, axis=-1)))
+    few = f"have at least {_fit.SMALLEST} positive values in every sample"
+    _check.require(positive >= _fit.SMALLEST, "x", few, _check.words(f"a sample with {positive}"))
+    top = np.ascontiguousarray(top[..., :positive])  # the logarithm of 0 has no place
+    for row in np.flatnonzero(np.mean(top[..., 1:] == top[..., :-1], axis=-1) > TIES):
+        top[row] = _spread(top[row])
+    return top
+
+
+def _spread(top: np.ndarray) -> np.ndarray:
+    """Equal values spread evenly over half of the gaps to their neighbours, as rounding had found them."""
+    values, counts = np.unique(top, return_counts=True)
+    if len(values) == 1:
+        return top
+    edges = np.concatenate([values[:1], (values[1:] + values[:-1]) / 2, values[-1:]])
+    edges[0], edges[-1] = max(1.5 * values[0] - 0.5 * values[1], values[0] / 2), 1.5 * values[-1] - 0.5 * values[-2]
+    place = np.arange(len(top)) - np.repeat(np.cumsum(counts) - counts, counts)
+    many, low, high = np.repeat(counts, counts), np.repeat(edges[:-1], counts), np.repeat(edges[1:], counts)
+    spread = np.where(many > 1, low + (place + 0.5) / many * (high - low), np.repeat(values, counts))
+    return spread[::-1]
+
+
+def _of_numpy(x: np.ndarray) -> tuple:
+    """Fields of the fits of concrete samples, (row, n): one design for every inflation that occurs."""
+    top = ordered(x)
+    inflation, extremal = dependence.of(x, top)
+    parts = []
+    for value in np.unique(inflation):
+        rows = np.flatnonzero(inflation == value)
+        parts.append((rows, (*_of_rows(np, x[rows], top[rows], float(value)), extremal[rows])))
+    order = np.argsort(np.concatenate([rows for rows, _ in parts]))
+    return tuple(part[order] for part in _joined([fields for _, fields in parts]))
+
+
+def _joined(parts: list[tuple]) -> tuple:
+    return tuple(np.concatenate(fields) for fields in zip(*parts, strict=True))
+
+
+def _of_rows(xp: Any, x: Any, top: Any, inflation: float) -> tuple:
+    """Alpha, standard error, interval, threshold, k, status of samples with one inflation."""
+    n, m = x.shape[-1], top.shape[-1] - 1
+    design = _spacings.design(m, inflation)
+    sums = _spacings.binned(xp, top, design.edges) / inflation
+    a, error, weight, chosen, power = mixture(xp, sums, design)
+    low, log_gamma, high = (_quantile(xp, a, error, weight, q) for q in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2))
+    gap, slow = _rivals(xp, sums, design, chosen, power)
+    share = xp.exp(weight)
+    center = xp.sum(share * a, axis=-1, keepdims=True)
+    spread = xp.sqrt(xp.sum(share * (error**2 + (a - center) ** 2), axis=-1))
+    alpha, interval = xp.exp(-log_gamma), xp.exp(-xp.stack([high, low], axis=-1))
     k = xp.asarray(design.sizes)[chosen]
-    at_k = xp.take_along_axis(log_alpha, chosen[..., None], axis=-1)[..., 0]
     threshold = xp.take_along_axis(top, k[..., None], axis=-1)[..., 0]
-    fit = _as_fit(xp, at_k, xp.asarray(error.astype(top.dtype))[chosen], threshold, k, n, "tail index")
-    log_error = fit.standard_error / fit.alpha
+    status = xp.where(abs(slow - log_gamma) > (high - low) / 4, TailStatus.SLOW.code, TailStatus.OK.code)
+    status = xp.where(gap > NO_BETTER, TailStatus.NOT_BEGUN.code, status)
+    fields = (alpha, interval, status)
     if n >= STABLE_FROM:
         stable, _, p = characteristic(abs(x))
-        holds = (p > CONTRADICTION / 10) & (abs(xp.log(stable) - at_k) < AGREE * log_error)
-        fit = _sharpened(xp, fit, stable, holds, TailStatus.STABLE)
-    if top.shape[-1] == n:
-        pareto = (n - 1) / xp.sum(binned, axis=-1)
-        complete = _missing(xp, binned, _design(n - 1, whole=True), 1)[..., 0] < WHOLE
-        holds = complete & (abs(xp.log(pareto) - at_k) < AGREE * log_error)
-        fit = _sharpened(xp, fit, pareto, holds, TailStatus.PARETO)
-    return fit
+        fields = _sharpened(xp, fields, stable, p > CONTRADICTION / 10, spread, TailStatus.STABLE)
+    if m + 1 == n:
+        total = xp.sum(sums, axis=-1)
+        models = design.plain(POWER, 4)
+        counts = design.counts.astype(sums.dtype)
+        residual = sums * (xp.sum(counts) / total)[:, None] - counts
+        missing = xp.sum((residual @ models.basis[0, 1:].astype(sums.dtype).T) ** 2, axis=-1)
+        fields = _sharpened(xp, fields, xp.sum(counts) / total, missing < WHOLE, spread, TailStatus.PARETO)
+    alpha, interval, status = fields
+    if inflation > 1:
+        status = np.full(len(x), TailStatus.DEPENDENT.code)
+        if n < LEAST * inflation:
+            alpha, spread = np.full(len(x), np.nan), np.full(len(x), np.nan)
+            interval = np.broadcast_to([0.0, np.inf], (len(x), 2))
+    tied = ~xp.isfinite(spread) & (status != TailStatus.DEPENDENT.code)
+    return alpha, alpha * spread, interval, threshold, k, xp.where(tied, TailStatus.TIED.code, status)
 
 
-class _Design:
-    """Bins of the spacings i = 1 ... m, and, for every k tried, powers of i / k that are orthonormal in the information.
+def mixture(xp: Any, sums: Any, design: _spacings.Design) -> tuple[Any, Any, Any, Any, Any]:
+    """The average over models.
 
-    Args:
-        m: number of spacings.
-        whole: whether only k = m is wanted.
+    Returns:
+        Modes of log gamma(0), their standard deviations and log weights, (sample, component), the place of the chosen k, (sample,),
+        and there the mean log evidence of a power law.
     """
-
-    def __init__(self, m: int, whole: bool):
-        beyond = np.geomspace(SINGLES, m, max(2, int(BINS * np.log(m / SINGLES)))) if m > SINGLES else []
-        self.edges = np.unique(np.concatenate([np.arange(min(m, SINGLES) + 1), np.round(beyond)])).astype(int)
-        self.counts = np.diff(self.edges).astype(float)
-        sizes, k = [], (1.0 if whole else 0.9) * m
-        least = min(FIRST_K, max(LEAST_K, m // 10))  # below, scores are not yet chi-square
-        while not sizes or (k >= least and not whole):
-            sizes.append(int(self.edges[np.searchsorted(self.edges, k)]))
-            k /= np.sqrt(2)
-        self.sizes = np.array(sorted(set(sizes)))
-        self.basis = np.zeros((len(self.sizes), len(self.counts), TERMS + 1))
-        self.heads = np.zeros((len(self.sizes), TERMS + 1))
-        middle = (self.edges[:-1] + 1 + self.edges[1:]) / 2
-        for j, k in enumerate(self.sizes):
-            inside = self.edges[1:] <= k
-            powers = (middle[inside, None] / k) ** (POWER * np.arange(TERMS + 1))
-            root = np.sqrt(self.counts[inside])[:, None]
-            q, r = np.linalg.qr(root * powers)
-            self.basis[j, inside] = q / root
-            self.heads[j] = np.linalg.inv(r)[0]  # a from the coefficients; of its leading terms, too, since r is triangular
-
-
-@functools.lru_cache(maxsize=16)
-def _design(m: int, whole: bool = False) -> _Design:
-    return _Design(m, whole)
+    places = range(len(design.sizes))
+    modes, evidences, statistics = [], [], []
+    for j in places:
+        counts, part = design.counts[: design.inside[j]], sums[:, : design.inside[j]]
+        a, evidence, _ = _spacings.modes(xp, part, counts, design.power_laws(j))
+        modes.append(a)
+        evidences.append(evidence)
+        statistics.append(missing(xp, sums, design, j))
+    chosen = choice(xp, xp.stack(statistics, axis=-1))
+    modes, evidences = xp.stack(modes), xp.stack(evidences)
+    errors = xp.asarray(np.stack([design.power_laws(j).error for j in places]).astype(sums.dtype))
+    parts = []
+    for shift, mixed in enumerate(MIXED):
+        at = xp.maximum(chosen - shift, 0)
+        evidence = xp.take_along_axis(evidences, at[None, :, None], axis=0)[0]
+        largest = xp.max(evidence, axis=-1, keepdims=True)
+        weight = evidence - largest - xp.log(xp.sum(xp.exp(evidence - largest), axis=-1, keepdims=True)) + np.log(mixed)
+        parts.append((xp.take_along_axis(modes, at[None, :, None], axis=0)[0], errors[at], weight))
+    a, error, weight = (xp.concatenate(z, axis=-1) for z in zip(*parts, strict=True))
+    at_chosen = xp.take_along_axis(evidences, chosen[None, :, None], axis=0)[0]
+    return a, error, weight, chosen, _spacings.log_mean(xp, at_chosen, np.tile(_spacings.WEIGHTS, len(_spacings.RATES)))
 
 
-def _binned(xp: Any, top: Any, design: _Design) -> Any:
-    """Sums of the spacings over the bins, (..., bin), from the order statistics."""
-    logs = xp.log(top)
-    m = int(design.edges[-1])
-    spacings = (logs[..., :m] - logs[..., 1 : m + 1]) * np.arange(1, m + 1).astype(top.dtype)
-    total = xp.concatenate([xp.zeros_like(spacings[..., :1]), xp.cumsum(spacings, axis=-1)], axis=-1)
-    return xp.diff(total[..., design.edges], axis=-1)
+def missing(xp: Any, sums: Any, design: _spacings.Design, j: int) -> Any:
+    """Score statistic of smooth functions that the better of two power laws leaves out at the j-th k, (sample,)."""
+    models, directions = design.directions(j)
+    _, _, residual = _spacings.modes(xp, sums[:, : design.inside[j]], design.counts[: design.inside[j]], models)
+    scores = residual @ np.swapaxes(directions, -1, -2).astype(sums.dtype)
+    return xp.min(xp.sum(scores**2, axis=-1), axis=0)
 
 
-def _fitted(xp: Any, binned: Any, design: _Design, terms: int) -> tuple[Any, Any]:
-    """Coefficients (..., k, terms) of the maximum likelihood, and residuals sum / mean - count of all bins, (..., k, bin)."""
-    basis = design.basis.astype(binned.dtype)
-    inside = (np.abs(basis[..., 0]) > 0).astype(binned.dtype)
-    counts = design.counts.astype(binned.dtype) * inside
-    sums = binned[..., None, :] * inside
-    used = basis[..., :terms]
-    level = xp.log(xp.maximum(xp.sum(sums, axis=-1), np.finfo(binned.dtype).tiny) / np.sum(counts, axis=-1))
-    theta = xp.sum(counts[..., None] * used, axis=-2) * level[..., None]  # of the constant function: <1, q_j> level
-    squares = (used[..., :, None] * used[..., None, :]).reshape((*used.shape[:-1], -1))
-    ratio = sums * xp.exp(-xp.einsum("...kt,kbt->...kb", theta, used))
-    for _ in range(0 if terms == 1 else NEWTON):
-        gradient = xp.einsum("...kb,kbt->...kt", ratio - counts, used)
-        curvature = xp.einsum("...kb,kbp->...kp", ratio, squares).reshape((*gradient.shape, terms))
-        curvature = curvature + 1e-6 * np.broadcast_to(np.eye(terms, dtype=binned.dtype), curvature.shape)
-        step = xp.linalg.solve(curvature, gradient[..., None])[..., 0]
-        longest = xp.max(abs(xp.einsum("...kt,kbt->...kb", step, used)), axis=-1)
-        theta = theta + step * xp.minimum(1.0, 1 / xp.maximum(longest, 1e-30))[..., None]
-        ratio = sums * xp.exp(-xp.clip(xp.einsum("...kt,kbt->...kb", theta, used), -80.0, 80.0))
-        if xp is np and np.max(longest) < 1e-7:  # the next step would be 1e-14
-            break
-    return theta, ratio - counts
-
-
-def _extrapolated(xp: Any, binned: Any, design: _Design) -> tuple[Any, np.ndarray]:
-    """Log alpha at every k, (..., k), and its standard errors, (k,)."""
-    heads = design.heads[:, :TERMS].astype(binned.dtype)
-    theta, _ = _fitted(xp, binned, design, TERMS)
-    return -xp.sum(theta * heads, axis=-1), np.linalg.norm(heads, axis=-1)
-
-
-def _missing(xp: Any, binned: Any, design: _Design, terms: int) -> Any:
-    """Score statistic, (..., k), of the powers that a fit of `terms` leaves out: chi-square with TERMS + 1 - terms degrees."""
-    _, residual = _fitted(xp, binned, design, terms)
-    return xp.sum(xp.einsum("...kb,kbt->...kt", residual, design.basis[..., terms:].astype(binned.dtype)) ** 2, axis=-1)
-
-
-def _choice(xp: Any, statistic: Any) -> Any:
-    """Place of the k to be used among those tried, from small to large."""
+def choice(xp: Any, statistic: Any, safety: int = SAFETY) -> Any:
+    """Place of the k to be used among those tried, from small to large, from the score statistics (sample, k)."""
     likely = statistic > LIKELY
-    row = likely
-    for ahead in range(1, IN_A_ROW):  # beyond the largest k nothing contradicts a refusal
-        row = row & xp.concatenate([likely[..., ahead:], xp.ones_like(likely[..., :ahead])], axis=-1)
-    refused = row | (statistic > SURE)
-    count = statistic.shape[-1]
-    first = xp.where(xp.any(refused, axis=-1), xp.argmax(refused, axis=-1), count)
-    return xp.maximum(first - 1 - SAFETY, 0)
+    again = xp.concatenate([likely[:, 1:], xp.ones_like(likely[:, :1])], axis=-1)  # beyond the largest k nothing contradicts
+    refused = (likely & again) | (statistic > SURE)
+    first = xp.where(xp.any(refused, axis=-1), xp.argmax(refused, axis=-1), statistic.shape[-1])
+    return xp.maximum(first - 1 - safety, 0)
 
 
-def _sharpened(xp: Any, fit: TailFit, alpha: Any, holds: Any, status: TailStatus) -> TailFit:
-    """The fit with the index of a law of the whole sample, where this `holds`, and an interval that contains it."""
-    low, high = xp.minimum(fit.interval[..., 0], alpha), xp.maximum(fit.interval[..., 1], alpha)
-    return dataclasses.replace(
-        fit,
-        alpha=xp.where(holds, alpha, fit.alpha),
-        interval=xp.where(holds[..., None], xp.stack([low, high], axis=-1), fit.interval),
-        status=xp.where(holds, status.code, fit.status),
+def _rivals(xp: Any, sums: Any, design: _spacings.Design, chosen: Any, power: Any) -> tuple[Any, Any]:
+    """At the chosen k: log Bayes factor of tails without an index, and log gamma(0) of a slow tail (NaN where it is worse)."""
+
+    def at(j: int, part: Any, power: Any) -> Any:
+        part, counts = part[:, : design.inside[j]], design.counts[: design.inside[j]]
+        models = design.others(j)
+        a, evidence, _ = _spacings.modes(xp, part, counts, models)
+        is_slow = models.kinds == "slow"
+        slow = evidence[:, is_slow]
+        weights = xp.exp(slow - xp.max(slow, axis=-1, keepdims=True))
+        center = xp.sum(weights * a[:, is_slow], axis=-1) / xp.sum(weights, axis=-1)
+        slow = _spacings.log_mean(xp, slow, np.array(_spacings.WEIGHTS))
+        none = [_spacings.log_mean(xp, evidence[:, models.kinds == kind]) for kind in ("log-normal", "light")]
+        return xp.stack([xp.maximum(*none) - power, xp.where(slow > power, center, xp.nan)], axis=-1)
+
+    if xp is np:
+        out = np.zeros((len(sums), 2))
+        for j in np.unique(chosen):
+            out[chosen == j] = at(j, sums[chosen == j], power[chosen == j])
+        return out[:, 0], out[:, 1]
+    every = xp.stack([at(j, sums, power) for j in range(len(design.sizes))])
+    found = xp.take_along_axis(every, chosen[None, :, None], axis=0)[0]
+    return found[:, 0], found[:, 1]
+
+
+def _quantile(xp: Any, a: Any, error: Any, weight: Any, level: float) -> Any:
+    """Of a mixture of normal laws with log weights, by bisection."""
+    cdf = special.ndtr if xp is np else jax_special.ndtr
+    share = xp.exp(weight)
+    low, high = xp.min(a - 8 * error, axis=-1), xp.max(a + 8 * error, axis=-1)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = xp.sum(share * cdf((middle[:, None] - a) / error), axis=-1) < level
+        low, high = xp.where(below, middle, low), xp.where(below, high, middle)
+    return (low + high) / 2
+
+
+def _sharpened(xp: Any, fields: tuple, alpha: Any, holds: Any, error: Any, status: TailStatus) -> tuple:
+    """The fields with the index of a law of the whole sample, where this `holds` and agrees, and an interval that contains it."""
+    old, interval, was = fields
+    holds = holds & (abs(xp.log(alpha) - xp.log(old)) < AGREE * error)
+    low, high = xp.minimum(interval[:, 0], alpha), xp.maximum(interval[:, 1], alpha)
+    return (
+        xp.where(holds, alpha, old),
+        xp.where(holds[:, None], xp.stack([low, high], axis=-1), interval),
+        xp.where(holds, status.code, was),
     )
-
-
-def _as_fit(xp: Any, log_alpha: Any, error: Any, threshold: Any, k: Any, n: int, method: str) -> TailFit:
-    half = _interval.NORMAL * error
-    alpha = xp.exp(log_alpha)
-    interval = xp.exp(xp.stack([log_alpha - half, log_alpha + half], axis=-1))
-    status = xp.where(xp.isfinite(alpha), TailStatus.OK.code, TailStatus.TIED.code)
-    return TailFit(alpha, alpha * error, interval, threshold, k, n, method, status)

@@ -50,6 +50,8 @@ def block_log_moment(x, blocks: tuple[int, ...] | None = None, vectors: bool = F
         >>> bool(low < 1 < high)
         True
     """
+    for name, value in (("vectors", vectors), ("clip", clip)):
+        _check.boolean(name, value)
     x = _fit.sample(x, "upper", vectors)
     xp = _fit.namespace(x)
     x = x if vectors else x[..., None]

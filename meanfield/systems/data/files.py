@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.data.finite import FiniteData, from_arrays, scaled, split
+from meanfield.systems.data.finite import FiniteData, from_arrays, largest_label, scaled, split
 
 
 def load(path: str | os.PathLike, test_fraction: float = 0.2) -> FiniteData:
@@ -24,7 +24,8 @@ def load(path: str | os.PathLike, test_fraction: float = 0.2) -> FiniteData:
             - a directory with MNIST's file names, `train-images-idx3-ubyte[.gz]`, `train-labels-idx1-ubyte[.gz]` and, if there
               is a test set, the two that begin with `t10k`;
             - an images file of idx format, `*images*[.gz]`, beside its labels file, `*labels*[.gz]`, named alike;
-            - an `.npz` file with `x_train, y_train` and, if there is a test set, `x_test, y_test`; or with `x, y`.
+            - an `.npz` file with `x_train, y_train` and, if there is a test set, `x_test, y_test`; or with `x, y`. One more
+              number, `classes`, says how many classes there are, or by 0 that the targets are real (see `from_arrays`).
         test_fraction: part kept for testing if the files have no test set, in [0, 1).
 
     Raises:
@@ -32,14 +33,14 @@ def load(path: str | os.PathLike, test_fraction: float = 0.2) -> FiniteData:
 
     Nothing is unpickled: arrays of Python objects are refused.
     """
-    path = Path(path)
+    path, classes = _check.path("path", path), None
     _check.require(path.exists(), "path", "be a file or directory that exists", str(path))
     if path.is_dir():
         arrays = _idx_pair(_idx_file(path, "train-images-idx3-ubyte"))
         if any(path.glob("t10k-images-idx3-ubyte*")):
             arrays += _idx_pair(_idx_file(path, "t10k-images-idx3-ubyte"))
     elif path.suffix == ".npz":
-        arrays = _npz(path)
+        arrays, classes = _npz(path)
     elif "images" in path.name:
         arrays = _idx_pair(path)
     else:
@@ -52,9 +53,9 @@ def load(path: str | os.PathLike, test_fraction: float = 0.2) -> FiniteData:
     targets = [v[:, 0] if v.ndim == 2 and v.shape[1] == 1 and v.dtype.kind in "iu" else v for v in arrays[1::2]]
     rows = scaled(np.concatenate(inputs))
     if len(inputs) == 1:
-        return split(rows, targets[0], test_fraction)
+        return split(rows, targets[0], test_fraction, classes)
     n = len(inputs[0])
-    classes = int(max(t.max() for t in targets)) + 1 if targets[0].dtype.kind in "iu" and targets[0].size else None
+    classes = largest_label(targets) if classes is None else classes
     return from_arrays(rows[:n], targets[0], rows[n:], targets[1], classes=classes)
 
 
@@ -99,15 +100,17 @@ def _idx(path: Path) -> np.ndarray:
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _npz(path: Path) -> list[np.ndarray]:
-    must = "be an .npz file of plain arrays with `x_train, y_train` (and `x_test, y_test`) or `x, y`"
+def _npz(path: Path) -> tuple[list[np.ndarray], int | None]:
+    """The arrays, and the number of classes if the file has it."""
+    must = "be an .npz file of plain arrays with `x_train, y_train` (and `x_test, y_test`) or `x, y`, and `classes` if need be"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             sets = ("x_train", "y_train", "x_test", "y_test"), ("x_train", "y_train"), ("x", "y")
             known = set(archive.files) & {"x", "y", *sets[0]}  # a set that is there in part must not be passed over
             for names in sets:
                 if set(names) == known:
-                    return [archive[name] for name in names]
+                    classes = archive["classes"].item() if "classes" in archive.files else None
+                    return [archive[name] for name in names], classes
             found = f"{str(path)!r} with {archive.files}"
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, TypeError, zlib.error) as error:
         found = f"{str(path)!r} ({type(error).__name__}: {error})"

@@ -82,32 +82,56 @@ class FiniteData:
         return self.x, self.y
 
 
+EXACT = 16  # up to as many examples, every order of an epoch is equally likely
+
+
 def shuffled(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
     """What stands at a place of a random order of 0, ..., size - 1, without writing the order down.
 
-    A Feistel network of 8 rounds permutes the numbers of 2m bits, 4^m >= size; walking along its cycle until a number below
-    `size` comes up (fewer than 4 rounds on average) permutes 0, ..., size - 1. One example costs some 100 integer operations,
-    where a new permutation at every step would cost `size log(size)`.
+    *Up to 16 examples* the order is a product of transpositions (k, j), k = 1, ..., size - 1, with j uniform on 0, ..., k. All orders
+    are then equally likely, to a relative 1e-6.
+
+    *Beyond*, a Feistel network of 8 rounds permutes the numbers of 2m bits, 4^m >= size; walking along its cycle until a number
+    below `size` comes up (fewer than 4 rounds on average) permutes 0, ..., size - 1. Single places, pairs and triples of places
+    are uniform, as far as 2 million orders of 17 to 65 examples can tell. Whole orders are not: all permutations that a Feistel
+    network makes are even. So even orders are more or less frequent than odd ones, by a share of about size (size - 1) / (M (M - 1))
+    of all orders, M = 4^m: .066 at 17 examples, .12 at 1438, and 1 at 64. A step of SGD does not see the parity of an epoch.
+
+    One example costs some 100 integer operations, where a new permutation at every step would cost `size log(size)`.
 
     Args:
         key: random key of the order.
         place: integer in 0, ..., size - 1.
         size: length of the order, below 2^31.
 
-    Source: Luby, Rackoff (1988); Black, Rogaway (2002) for the walk along the cycle.
+    Source: Durstenfeld (1964) for the transpositions; Luby, Rackoff (1988); Black, Rogaway (2002) for the walk along the cycle.
 
     Examples:
         >>> order = jax.vmap(lambda place: shuffled(jax.random.key(0), place, 5))(jnp.arange(5))
         >>> sorted(order.tolist())
         [0, 1, 2, 3, 4]
     """
-    bits = max(1, -(-(size - 1).bit_length() // 2))
+    words = jax.random.bits(key, (8,), jnp.uint32)
+    place = jnp.asarray(place, jnp.uint32)
+    return (_transposed if size <= EXACT else _feistel)(words, place, size).astype(jnp.int32)
+
+
+def _transposed(words: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    """Every word gives two numbers j: it is uniform on 0, ..., k (k + 1) - 1, k even, up to a relative 240 / 2^32."""
+    for k in range(1, size):
+        word = words[k // 2]
+        j = (word if k % 2 == 0 else word // np.uint32(k)) % np.uint32(k + 1)
+        place = jnp.where(place == k, j, jnp.where(place == j, np.uint32(k), place))
+    return place
+
+
+def _feistel(words: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    bits = -(-(size - 1).bit_length() // 2)
     mask = np.uint32(2**bits - 1)
-    rounds = jax.random.bits(key, (8,), jnp.uint32)
 
     def permute(v):
         left, right = v >> np.uint32(bits), v & mask
-        for secret in rounds:
+        for secret in words:
             # The finaliser of the hash murmur3: every input bit moves every output bit.
             h = right ^ secret
             h = (h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)
@@ -116,8 +140,7 @@ def shuffled(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
             left, right = right, (left ^ h) & mask
         return (left << np.uint32(bits)) | right
 
-    start = permute(jnp.asarray(place, jnp.uint32))
-    return jax.lax.while_loop(lambda v: v >= np.uint32(size), permute, start).astype(jnp.int32)
+    return jax.lax.while_loop(lambda v: v >= np.uint32(size), permute, permute(place))
 
 
 def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -> FiniteData:
@@ -127,31 +150,42 @@ def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -
         x: inputs (n, dim).
         y: integer labels (n,) with values 0, ..., classes - 1, or real targets (n,) or (n, outputs).
         x_test, y_test: the same for testing; both or none.
-        classes: number of classes of integer labels; by default the largest label plus one. Refused with real targets.
+        classes: number of classes; by default the largest label plus one. 0 says that `y` holds real targets (regression), whatever
+            its type; with another number, labels may also be whole numbers of a floating type.
+
+    What could be either is refused without `classes`: a vector or column of different whole numbers >= 0 of a floating type, and
+    one-hot rows. Targets with a fraction or a sign are a regression.
 
     Raises:
-        ValueError: shapes that do not fit together, NaN or infinite numbers, labels outside the classes.
+        ValueError: shapes that do not fit together, NaN or infinite numbers, masked entries, labels outside the classes, and what
+            could be labels or targets.
 
     Examples:
         >>> data = from_arrays(np.eye(3), np.array([0, 1, 1]))
         >>> data.dim, data.outputs, data.size
         (3, 2, 3)
+        >>> from_arrays(np.eye(3), [0.0, 1.0, 1.0], classes=2).classes, from_arrays(np.eye(3), [0.0, 1.0, 1.0], classes=0).outputs
+        (2, 1)
     """
+    if classes is not None:
+        _check.integer("classes", classes, at_least=0)
     x = _inputs("x", x)
-    y = _targets("y", y, len(x))
+    y = _rows("y", y, len(x))
     _check.require((x_test is None) == (y_test is None), "y_test", "be given together with `x_test`", y_test)
     if x_test is None:
+        y = _labels_or_targets({"y": y}, classes)["y"]
         x_test, y_test = x[:0], y[:0]
     else:
         x_test = _inputs("x_test", x_test)
         must = f"have as many columns as `x`, that is {x.shape[1]}"
         _check.require(x_test.shape[1] == x.shape[1], "x_test", must, _check.words(f"an array of shape {x_test.shape}"))
-        y_test = _targets("y_test", y_test, len(x_test))
+        both = {"y": y, "y_test": _rows("y_test", y_test, len(x_test))}
+        y, y_test = _labels_or_targets(both, classes).values()
         kinds = _check.words(f"of shape {y_test.shape} and type {y_test.dtype}")
         same = y_test.shape[1:] == y.shape[1:] and y_test.dtype.kind == y.dtype.kind
         _check.require(same, "y_test", f"be of the kind of `y` (shape {y.shape}, type {y.dtype})", kinds)
     if y.dtype.kind == "f":
-        _check.require(classes is None, "classes", "be None with real targets", classes)
+        _check.require(not classes, "classes", "be None with real targets, or 0", classes)
         return FiniteData(*(jnp.asarray(v, float) for v in (x, y, x_test, y_test)), classes=0)
     if classes is None:
         classes = int(y.max()) + 1
@@ -181,14 +215,41 @@ def _narrow(x: np.ndarray) -> np.ndarray:
         return x.astype(jax.dtypes.canonicalize_dtype(float)) if x.dtype.kind == "f" else x
 
 
-def _targets(name: str, y, count: int) -> np.ndarray:
-    """Labels as an integer vector, real targets as a matrix."""
+def _rows(name: str, y, count: int) -> np.ndarray:
+    """Labels or targets of `count` examples."""
     y = _check.finite(name, y, ndim=(1, 2))
-    _check.require(
-        len(y) == count, name, f"have {count} rows, as many as its inputs", _check.words(f"an array of shape {y.shape}")
-    )
-    if y.dtype.kind == "f":
-        return _check.finite(name, _narrow(y), ndim=(1, 2)).reshape(count, -1)
+    fits = len(y) == count
+    _check.require(fits, name, f"have {count} rows, as many as its inputs", _check.words(f"an array of shape {y.shape}"))
+    return y
+
+
+def _labels_or_targets(sets: dict[str, np.ndarray], classes: int | None) -> dict[str, np.ndarray]:
+    """Labels as integer vectors, real targets as floating-point matrices; what could be either is refused without `classes`."""
+    if classes != 0:
+        hot = all(_one_hot(y) for y in sets.values())
+        must = "hold labels, `np.argmax(y, axis=1)`, or come with `classes=0` if its rows are real targets"
+        _check.require(not hot, "y", must, _check.words("rows with a single 1 and else 0"))
+        if all(_whole(y) for y in sets.values()):
+            must = "hold labels of an integer type, or come with `classes`, their number (0: these are real targets)"
+            found = _check.words(f"whole numbers of type {sets['y'].dtype}")
+            _check.require(classes is not None or np.ptp(sets["y"]) == 0, "y", must, found)
+            if classes:
+                return {name: y.reshape(len(y)).astype(np.int64) for name, y in sets.items()}
+    return {name: _typed(name, y, real=classes == 0 or y.dtype.kind == "f") for name, y in sets.items()}
+
+
+def _one_hot(y: np.ndarray) -> bool:
+    return y.ndim == 2 and y.shape[1] > 1 and bool(np.all((y == 0) | (y == 1)) and np.all(np.sum(y, axis=1) == 1))
+
+
+def _whole(y: np.ndarray) -> bool:
+    """Whether all are floating-point numbers that could be labels."""
+    return y.dtype.kind == "f" and y.size == len(y) and bool(np.all((y >= 0) & (y == np.floor(y)) & (y < 2**31)))
+
+
+def _typed(name: str, y: np.ndarray, real: bool) -> np.ndarray:
+    if real:
+        return _check.finite(name, _narrow(y.astype(float) if y.dtype.kind != "f" else y), ndim=(1, 2)).reshape(len(y), -1)
     _check.require(y.ndim == 1, name, "be a vector if it holds integer labels", _check.words(f"an array of shape {y.shape}"))
     _check.require(int(y.max()) < 2**31, name, "hold labels below 2^31", _check.words(f"holding {int(y.max())}"))
     return y.astype(np.int64)
@@ -251,7 +312,7 @@ def scaled(x: np.ndarray) -> np.ndarray:
     return (x - x.mean()) / (std * np.sqrt(x.shape[1]))
 
 
-def split(x, y, test_fraction: float) -> FiniteData:
+def split(x, y, test_fraction: float, classes: int | None = None) -> FiniteData:
     """Split at random into training and test examples, the same way for the same number of examples."""
     test_fraction = _check.number("test_fraction", test_fraction, "lie in [0, 1)", lambda v: (v >= 0) & (v < 1))
     fits = np.ndim(y) > 0 and len(x) == len(y)
@@ -260,7 +321,12 @@ def split(x, y, test_fraction: float) -> FiniteData:
     _check.require(round(test_fraction * len(x)) < len(x), "test_fraction", must, test_fraction)
     order = np.random.default_rng(0).permutation(len(x))
     test, train = np.split(order, [round(test_fraction * len(x))])
-    classes = int(np.max(y)) + 1 if y.dtype.kind in "iu" else None
+    classes = largest_label([y]) if classes is None else classes
     if not len(test):
         return from_arrays(x, y, classes=classes)
     return from_arrays(x[train], y[train], x[test], y[test], classes=classes)
+
+
+def largest_label(sets) -> int | None:
+    """Number of classes of a data set in several parts, which need not all hold the largest label; None for real targets."""
+    return int(max(np.max(y) for y in sets)) + 1 if all(y.dtype.kind in "iu" and y.size for y in sets) else None

@@ -92,7 +92,7 @@ def teacher(
     _check.random_key("key", key)
     for name, value in {"dim": dim, "neurons": neurons, "outputs": outputs, "test_size": test_size}.items():
         _check.integer(name, value, at_least=1)
-    noise_std = _check.number("noise_std", noise_std, "be a number >= 0", lambda v: v >= 0)
+    noise_std = _standard_deviation(noise_std)
     network = TwoLayer(activation, "squared", dim=dim, outputs=outputs)
     key_teacher, key_test = jax.random.split(key)
     empty = jnp.zeros((0, dim)), jnp.zeros((0, outputs))
@@ -164,7 +164,7 @@ def gaussian_regression(dim: int, noise_std: float = 1.0, *, covariance=None, op
         ((3, 2), (3, 1), False)
     """
     _check.integer("dim", dim, at_least=1)
-    noise_std = _check.number("noise_std", noise_std, "be a number >= 0", lambda v: v >= 0)
+    noise_std = _standard_deviation(noise_std)
     given = _check.finite("covariance", 1.0 if covariance is None else covariance, ndim=(0, 2)).astype(np.float64)
     isotropic = given.ndim == 0
     matrix = given * np.eye(dim) if isotropic else given
@@ -178,8 +178,17 @@ def gaussian_regression(dim: int, noise_std: float = 1.0, *, covariance=None, op
     centre = _check.finite("optimum", np.zeros(dim) if optimum is None else optimum, ndim=(1,))
     shape = _check.words(f"an array of shape {centre.shape}")
     _check.require(centre.shape == (dim,), "optimum", f"have shape ({dim},)", shape)
-    root = jnp.asarray(np.linalg.cholesky(matrix), float)
-    return GaussianRegression(root, jnp.asarray(centre, float), noise_std, isotropic)
+    _check.representable("optimum", centre)
+    root = np.linalg.cholesky(matrix)
+    held = bool(np.all((np.diag(root) >= _check.TINY) & (np.diag(root) <= _check.HUGE)))
+    must = f"have standard deviations between {_check.TINY:g} and {_check.HUGE:g}, what float32 can hold"
+    _check.require(held or bool(jax.config.read("jax_enable_x64")), "covariance", must, covariance)
+    return GaussianRegression(jnp.asarray(root, float), jnp.asarray(centre, float), noise_std, isotropic)
+
+
+def _standard_deviation(noise_std) -> float:
+    _check.representable("noise_std", noise_std)
+    return _check.number("noise_std", noise_std, "be a number >= 0", lambda v: v >= 0)
 
 
 @jax.tree_util.register_dataclass

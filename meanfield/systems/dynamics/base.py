@@ -44,6 +44,9 @@ class AbstractDynamics(abc.ABC):
     infinite_batch = False  # whether batch_size may be None, an expectation over all examples
 
     def __post_init__(self):
+        must = "be a static field (or, for a dynamics without mini-batches, None, beside `infinite_batch = True`)"
+        missing = _check.words(f"missing in {type(self).__name__}")
+        _check.require(hasattr(self, "batch_size"), "batch_size", must, missing)
         if not (self.batch_size is None and self.infinite_batch):
             _check.integer("batch_size", self.batch_size, at_least=1)
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -52,6 +55,9 @@ class AbstractDynamics(abc.ABC):
 
     def check(self, network: TwoLayer, data: Any) -> None:
         """Called by `System`: raise `ArgumentError` for parts that do not fit, warn with `StabilityWarning`."""
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self):  # `__post_init__` lets jax's place holders pass
+            real = _check.as_numpy(leaf).dtype.kind in "iuf"
+            _check.require(real, str(getattr(path[0], "name", path[0])), "hold numbers only", leaf)
         if data.size is not None and self.batch_size is not None:
             must = f"be at most the size of the finite data set, {data.size}"
             _check.require(self.batch_size <= data.size, "batch_size", must, self.batch_size)

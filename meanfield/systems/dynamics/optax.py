@@ -87,6 +87,14 @@ class Optax(AbstractDynamics):
             raise _check.ArgumentError(f"Argument `hyperparameters` must be those of `transformation`, but: {error}.") from None
         must = "be an optax `GradientTransformation` or a function that makes one"
         _check.require(isinstance(made, optax.GradientTransformation), "transformation", must, self.transformation)
+        try:
+            with jax.numpy_dtype_promotion("standard"):
+                jax.eval_shape(lambda g: made.update(g, made.init(g), g), Particles(jnp.zeros((2, 3)), jnp.zeros((2, 1))))
+        except TypeError as error:
+            must = "take gradients and particles alone"
+            raise _check.ArgumentError(
+                f"Argument `transformation` must {must}, but is one whose update fails: {error}."
+            ) from None
 
     def init(self, key: jax.Array, network: TwoLayer, width: int) -> OptaxState:
         """State at step 0: particles and the optimiser's start."""

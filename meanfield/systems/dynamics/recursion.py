@@ -201,7 +201,9 @@ class _Recipe:
     @staticmethod
     def of(data: GaussianRegression, key: jax.Array, batch_size: int) -> "_Recipe":
         normals, uniforms = _pairs(data.dim, batch_size)
+        # The barrier is for jaxlib 0.12.0.1, which does not finish to compile a hash of a hash in one fusion.
         streams = noise.fold_words(noise.key_words(key), jnp.arange(normals + uniforms, dtype=jnp.uint32))
+        streams = jax.lax.optimization_barrier(streams)
         return _Recipe(data.root, data.optimum, jnp.asarray(data.noise_std), streams, data.isotropic)
 
     @property

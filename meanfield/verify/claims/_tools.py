@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
+from scipy import special
 
 from meanfield.measure import tails
 from meanfield.simulate import Results, simulate
@@ -61,6 +62,12 @@ def log_hill(largest: np.ndarray) -> Estimate:
     return Estimate(float(np.log(tails.hill(np.asarray(largest, np.float64), k=k).alpha)), float(1 / np.sqrt(k)))
 
 
+def lognormal(draw: np.random.Generator, size: int, alpha: float, share: float = 0.01) -> np.ndarray:
+    """Log-normal numbers for controls: of the largest `share` the mean log-excess is 1/alpha, as that of a power law."""
+    at = -special.ndtri(share)
+    return np.exp(draw.standard_normal(size) / (alpha * (np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi) / share - at)))
+
+
 def stationary(earlier: str, now: str) -> Hypothesis:
     """Hypothesis that two independent samples, at half of the steps and after all, are of one law: by their mean ranks."""
 
@@ -110,3 +117,8 @@ def ticks(ax, sizes) -> None:
     """Ticks at these sizes alone."""
     ax.set_xticks(sizes, [str(n) for n in sizes])
     ax.set_xticks([], minor=True)
+
+
+def null_bias(null: Estimate, predicted: float) -> float:
+    """Bound of a device's bias from its measurement of samples whose law is the predicted one: what it is off, and three errors."""
+    return abs(null.value - predicted) + 3 * null.standard_error

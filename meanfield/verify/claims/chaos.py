@@ -1,5 +1,6 @@
 """Claims on propagation of chaos: De Bortoli, Durmus, Fontaine, Simsekli (2020); Sirignano, Spiliopoulos (2020)."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,6 +13,7 @@ from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, bounds, mean
 from meanfield.verify.claims._tools import complete, off, side_by_side, slope
+from meanfield.verify.domain import OneOf, Real, Several, Whole
 
 SOURCE = "De Bortoli, Durmus, Fontaine, Simsekli (2020)"
 TOGETHER = 50  # runs at a time, which fit into memory
@@ -134,11 +136,27 @@ def _below_experiment(key, size, parameters, beta=None):
     return dict(zip(parts, side_by_side(*parts.values()), strict=True))
 
 
+WIDTHS = OneOf((64, 1024), (64, 512), (128, 1024), (128, 512))
+WIDER = OneOf(4096, 8192)
+
+
+def _off_slope(estimate: Estimate, widths, offs, why: str) -> Estimate:
+    """A slope whose two errors may be off by these parts of themselves."""
+    bias = abs(offs[0] - offs[1]) / float(np.log(widths[1] / widths[0]))
+    return dataclasses.replace(estimate, bias=bias, why=why)
+
+
 def _below_measure(data, parameters):
     one, many = (mean(data[name]) for name in (f"noise, {parameters['widths'][0]}", "larger batch"))
     ratio = float(np.log(parameters["batch_size"] * many.value / one.value))
     error = float(np.hypot(one.standard_error / one.value, many.standard_error / many.value))
-    return _slopes(("interaction", "noise"))(data, parameters) | {"log batch ratio": Estimate(ratio, error, one.dof)}
+    made, p = _slopes(("interaction", "noise"))(data, parameters), parameters
+    step = [scaling.MeanField(p["gamma"], beta=p["beta"]).time_step(n) for n in p["widths"]]
+    steps = [float(one) for one in step]
+    # The noise part is that of a whole number of steps, with corrections of the order of a step.
+    reached = [round(p["time"] / one) * one / p["time"] + one for one in steps]
+    made["noise"] = _off_slope(made["noise"], p["widths"], reached, f"steps of {max(steps):.2g} in a time of {p['time']:g}")
+    return made | {"log batch ratio": Estimate(ratio, error, one.dof)}
 
 
 BELOW = Claim(
@@ -164,6 +182,17 @@ BELOW = Claim(
     quick_detects={"interaction": 0.2, "noise": 0.3, "log batch ratio": 1.0},
     sizes=(20, 1400),
     hypotheses=(MOMENTS,),
+    domain={
+        "beta": Real(0.35, 0.65),
+        "gamma": Real(0.03, 0.0625, even="log"),
+        "widths": WIDTHS,
+        "wider": WIDER,
+        "self": Real(6.0, 12.0),
+        "time": Real(0.06, 0.12),
+        "ode_step": Real(0.05, 0.1),
+        "ode_time": Real(0.5, 1.0),
+        "batch_size": Whole(5, 40),
+    },
     controls={
         "exponents off by 0.1": {"predict": lambda p: {**off(_below, shift=0.1)(p), "log batch ratio": 0.0}},
         "exponents off by -0.1": {"predict": lambda p: {**off(_below, shift=-0.1)(p), "log batch ratio": 0.0}},
@@ -191,6 +220,14 @@ def _at_one_experiment(key, size, parameters, beta=1.0):
     return made | {f"SDE to its limit, {n}": _to_wider(next(keys), sde, n, p["wider"], p["time"], few) for n in p["widths"]}
 
 
+def _at_one_measure(data, parameters):
+    """A neuron feels one N-th of itself, which changes what does not fall with N by a part of that order."""
+    p, made = parameters, _slopes(("shared", "of their own", "SDE to its limit"))(data, parameters)
+    for name in ("shared", "of their own"):
+        made[name] = _off_slope(made[name], p["widths"], [1 / n for n in p["widths"]], f"a width of {p['widths'][0]}")
+    return made
+
+
 AT_ONE = Claim(
     name="no decay at one",
     statement="At beta = 1 SGD stays away from the ODE at every width, and neurons with noise of their own are 1/N from an SDE.",
@@ -199,11 +236,18 @@ AT_ONE = Claim(
     parameters={"step_size": 0.05, "time": 0.5, "widths": (64, 1024), "wider": 4096, "self": 6.0},
     predict=_at_one,
     experiment=_at_one_experiment,
-    measure=_slopes(("shared", "of their own", "SDE to its limit")),
+    measure=_at_one_measure,
     detects=0.05,
     quick_detects=0.3,
     sizes=(20, 600),
     hypotheses=(MOMENTS,),
+    domain={
+        "step_size": Real(0.02, 0.1, even="log"),
+        "time": Real(0.3, 1.0),
+        "widths": WIDTHS,
+        "wider": WIDER,
+        "self": Real(6.0, 12.0),
+    },
     controls={
         "exponents off by 0.1": {"predict": off(_at_one, shift=0.1)},
         "exponents off by -0.1": {"predict": off(_at_one, shift=-0.1)},
@@ -247,7 +291,14 @@ def _fluctuation_measure(data, parameters):
     one, two = (mean(data[f"later, {n}"]) for n in parameters["widths"])
     error = float(np.hypot(one.standard_error / one.value, two.standard_error / two.value))
     starts = {f"start, N = {n}": mean(data[f"start, {n}"]) for n in parameters["widths"]}
-    return starts | {"log growth": Estimate(float(np.log(two.value / one.value)), error, one.dof)}
+    narrow, wide = parameters["widths"]
+    bias = 2 * (1 / narrow - 1 / wide)  # the next order in 1/N
+    growth = Estimate(float(np.log(two.value / one.value)), error, one.dof, bias, f"a width of {narrow}")
+    return starts | {"log growth": growth}
+
+
+def _fluctuation_detects(start: float, growth: float):
+    return lambda p: {f"start, N = {n}": start for n in p["widths"]} | {"log growth": growth}
 
 
 def _fluctuation_plot(ax, data, parameters):
@@ -269,10 +320,15 @@ FLUCTUATION = Claim(
     predict=_fluctuation,
     experiment=_fluctuation_experiment,
     measure=_fluctuation_measure,
-    detects={"start, N = 128": 0.06, "start, N = 512": 0.06, "log growth": 0.09},
-    quick_detects={"start, N = 128": 0.3, "start, N = 512": 0.3, "log growth": 0.5},
+    detects=_fluctuation_detects(0.06, 0.09),
+    quick_detects=_fluctuation_detects(0.3, 0.5),
     sizes=(20, 600),
     hypotheses=(MOMENTS,),
+    domain={
+        "gamma": Real(0.3, 1.5, even="log"),
+        "time": Real(1.0, 5.0),
+        "widths": Several(Whole(100, 1000), 2, 2, rising=True),
+    },
     controls={
         "variance off by 20 %": {"predict": lambda p: {**off(_fluctuation, 1.2)(p), "log growth": 0.0}},
         "growth of 20 %": {"predict": lambda p: {**_fluctuation(p), "log growth": float(np.log(1.2))}},

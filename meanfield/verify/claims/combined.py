@@ -17,7 +17,9 @@ from meanfield.systems.scaling import Number
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, network, recursion
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
-from meanfield.verify.claims._tools import complete, log_hill, log_index, log_slope, side_by_side, stationary, tail
+from meanfield.verify.claims import _bias
+from meanfield.verify.claims._tools import complete, log_index, log_slope, side_by_side, stationary, tail
+from meanfield.verify.domain import OneOf, Real, Whole
 
 SIZES = 2**20  # neurons whose tail is looked at
 
@@ -57,8 +59,26 @@ def _order(parameters):
     return {f"log index, {order}": log_alpha for order in ORDERS} | {"difference of E log|w|": (-room, room)}
 
 
+def _reading(parameters: Numbers, threshold: float, steps: int) -> _bias.Reading:
+    """Of the chains beyond the threshold: `P(|w| > t) = C t^-alpha (1 + D t^-2)`, D as in `_bias`, grown for so many steps."""
+    alpha, ridge = parameters["tail_index"], parameters["weight_decay"]
+    eta = recursion.step_size_for(alpha, 1, 1, weight_decay=ridge)
+    log_h = [np.log(recursion.moment(s, eta, 1, 1, weight_decay=ridge)) for s in (0.999 * alpha, alpha, 1.001 * alpha)]
+    drift, spread = (log_h[2] - log_h[0]) / (0.002 * alpha), (log_h[2] - 2 * log_h[1] + log_h[0]) / (0.001 * alpha) ** 2
+    x = np.linspace(0, 10, 20_001)
+    weight = np.exp(-(x**2) / 2) / np.sum(np.exp(-(x**2) / 2))
+    top = alpha * (alpha + 1) / 2 * float(np.sum(weight * np.abs(1 - eta * (x**2 + ridge)) ** alpha * (eta * x) ** 2))
+    bend = -top / (recursion.moment(alpha + 2, eta, 1, 1, weight_decay=ridge) - 1)
+    grown = _bias.grown(alpha, _bias.SHARE, steps, float(drift), float(spread))
+    return _bias.reading(alpha, _bias.bent(alpha, bend / threshold**2, grown))
+
+
 def _order_measure(data, parameters):
-    made = {f"log index, {order}": log_hill(tail(data[f"sizes, {order}"])) for order in ORDERS}
+    made = {}
+    for order, steps in zip(ORDERS, (parameters["short"], parameters["long"]), strict=True):
+        largest = tail(data[f"sizes, {order}"])
+        why = f"the bend of the tail at its threshold {np.min(largest):.3g} and the {steps} steps"
+        made[f"log index, {order}"] = _bias.index_row(largest, _reading(parameters, float(np.min(largest)), steps), why)
     first, second = (data[f"mean log, {order}"] for order in ORDERS)
     return made | {"difference of E log|w|": mean(second - first)}  # independent, group by group
 
@@ -103,6 +123,15 @@ ORDER = Claim(
     quick_detects={f"log index, {order}": 0.08 for order in ORDERS} | {"difference of E log|w|": 0.05},
     sizes=(8, 60),
     hypotheses=(stationary("sizes, halfway", "sizes, width first"),),
+    domain={
+        "tail_index": Real(1.55, 2.0),
+        "weight_decay": Real(0.2, 0.4),
+        "wide": OneOf(100_000, 200_000),
+        "short": Whole(40, 80),
+        "narrow": OneOf(10_000, 20_000),
+        "long": Whole(200, 400),
+        "room": Real(0.005, 0.02, even="log"),
+    },
     controls={
         "a law without a mean": {"parameters": {**ORDER_AT, "tail_index": 0.9}, "experiment": _without_a_mean},
         "index off by 10 %": {"predict": lambda p: _order({**p, "tail_index": 1.1 * p["tail_index"]})},
@@ -335,6 +364,19 @@ COMPATIBLE = Claim(
         stationary("sizes halfway", "sizes at the end"),
         Hypothesis("The quadratic network lives: its predictor stays finite.", _alive),
     ),
+    domain={
+        "kappa": Real(0.08, 0.15),
+        "step_size": Real(0.23, 0.26),
+        "widths": OneOf((2_000, 20_000)),
+        "large": OneOf(200_000),
+        "room": Real(0.03, 0.05),
+        "steps": Whole(100, 150),
+        "alpha": Real(1.2, 1.5),
+        "scale": Real(0.08, 0.12),
+        "injected_decay": Real(0.06, 0.1),
+        "injected_steps": Whole(60, 90),
+        "injected_widths": OneOf((128, 2048), (128, 1024)),
+    },
     controls={
         "index 2": {"predict": lambda p: _compatible(p, {"quadratic: log index": float(np.log(2 / 3.033))})},
         "no norm compresses the quadratic network": {"predict": lambda p: _compatible(p, {"quadratic: slope, l_6": 0.163})},

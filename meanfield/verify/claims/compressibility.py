@@ -1,14 +1,20 @@
 """Claims on pruning errors: Gribonval, Cevher, Davies (2012), Proposition 1; Barsbey et al. (2021)."""
 
+from dataclasses import replace
+from functools import lru_cache
+
 import jax
 import numpy as np
 from scipy import special, stats
 
+from meanfield import _check
 from meanfield.measure import pruning
 from meanfield.systems import noise
 from meanfield.theory import compressibility as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claims import _bias
 from meanfield.verify.claims._tools import between, log_slope, off, rng, ticks
+from meanfield.verify.domain import OneOf, Real, Several, Whole
 
 SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
 
@@ -16,6 +22,17 @@ SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
 def _errors(draw, size: int, kappa: float, kind: str = "magnitude", p: float = 2.0) -> np.ndarray:
     """Relative errors of `size` independent samples."""
     return np.array([float(pruning.error_curve(draw(), kappa, kind, p)) for _ in range(size)])
+
+
+def keeps_some(kappa: float, *sizes: int, at_least: int = 10) -> None:
+    """Refuse a fraction at which fewer than `at_least` parts are kept: rounding to whole parts would be all that is measured."""
+    must = f"keep {at_least} parts or more of {min(sizes)}"
+    _check.require(kappa * min(sizes) >= at_least, "kappa", must, kappa)
+
+
+def below_limits(predict, most: float, share: float):
+    """Deviations to detect: `most`, and no more than a share of what is predicted, so that a limit near 0 is tested too."""
+    return lambda p: {name: min(most, share * abs(value)) for name, value in predict(p).items()}
 
 
 # -- the limit ------------------------------------------------------------------------------------------------------------
@@ -31,6 +48,18 @@ def _limit(parameters):
     }
 
 
+def _laws(parameters) -> list:
+    """Names of the predictions with their laws and orders."""
+    return [(f"{name}, q = {q:g}", law, q) for name, law in LAWS.items() for q in parameters["orders"]]
+
+
+@lru_cache(maxsize=64)
+def _absolute_moment(law, q: float) -> float:
+    z = np.linspace(-60, 40, 20_001)  # s = P(|X| > x) by its logit
+    s = special.expit(z)
+    return float(np.trapezoid(law.isf(s / 2) ** q * s * special.expit(-z), z))
+
+
 def _limit_experiment(key, size, parameters, degrees=5.0):
     draw, made = rng(key), {}
     for name, law in {**LAWS, "Student": stats.t(degrees)}.items():
@@ -42,10 +71,30 @@ def _limit_experiment(key, size, parameters, degrees=5.0):
 
 
 def _moment_is_finite(data, parameters) -> Check:
-    """Of a finite moment the largest of n parts has a vanishing share; of an infinite one a share that does not vanish."""
-    share = {name: float(np.median(data[f"largest share, {name}"])) for name in _limit(parameters)}
-    name, most = max(share.items(), key=lambda item: item[1])
-    return Check(most < 0.1, f"The largest part holds {most:.2g} of the sum of |x|^q ({name}); 0.1 would be too much.")
+    """Of a finite moment the largest of n parts has a vanishing share; of an infinite one a share that does not vanish.
+
+    The share that would be too much is 0.1, or three times that of the law of the claim where this is more.
+    """
+    n, found = parameters["parts"], []
+    for name, law, q in _laws(parameters):
+        share = float(np.median(data[f"largest share, {name}"]))
+        expected = float(law.isf(np.log(2) / (2 * n)) ** q / (n * _absolute_moment(law, q)))
+        found.append((share / max(0.1, 3 * expected), share, max(0.1, 3 * expected), name))
+    _, share, most, name = max(found)
+    return Check(share < most, f"The largest part holds {share:.2g} of the sum of |x|^q ({name}); {most:.2g} would be too much.")
+
+
+def _limit_measure(data, parameters):
+    made, n, kappa = {}, parameters["parts"], parameters["kappa"]
+    for name, law, q in _laws(parameters):
+        limit = _limit(parameters)[name]
+        shift = _bias.pruned(lambda s, law=law, q=q: law.isf(s / 2) ** q, n, kappa, q, limit)
+        made[name] = _bias.corrected(mean(data[name]), shift, f"the {n} parts of a sample")
+    return made
+
+
+def _limit_fits(parameters) -> None:
+    keeps_some(parameters["kappa"], parameters["parts"])
 
 
 def _plot_errors(ax, data, predicted):
@@ -66,9 +115,9 @@ LIMIT = Claim(
     parameters={"kappa": 0.1, "orders": (1.0, 2.0), "parts": 100_000},
     predict=_limit,
     experiment=_limit_experiment,
-    measure=lambda data, parameters: {name: mean(data[name]) for name in _limit(parameters)},
-    detects=0.003,
-    quick_detects=0.01,
+    measure=_limit_measure,
+    detects=below_limits(_limit, 0.003, 0.05),
+    quick_detects=below_limits(_limit, 0.01, 0.15),
     sizes=(20, 100),
     hypotheses=(Hypothesis("The q-th moment is finite.", _moment_is_finite),),
     controls={
@@ -76,6 +125,12 @@ LIMIT = Claim(
         "infinite moment": {"experiment": lambda key, size, parameters: _limit_experiment(key, size, parameters, degrees=1.5)},
     },
     plot=lambda ax, data, parameters: _plot_errors(ax, data, _limit(parameters)),
+    domain={
+        "kappa": Real(0.001, 0.95, even="log"),
+        "orders": Several(Real(0.5, 4.5), 1, 3),
+        "parts": Whole(1000, 300_000),
+    },
+    fits=_limit_fits,
 )
 
 
@@ -98,9 +153,27 @@ def _decay_experiment(key, size, parameters):
     return made
 
 
+@lru_cache(maxsize=64)
+def _decay_off(alpha: float, sizes: tuple[int, int], kappa: float) -> float:
+    """What the slope is above its limit; the body's quantiles from a sample of its law, the same for everybody."""
+    sample = np.abs(np.asarray(noise.symmetric_stable(jax.random.key(0), alpha, (1_000_000,)), np.float64))
+    return _bias.stable_slope(alpha, sample, 1, sizes, kappa)
+
+
 def _decay_measure(data, parameters):
-    sizes = (parameters["narrow"], parameters["wide"])
-    return {name: log_slope(sizes, [data[f"{name}, {n}"] for n in sizes]) for name in _decay(parameters)}
+    sizes, made = (parameters["narrow"], parameters["wide"]), {}
+    for name, alpha in zip(_decay(parameters), ALPHAS, strict=True):
+        found = log_slope(sizes, [data[f"{name}, {n}"] for n in sizes])
+        why = f"the {sizes[0]} and {sizes[1]} parts"
+        made[name] = _bias.corrected(found, _decay_off(alpha, sizes, parameters["kappa"]), why, _bias.EXACT)
+    return made
+
+
+def _decay_fits(parameters) -> None:
+    keeps_some(parameters["kappa"], parameters["narrow"])
+    keeps_some(1 - parameters["kappa"], parameters["narrow"])
+    must = f"be 10 times `narrow`, {parameters['narrow']}, or more"
+    _check.require(parameters["wide"] >= 10 * parameters["narrow"], "wide", must, parameters["wide"])
 
 
 def _decay_plot(ax, data, parameters):
@@ -133,6 +206,8 @@ DECAY = Claim(
         "index off by 10 %": {"predict": lambda p: {f"stable {a:g}": -float(theory.decay_exponent(0.9 * a)) for a in ALPHAS}},
     },
     plot=_decay_plot,
+    domain={"kappa": Real(0.01, 0.9), "narrow": Whole(200, 5000), "wide": Whole(10_000, 200_000)},
+    fits=_decay_fits,
 )
 
 
@@ -149,12 +224,32 @@ def _constant_experiment(key, size, parameters, index=1.0):
     return {"error": _errors(lambda: stats.pareto(index).rvs(n, random_state=draw), size, parameters["kappa"])}
 
 
+STEEPEST = 0.242  # largest density of the logarithm of a chi-square variable with one degree of freedom
+
+
 def _constant_measure(data, parameters):
-    """The mean, and the shares of samples below the quantiles of (1/kappa - 1)(2/pi) chi2_1."""
+    """The mean, and the shares of samples below the quantiles of (1/kappa - 1)(2/pi) chi2_1.
+
+    What N error^2 is off, relative, by the finite number of parts, moves a share by the density of its logarithm at most.
+    """
+    shift, spread = _bias.pareto(parameters["parts"], parameters["kappa"])
+    relative, why = abs(shift) + 2 * spread, f"the {parameters['parts']} parts of a sample"
     scaled = parameters["parts"] * data["error"] ** 2
     quantile = (1 / parameters["kappa"] - 1) * (2 / np.pi) * stats.chi2(1).ppf(LEVELS)
-    shares = {f"share below {level:g}": mean(scaled < q) for level, q in zip(LEVELS, quantile, strict=True)}
-    return {"N error^2": mean(scaled), **shares}
+    bias = STEEPEST * relative
+    shares = {
+        f"share below {level:g}": replace(mean(scaled < q), bias=bias, why=why) for level, q in zip(LEVELS, quantile, strict=True)
+    }
+    return {"N error^2": replace(mean(scaled), bias=relative * _constant(parameters)["N error^2"], why=why), **shares}
+
+
+def _constant_detects(relative: float, share: float):
+    names = [f"share below {level:g}" for level in LEVELS]
+    return lambda p: {"N error^2": relative * (1 / p["kappa"] - 1) * 2 / np.pi, **dict.fromkeys(names, share)}
+
+
+def _constant_fits(parameters) -> None:
+    keeps_some(parameters["kappa"], parameters["parts"])
 
 
 def _constant_plot(ax, data, parameters):
@@ -176,8 +271,8 @@ CONSTANT = Claim(
     predict=_constant,
     experiment=_constant_experiment,
     measure=_constant_measure,
-    detects={"N error^2": 0.57, **{f"share below {level:g}": 0.04 for level in LEVELS}},
-    quick_detects={"N error^2": 2.5, **{f"share below {level:g}": 0.15 for level in LEVELS}},
+    detects=_constant_detects(0.0995, 0.04),
+    quick_detects=_constant_detects(0.436, 0.15),
     sizes=(500, 8500),
     controls={
         "constant off by 20 %": {"predict": lambda p: {**_constant(p), "N error^2": 1.2 * _constant(p)["N error^2"]}},
@@ -187,6 +282,8 @@ CONSTANT = Claim(
         "index 1.1": {"experiment": lambda key, size, p: _constant_experiment(key, size // 4, p, index=1.1)},
     },
     plot=_constant_plot,
+    domain={"kappa": Real(0.005, 0.9, even="log"), "parts": Whole(500, 20_000)},
+    fits=_constant_fits,
 )
 
 
@@ -204,6 +301,20 @@ def _columns_experiment(key, size, parameters):
     return {f"dim {d}": _errors(lambda d=d: draw.standard_normal((n, d)), size, parameters["kappa"], "node") for d in DIMS}
 
 
+def _columns_measure(data, parameters):
+    made, n, kappa = {}, parameters["columns"], parameters["kappa"]
+    for d in DIMS:
+        limit = _columns(parameters)[f"dim {d}"]
+        shift = _bias.pruned(stats.chi2(d).isf, n, kappa, 2.0, limit)
+        made[f"dim {d}"] = _bias.corrected(mean(data[f"dim {d}"]), shift, f"the {n} columns of a matrix")
+    return made
+
+
+def _columns_fits(parameters) -> None:
+    keeps_some(parameters["kappa"], parameters["columns"], at_least=1)
+    keeps_some(1 - parameters["kappa"], parameters["columns"])
+
+
 COLUMNS = Claim(
     name="columns",
     statement="Node pruning of columns of independent normal entries has the limit of their chi-square norms.",
@@ -212,12 +323,14 @@ COLUMNS = Claim(
     parameters={"kappa": 0.1, "columns": 5000},
     predict=_columns,
     experiment=_columns_experiment,
-    measure=lambda data, parameters: {name: mean(data[name]) for name in _columns(parameters)},
-    detects=0.003,
-    quick_detects=0.01,
+    measure=_columns_measure,
+    detects=below_limits(_columns, 0.003, 0.05),
+    quick_detects=below_limits(_columns, 0.01, 0.15),
     sizes=(15, 60),
     controls={"limit off by 20 %": {"predict": off(_columns, 1.2)}},
     plot=lambda ax, data, parameters: _plot_errors(ax, data, _columns(parameters)),
+    domain={"kappa": Real(0.005, 0.9, even="log"), "columns": Whole(50, 20_000)},
+    fits=_columns_fits,
 )
 
 
@@ -290,8 +403,8 @@ SINGULAR = Claim(
     predict=_singular,
     experiment=_singular_experiment,
     measure=_singular_measure,
-    detects={"kappa = 0.1": 0.006, "kappa = 0.25": 0.006, "kappa = 0.5": 0.006, "slope, Cauchy": 0.045},
-    quick_detects={"kappa = 0.1": 0.03, "kappa = 0.25": 0.03, "kappa = 0.5": 0.03, "slope, Cauchy": 0.25},
+    detects=lambda p: {**{f"kappa = {k:g}": 0.006 for k in p["kappas"]}, "slope, Cauchy": 0.045},
+    quick_detects=lambda p: {**{f"kappa = {k:g}": 0.03 for k in p["kappas"]}, "slope, Cauchy": 0.25},
     sizes=(20, 250),
     controls={
         "limits off by 20 %": {"predict": off(_singular, 1.2)},
@@ -301,6 +414,10 @@ SINGULAR = Claim(
         "light-tailed entries": {"experiment": lambda key, size, p: _singular_experiment(key, size // 4, p, "standard_normal")},
     },
     plot=_singular_plot,
+    domain={
+        "kappas": Several(OneOf(*(k / 20 for k in range(2, 17))), 1, 4, rising=True),  # whole numbers of all sides
+        "room": Real(0.02, 0.1),
+    },
 )
 
 
@@ -319,6 +436,16 @@ def _layer_experiment(key, size, parameters, column=None):
     return made
 
 
+def _layer_measure(data, parameters):
+    """One scale for all parts leaves the error as it is: that of normal parts."""
+    made = {}
+    for n in parameters["parts"]:
+        limit = _layer(parameters)[f"N = {n}"]
+        shift = _bias.pruned(lambda s: special.ndtri(s / 2) ** 2, n, parameters["kappa"], 2.0, limit)
+        made[f"N = {n}"] = _bias.corrected(mean(data[f"N = {n}"]), shift, f"the {n} parts of a layer")
+    return made
+
+
 LAYER = Claim(
     name="layer-elliptical",
     statement="A layer with one common heavy-tailed scale is not compressible: its error is the Gaussian one at every width.",
@@ -327,15 +454,21 @@ LAYER = Claim(
     parameters={"kappa": 0.1, "alpha": 1.2, "parts": (50_000, 1_000_000)},
     predict=_layer,
     experiment=_layer_experiment,
-    measure=lambda data, parameters: {name: mean(data[name]) for name in _layer(parameters)},
-    detects=0.005,
-    quick_detects=0.01,
+    measure=_layer_measure,
+    detects=below_limits(_layer, 0.005, 0.05),
+    quick_detects=below_limits(_layer, 0.01, 0.15),
     sizes=(10, 60),
     controls={
         "limit off by 20 %": {"predict": off(_layer, 1.2)},
         "columns with scales of their own": {"experiment": lambda key, size, p: _layer_experiment(key, size, p, column=10)},
     },
     plot=lambda ax, data, parameters: _plot_errors(ax, data, _layer(parameters)),
+    domain={
+        "kappa": Real(0.005, 0.9, even="log"),
+        "alpha": Real(0.3, 2.0),
+        "parts": Several(Whole(2000, 1_000_000), 1, 2, rising=True),
+    },
+    fits=lambda parameters: keeps_some(parameters["kappa"], *parameters["parts"]),
 )
 
 CLAIMS = (LIMIT, DECAY, CONSTANT, COLUMNS, SINGULAR, LAYER)

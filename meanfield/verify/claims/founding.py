@@ -1,8 +1,11 @@
 """The founding theorem: Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), on a solvable system and on real training."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
 
 from meanfield import _check
 from meanfield.measure import chaos, pruning, tails
@@ -14,12 +17,14 @@ from meanfield.systems.system import System
 from meanfield.theory import recursion
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
 from meanfield.verify.claims._tools import share
+from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), compressibility of two-layer networks and of layers"
 NEURONS = 64  # of a run whose dependence is looked at
 SIZES = 2**18  # neurons whose tail is looked at
 DEPENDENT = 0.1  # correlation of two neurons that the runs must be able to see
 KINDS = pruning.KINDS
+NULLS = 100  # networks of independent neurons, by which finite widths are judged
 
 
 # -- what is read off a simulation ---------------------------------------------------------------------------------------
@@ -45,6 +50,9 @@ def read(results: Results, parameters: Numbers) -> Arrays:
             made[f"{kind}, {n}"] = pruning.error_curve(layer, parameters["kappa"], kind, parameters["p"])
         made[f"neurons, {n}"] = x[:, :NEURONS].astype(np.float32)
     made["sizes"] = np.linalg.norm(x[: max(1, SIZES // x.shape[1])], axis=-1).ravel().astype(np.float32)
+    made["index"] = _index(made["sizes"], parameters)
+    made["square"] = np.array(x.shape[-1] == 1)
+    made |= _independent_neurons(made, parameters)
     quantile = results.dataset["norm_quantile"].isel(step_size=cell).sel(width=widths[-1], level=0.99)
     steps = quantile["step"].to_numpy()
     for name, step in (("log quantile, half", steps[(steps > 0) & (steps <= steps[-1] / 2)][-1]), ("log quantile", steps[-1])):
@@ -70,6 +78,43 @@ def _cell(results: Results, step_size: float) -> int:
     must = f"hold the step size {step_size:.6g}, a parameter of the claim"
     _check.require(abs(held[cell] / step_size - 1) < 1e-3, "results", must, _check.words(f"one with {held.tolist()}"))
     return cell
+
+
+def _index(sizes: np.ndarray, parameters: Numbers) -> np.ndarray:
+    """Tail index and its standard error: a parameter of the claim, or read off the neurons."""
+    if "tail_index" in parameters:
+        return np.array([parameters["tail_index"], 0.0])
+    with np.errstate(all="ignore"):  # neurons that are all alike have no tail: the index is not a number
+        fit = tails.tail_index(sizes)
+    return np.array([fit.alpha, fit.standard_error])
+
+
+def _independent_neurons(data: Arrays, parameters: Numbers) -> Arrays:
+    """Pruning errors of independent neurons: sizes like those of the widest network, their largest hundredth a pure power law.
+
+    All widths have the same largest neurons in units of N^(1/alpha), so that the errors of a run differ by little but the width.
+    """
+    (alpha, _), p, kappa = data["index"], parameters["p"], parameters["kappa"]
+    widths = np.sort(data["widths"])
+    if not 0 < alpha < p:
+        return {}
+    sizes, rng, made = np.sort(np.asarray(data["sizes"], np.float64))[::-1], np.random.default_rng(0), {}
+    points = np.cumsum(rng.standard_exponential((NULLS, widths[-1] + 1)), axis=1)
+    for n in widths:
+        x = _quantiles(sizes, alpha, points[:, :n] / points[:, n : n + 1])  # of n uniform numbers in order
+        made[f"null, magnitude, {n}"] = made[f"null, node, {n}"] = pruning.error_curve(x[..., None], kappa, "magnitude", p)
+        if data["square"]:
+            side = int(n**0.5)
+            layer = rng.permuted(x, axis=1)[:, : side**2].reshape(NULLS, side, side)
+            made[f"null, node, {n}"] = pruning.error_curve(layer, kappa, "node", p)
+    return made
+
+
+def _quantiles(sizes: np.ndarray, alpha: float, above: np.ndarray) -> np.ndarray:
+    """Sizes that a share `above` exceeds: from a falling sample, and from a power law for its largest hundredth."""
+    first = len(sizes) // 100
+    tail = sizes[first] * np.maximum(above * len(sizes) / first, 1e-300) ** (-1 / alpha)
+    return np.where(above * len(sizes) < first, tail, sizes[np.minimum((above * len(sizes)).astype(int), len(sizes) - 1)])
 
 
 def _independent(data: Arrays, parameters: Numbers) -> Check:
@@ -126,21 +171,69 @@ HYPOTHESES = (
 # -- the conclusion ------------------------------------------------------------------------------------------------------
 
 
-def _compressible(parameters: Numbers):
-    """The theorem alone: errors below eps with probability 1 - eps in the widest network, falling with the width by some power."""
-    sure = {f"P(error <= eps), {kind}": (1 - parameters["eps"], 1.0) for kind in KINDS}
-    return sure | {f"slope, {kind}": (-np.inf, -parameters["falls"]) for kind in KINDS}
+PARTS = ("magnitude", "node")  # of layers that grow in one direction: their singular values keep an error
+
+
+def _compressible(parameters: Numbers, kinds=KINDS):
+    """The theorem alone: errors below eps with probability 1 - eps in the widest network, falling with the width by some power to 0."""
+    sure = {f"P(error <= eps), {kind}": (1 - parameters["eps"], 1.0) for kind in kinds}
+    return (
+        sure
+        | {f"slope, {kind}": (-np.inf, -parameters["falls"]) for kind in kinds}
+        | {f"floor, {kind}": (-np.inf, 0.0) for kind in kinds}
+    )
 
 
 def _measure(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
-    widths = np.sort(data["widths"])
+    """Finite widths may hide the conclusion: by as much as independent neurons are off it, a verdict is not built on them."""
+    widths, p = np.sort(data["widths"]), parameters
     made = {}
-    for kind in KINDS:
-        narrow, wide = (np.log(data[f"{kind}, {n}"]) for n in widths[[0, -1]])
-        made[f"P(error <= eps), {kind}"] = share(np.exp(wide) <= parameters["eps"])
-        # Runs of a seed share their draws at all widths, so slopes are taken run by run.
-        made[f"slope, {kind}"] = mean((wide - narrow) / np.log(widths[-1] / widths[0]))
+    for kind in KINDS if bool(data["square"]) else PARTS:
+        like = "magnitude" if kind == "magnitude" else "node"  # errors of singular values are proportional to those of nodes
+        known = f"null, {like}, {widths[0]}" in data
+        errors, null = (
+            np.stack([data[f"{name}, {n}"] for n in widths], axis=1) for name in (kind, f"null, {like}" if known else kind)
+        )
+        nothing = {} if known else {"bias": np.inf, "why": "a tail index that is not below p"}
+
+        sure = share(errors[:, -1] <= p["eps"])
+        right = int(np.sum(null[:, -1] <= p["eps"]))
+        at_least = float(stats.beta.ppf(0.01, right, len(null) - right + 1)) if right else 0.0
+        why = f"a width of {widths[-1]}: of independent neurons of this law {right / len(null):.0%} are below eps"
+        bias = {"bias": max(0.0, 1 - p["eps"] - at_least), "why": why} | nothing
+        made[f"P(error <= eps), {kind}"] = dataclasses.replace(sure, **bias)
+
+        # Runs of a seed share their draws at all widths, so slopes and floors are taken run by run.
+        falls, alone = (mean(np.log(e[:, -1] / e[:, 0]) / np.log(widths[-1] / widths[0])) for e in (errors, null))
+        why = f"widths up to {widths[-1]}: independent neurons of this law have a slope of {alone.value:.3f}"
+        bias = {"bias": max(0.0, alone.value + 3 * alone.standard_error + p["falls"]), "why": why} | nothing
+        made[f"slope, {kind}"] = dataclasses.replace(falls, **bias)
+
+        rows = kind != "magnitude" and bool(data["square"])
+        made[f"floor, {kind}"] = dataclasses.replace(_floor(errors, null, widths, data["index"], p["p"], rows), **nothing)
     return made
+
+
+def _floor(errors: np.ndarray, null: np.ndarray, widths: np.ndarray, index: np.ndarray, p: float, rows: bool) -> Estimate:
+    """Floor of mean errors = floor + c N^-s by least squares, s = 1/alpha - 1/p, or half of it for the rows of a square layer.
+
+    What the fit finds for independent neurons, which have no floor, is taken off; half of it is allowed for as bias.
+    """
+
+    def fit(values, alpha):
+        s = (1 / alpha - 1 / p) / (2 if rows else 1)
+        design = np.stack([np.ones(len(widths)), widths**-s], axis=1)
+        weights = widths ** (2 * s)  # one over the variance, but for a factor
+        return values @ np.linalg.solve(design.T @ (weights[:, None] * design), design.T * weights)[0]
+
+    widths, (alpha, error) = widths.astype(np.float64), index
+    if not 0 < alpha < p:
+        return mean(errors[:, -1])
+    found, alone = mean(fit(errors, alpha)), mean(fit(null, alpha))
+    moved = np.mean(fit(errors, alpha)) - np.mean(fit(errors, min(alpha + error, (alpha + p) / 2)))
+    noise = float(np.sqrt(found.standard_error**2 + alone.standard_error**2 + moved**2))
+    why = f"the fit of a power law, by which independent neurons of this law have a floor of {alone.value:.3f}"
+    return Estimate(found.value - alone.value, noise, found.dof, abs(alone.value) / 2, why)
 
 
 def _plot(ax, data: Arrays, parameters: Numbers) -> None:
@@ -156,8 +249,19 @@ def _plot(ax, data: Arrays, parameters: Numbers) -> None:
     ax.legend(fontsize="small", title=r"10 %, 50 %, $1-\varepsilon$ of runs", title_fontsize="small")
 
 
-DETECTS = {f"P(error <= eps), {kind}": 0.2 for kind in KINDS} | {f"slope, {kind}": 0.08 for kind in KINDS}
-QUICK = {name: 0.5 if name.startswith("P") else 0.4 for name in DETECTS}
+def _detects(sure: float, slope: float, floor: float, kinds=KINDS) -> dict[str, float]:
+    return {f"{name}, {kind}": d for name, d in (("P(error <= eps)", sure), ("slope", slope), ("floor", floor)) for kind in kinds}
+
+
+def _measure_parts(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
+    """Of layers that may grow in one direction only."""
+    names = _compressible(parameters, PARTS)
+    return {name: one for name, one in _measure(data, parameters).items() if name in names}
+
+
+def _wide_enough(parameters: Numbers) -> None:
+    widths = parameters["widths"]
+    _check.require(widths[-1] >= 64 * widths[0], "widths", "end at 64 times their first or more", widths)
 
 
 # -- a solvable system: interacting chains ----------------------------------------------------------------------------------
@@ -190,6 +294,18 @@ class _OneMiniBatch(dynamics.LinearRecursion):
         return jax.tree.map(lambda v: jnp.broadcast_to(v[None], (width, *v.shape)), source.batch(key, step, self.batch_size))
 
 
+def _with_floor(experiment, floor: float):
+    """A system whose errors come to a floor: a share of the p-th powers stays with what is cut off."""
+
+    def made(key, size, parameters) -> Arrays:
+        data, p = experiment(key, size, parameters), parameters["p"]
+        for name in [f"{kind}, {n}" for kind in KINDS for n in data["widths"]]:
+            data[name] = np.minimum((data[name] ** p + floor**p) ** (1 / p), 1.0)
+        return data
+
+    return made
+
+
 def _chains(key, size, parameters, tail_index=None, steps=None, kind=dynamics.LinearRecursion) -> Arrays:
     """Least squares by neurons that are pulled to their mean: index, and with it everything, is known."""
     steps, ridge = steps or parameters["steps"], parameters["weight_decay"]
@@ -218,13 +334,25 @@ FOUNDING = Claim(
     predict=_compressible,
     experiment=_chains,
     measure=_measure,
-    detects=DETECTS,
-    quick_detects=QUICK,
+    detects=_detects(0.2, 0.08, 0.15),
+    quick_detects=_detects(0.5, 0.4, 0.45),
     sizes=(24, 160),
     hypotheses=HYPOTHESES,
+    domain={
+        "tail_index": Real(1.25, 1.75),
+        "weight_decay": Real(0.1, 0.5, even="log"),
+        "p": Real(2.0, 4.0),
+        "kappa": Real(0.05, 0.5, even="log"),
+        "eps": Real(0.05, 0.6),
+        "falls": Real(0.01, 0.2, even="log"),
+        "widths": Several(Whole(128, 65_536), 3, 4, rising=True),
+        "steps": Whole(40, 120),
+    },
+    fits=_wide_enough,
     controls={
         "error above eps": {"predict": _above},
         "errors that do not fall": {"experiment": _flat(_chains)},
+        "a floor of 0.15": {"experiment": _with_floor(_chains, 0.15)},
         "light tails": {"experiment": lambda key, size, p: _chains(key, size, p, tail_index=3.0)},
         "one mini-batch for all": {"experiment": lambda key, size, p: _chains(key, size // 4, p, kind=_OneMiniBatch)},
         "too few steps": {"experiment": lambda key, size, p: _chains(key, size // 4, p, steps=2)},
@@ -258,13 +386,22 @@ DIGITS = Claim(
         "widths": (128, 2048),
         "steps": 10_000,
     },
-    predict=_compressible,
+    predict=lambda p: _compressible(p, PARTS),
     experiment=_digits,
-    measure=_measure,
-    detects=DETECTS,
-    quick_detects=QUICK,
+    measure=_measure_parts,
+    detects=_detects(0.2, 0.08, 0.15, PARTS),
+    quick_detects=_detects(0.5, 0.4, 0.45, PARTS),
     sizes=(12, 60),
     hypotheses=HYPOTHESES,
+    domain={
+        "step_size": Real(0.05, 5.0, even="log"),
+        "p": Real(1.0, 8.0),
+        "kappa": Real(0.01, 0.9, even="log"),
+        "eps": Real(0.01, 0.99),
+        "falls": Real(0.001, 1.0, even="log"),
+        "widths": Several(Whole(64, 16_384), 2, 8, rising=True),
+        "steps": Whole(4, 1_000_000),
+    },
     controls={
         "errors that do not fall": {"experiment": _flat(_digits)},
         "small step": {"experiment": lambda key, size, p: _digits(key, size // 4, {**p, "step_size": 0.1})},

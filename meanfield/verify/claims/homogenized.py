@@ -1,38 +1,87 @@
 """Claims on homogenised SGD: Jiao, Keller-Ressel (2024)."""
 
+import dataclasses
+
 import jax
 import numpy as np
-from scipy import optimize
+from scipy import optimize, stats
 
+from meanfield import _check
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Claim
+from meanfield.verify.claims import _bias
 from meanfield.verify.claims._tools import log_hill, off, tail
 from meanfield.verify.claims.kesten import ALL_STATIONARY, SIDE, norms, survival
+from meanfield.verify.domain import Real, Row
 
 # name: second moment of the inputs (its diagonal), step size, time step of Euler's scheme, time, chains in units of `size`
 SETTINGS = {"isotropic, d = 1": ((1.0,), 4.0, 0.005, 1.25, 2), "not isotropic, d = 2": ((1.0, 0.8), 4 / 3, 0.015, 10.0, 0.5)}
 HILL = 0.01  # of a law like Student's with index 1.5, the largest hundredth reads log alpha 0.0014 too low
 
 
-def _scheme(diagonal, gamma: float, batch_size: int, dt: float) -> tuple[float, float]:
-    """Bounds of the tail index of Euler's scheme in one or two dimensions.
+def _grown(diagonal, gamma: float, batch_size: int, dt: float) -> list:
+    """Functions log E |..|^s of Euler's scheme in one or two dimensions, one a direction e.
 
-    Far from the optimum a step from x = |x| e multiplies the norm by |e - gamma dt H e + gamma (dt e'He / B)^(1/2) H^(1/2) g|. As
-    for the diffusion, the index lies between the smallest and the largest root s of E |..|^s = 1 over the directions e.
+    Far from the optimum a step from x = |x| e multiplies the norm by |e - gamma dt H e + gamma (dt e'He / B)^(1/2) H^(1/2) g|.
     """
     h = np.asarray(diagonal)
     nodes, weights = np.polynomial.hermite_e.hermegauss(100)
     g = np.stack(np.meshgrid(*[nodes] * len(h), indexing="ij"), axis=-1)
     weight = np.prod(np.stack(np.meshgrid(*[weights / weights.sum()] * len(h), indexing="ij")), axis=0)
-    roots = []
+    made = []
     for angle in np.linspace(0, np.pi / 2, 11 if len(h) == 2 else 1):
         e = np.array([np.cos(angle), np.sin(angle)])[: len(h)]
         moved = (1 - gamma * dt * h) * e + gamma * np.sqrt(dt * (e**2 @ h) / batch_size * h) * g
         length = np.linalg.norm(moved, axis=-1)
-        roots.append(optimize.brentq(lambda s, length=length: float(np.sum(weight * length**s)) - 1, 0.05, 20.0))
+        made.append(lambda s, length=length: float(np.log(np.sum(weight * length**s))))
+    return made
+
+
+def _scheme(diagonal, gamma: float, batch_size: int, dt: float) -> tuple[float, float]:
+    """Bounds of the tail index of Euler's scheme: as for the diffusion, the smallest and the largest root over the directions."""
+    every = _grown(diagonal, gamma, batch_size, dt)
+    roots = [float(optimize.brentq(one, 0.05, 20.0)) for one in every]  # pyright: ignore[reportArgumentType]
     return min(roots), max(roots)
+
+
+def _measure(data, parameters):
+    """Hill's estimator, with what it would be off for a law like Student's that has grown for the time given, beyond `HILL`."""
+    made = {}
+    for name, (diagonal, gamma, dt, time, _) in parameters.items():
+        worst = 0.0
+        for one in _grown(diagonal, gamma, 1, dt):
+            alpha = float(optimize.brentq(one, 0.05, 20.0))  # pyright: ignore[reportArgumentType]
+            drift = (one(1.001 * alpha) - one(0.999 * alpha)) / (0.002 * alpha)
+            spread = (one(1.001 * alpha) + one(0.999 * alpha)) / (0.001 * alpha) ** 2
+            yet = _bias.grown(alpha, _bias.SHARE, round(time / dt), drift, spread)
+            if len(diagonal) == 1:
+                law, u = stats.t(alpha), stats.t(alpha).isf(_bias.SHARE / 2)
+                read = _bias.reading(alpha, lambda y, law=law, u=u, yet=yet: law.sf(u * np.exp(y)) * yet(y))
+            else:
+                u = _bias.SHARE ** (-2 / alpha) - 1  # P(|x| > t) = (1 + t^2)^(-alpha / 2) at its hundredth
+                beyond = lambda y, a=alpha, u=u, yet=yet: (1 + u * np.exp(2 * y)) ** (-a / 2) * yet(y)  # noqa: E731
+                read = _bias.reading(alpha, beyond)
+            worst = max(worst, abs(read.hill))
+        why = f"the largest hundredth of a law like Student's after the time {time:g}"
+        bias = max(0.0, (1 + _bias.DOUBT) * worst - HILL)
+        made[name] = dataclasses.replace(log_hill(data[name]), bias=bias, why=why)
+    return made
+
+
+def _readable(parameters) -> None:
+    for name, (diagonal, gamma, dt, time, _) in parameters.items():
+        fast, slow = gamma * max(diagonal), gamma * min(diagonal)
+        _check.require(
+            fast * dt <= 0.04, name, "have a time step of 0.04 / (step size x largest moment) or less", (diagonal, gamma, dt)
+        )
+        _check.require(
+            slow * time >= 4, name, "have a time of 4 / (step size x smallest moment) or more", (diagonal, gamma, time)
+        )
+        low, high = _scheme(diagonal, gamma, 1, dt)
+        ends = _check.words(f"one with indices from {low:.3g} to {high:.3g}")
+        _check.require(low >= 1.1 and high <= 3.5, name, "be a setting whose tail index lies between 1.1 and 3.5", ends)
 
 
 def _bounds(parameters):
@@ -76,11 +125,18 @@ BOUNDS = Claim(
     parameters=SETTINGS,
     predict=_bounds,
     experiment=_bounds_experiment,
-    measure=lambda data, parameters: {name: log_hill(data[name]) for name in parameters},
+    measure=_measure,
     detects={"isotropic, d = 1": 0.042, "not isotropic, d = 2": 0.085},
     quick_detects={"isotropic, d = 1": 0.14, "not isotropic, d = 2": 0.3},
     sizes=(100_000, 1_000_000),
     hypotheses=(ALL_STATIONARY,),
+    domain={
+        "isotropic, d = 1": Row(Row(Real(0.5, 2)), Real(1, 8), Real(0.003, 0.02), Real(0.5, 3), Real(1, 2)),
+        "not isotropic, d = 2": Row(
+            Row(Real(0.5, 1.5), Real(0.5, 1.5)), Real(0.5, 2), Real(0.008, 0.03), Real(5, 15), Real(0.3, 1)
+        ),
+    },
+    fits=_readable,
     controls={
         "bounds 20 % larger": {"predict": off(_bounds, shift=np.log(1.2))},
         "bounds 20 % smaller": {"predict": off(_bounds, shift=np.log(0.8))},

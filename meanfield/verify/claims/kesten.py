@@ -1,6 +1,7 @@
 """Claims on the power tail of SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
 
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -14,7 +15,9 @@ from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
-from meanfield.verify.claims._tools import complete, log_hill, off, stationary, tail
+from meanfield.verify.claims import _bias
+from meanfield.verify.claims._tools import complete, log_hill, lognormal, off, rng, stationary, tail
+from meanfield.verify.domain import Real, Row, Several, Whole
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
 SIDE, LANES = 50_000, 2  # chains of one run: two at a time, for two cores
@@ -55,8 +58,60 @@ def _names(parameters) -> dict[str, tuple[float, int, int]]:
     return {f"step {eta:g}, b = {b}, d = {d}": (eta, b, d) for eta, b, d in parameters["settings"]}
 
 
+HEAVIEST, LIGHTEST = 0.3, 12.0  # indices that a sample in single precision holds, and that it can show
+
+
+def readable(name: str, eta: float, b: int, d: int) -> None:
+    """Refuse a step size whose chains have no tail index that an experiment could read."""
+    maximal = theory.maximal_step_size(b, d)
+    where = f"for b = {b}, d = {d}"
+    must = f"be below {maximal:.5g} {where}, beyond which there is no stationary law"
+    _check.require(eta < maximal, name, must, eta)
+    alpha = theory.tail_index(eta, b, d)
+    must = f"make a tail index from {HEAVIEST:g} to {LIGHTEST:g} {where}, which an experiment can read"
+    _check.require(HEAVIEST <= alpha <= LIGHTEST, name, must, _check.words(f"{eta:g}, with the index {alpha:.3g}"))
+
+
+def _index_fits(parameters) -> None:
+    for one in parameters["settings"]:
+        readable("settings", *one)
+
+
 def _index(parameters):
     return {name: float(np.log(theory.tail_index(*one))) for name, one in _names(parameters).items()}
+
+
+def _power_law(parameters):
+    """The index of every setting, and that the tail is bent by nothing: it is a power law's."""
+    return _index(parameters) | {f"bow, {name}": 0.0 for name in _names(parameters)}
+
+
+def off_index(predict, index, shift: float):
+    """A tampered prediction: what `index` gives is shifted, nothing else."""
+    return lambda p: {**predict(p), **off(index, shift=shift)(p)}
+
+
+def chain_rows(name: str, largest: np.ndarray, setting: tuple[float, int, int], steps: int) -> dict[str, Estimate]:
+    """Index and bow of the tail of chains, corrected for what is known of it."""
+    threshold = float(np.min(largest))
+    known = _bias.chain(*setting, threshold, steps)
+    why = f"the bend of the tail at its threshold {threshold:.3g} and the {steps} steps"
+    return {name: _bias.index_row(largest, known, why), f"bow, {name}": _bias.shape_row(largest, known, why)}
+
+
+def _index_measure(data, parameters):
+    made = {}
+    for name, one in _names(parameters).items():
+        made |= chain_rows(name, data[name], one, parameters["steps"])
+    return made
+
+
+def _index_lognormal(key, size, parameters):
+    """Log-normal numbers in place of the chains, whose largest hundredth has the mean log-excess of the index predicted."""
+    made, draw = _index_experiment(key, min(size, 100_000), parameters), rng(key)
+    for name, log_alpha in _index(parameters).items():
+        made[name] = tail(lognormal(draw, size, float(np.exp(log_alpha))))
+    return made
 
 
 def _index_experiment(key, size, parameters, steps=None, beyond=False):
@@ -105,47 +160,48 @@ INDEX = Claim(
     formula=r"P(|x_\infty|>t) \sim c\,t^{-\alpha},\quad h(\alpha)=1",
     source=SOURCE + ", Theorem 2",
     parameters={"settings": ((1.2, 1, 1), (1.67, 5, 1), (0.6, 1, 2)), "steps": 150},
-    predict=_index,
+    predict=_power_law,
     experiment=_index_experiment,
-    measure=lambda data, parameters: {name: log_hill(data[name]) for name in _names(parameters)},
-    detects=0.047,
+    measure=_index_measure,
+    detects=lambda p: {name: 0.05 if name.startswith("bow") else 0.047 for name in _power_law(p)},
     quick_detects=0.2,
     sizes=(100_000, 2_000_000),
     hypotheses=(Hypothesis("The Lyapunov exponent is negative.", _contracts), ALL_STATIONARY),
     controls={
-        "index 10 % larger": {"predict": off(_index, shift=np.log(1.1))},
-        "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
+        "index 10 % larger": {"predict": off_index(_power_law, _index, np.log(1.1))},
+        "index 10 % smaller": {"predict": off_index(_power_law, _index, np.log(0.9))},
+        "log-normal chains": {"experiment": _index_lognormal},
         "no stationary law": {"experiment": lambda key, size, p: _index_experiment(key, size // 10, p, beyond=True)},
         "too few steps": {"experiment": lambda key, size, p: _index_experiment(key, size, p, steps=4)},
     },
     plot=_index_plot,
+    domain={"settings": Several(Row(Real(0.02, 2.4), Whole(1, 20), Whole(1, 8)), 1, 3), "steps": Whole(50, 300)},
+    fits=_index_fits,
 )
 
 # -- monotone ---------------------------------------------------------------------------------------------------------------
 
 
+def _four(parameters) -> dict[str, tuple[float, int, int]]:
+    """The four settings (step size, batch size, dimension) that are compared."""
+    low, high, b, d = (parameters[name] for name in ("step_size", "larger_step", "larger_batch", "larger_dim"))
+    return {"low": (low, 1, 1), "high": (high, 1, 1), "dim": (low, 1, d), "batch": (high, b, 1)}
+
+
+PAIRS = {"larger step": ("low", "high"), "larger dimension": ("low", "dim"), "larger batch": ("high", "batch")}
+
+
 def _monotone(parameters):
     """Differences of log alpha, which theory gives: negative, negative, positive."""
-    low, high, b, d = (parameters[name] for name in ("step_size", "larger_step", "larger_batch", "larger_dim"))
-    at = {
-        name: float(np.log(theory.tail_index(*one)))
-        for name, one in {"low": (low, 1, 1), "high": (high, 1, 1), "dim": (low, 1, d), "batch": (high, b, 1)}.items()
-    }
-    return {
-        "larger step": at["high"] - at["low"],
-        "larger dimension": at["dim"] - at["low"],
-        "larger batch": at["batch"] - at["high"],
-    }
+    at = {name: float(np.log(theory.tail_index(*one))) for name, one in _four(parameters).items()}
+    return {name: at[after] - at[before] for name, (before, after) in PAIRS.items()}
 
 
 def _monotone_experiment(key, size, parameters, scaled=False):
-    low, high, b, d = (parameters[name] for name in ("step_size", "larger_step", "larger_batch", "larger_dim"))
-    settings = {
-        "low": (low, 1, 1),
-        "high": (high, 1, 1),
-        "dim": (low, 1, d),
-        "batch": (b * high if scaled else high, b, 1),
-    }
+    settings = _four(parameters)
+    if scaled:
+        eta, b, d = settings["batch"]
+        settings["batch"] = (b * eta, b, d)
     made = {}
     for i, (name, (eta, batch, dim)) in enumerate(settings.items()):
         one, data = dynamics.LinearRecursion(eta, batch), sources.gaussian_regression(dim)
@@ -161,12 +217,20 @@ def _unchanged(parameters):
 
 
 def _monotone_measure(data, parameters):
-    pairs = {"larger step": ("low", "high"), "larger dimension": ("low", "dim"), "larger batch": ("high", "batch")}
+    at = {name: chain_rows(name, data[name], one, parameters["steps"])[name] for name, one in _four(parameters).items()}
     made = {}
-    for name, (before, after) in pairs.items():
-        one, two = log_hill(data[before]), log_hill(data[after])
-        made[name] = Estimate(two.value - one.value, float(np.hypot(one.standard_error, two.standard_error)))
+    for name, (before, after) in PAIRS.items():
+        one, two = at[before], at[after]
+        error = float(np.hypot(one.standard_error, two.standard_error))
+        made[name] = Estimate(two.value - one.value, error, bias=one.bias + two.bias, why=max(one, two, key=lambda e: e.bias).why)
     return made
+
+
+def _monotone_fits(parameters) -> None:
+    low, high = parameters["step_size"], parameters["larger_step"]
+    _check.require(high >= 1.1 * low, "larger_step", f"be 1.1 times `step_size`, {low}, or more", high)
+    for name, one in zip(("step_size", "larger_step", "larger_dim", "larger_batch"), _four(parameters).values(), strict=True):
+        readable(name if name.endswith("e") else "larger_step", *one)
 
 
 def _monotone_plot(ax, data, parameters) -> None:
@@ -195,6 +259,14 @@ MONOTONE = Claim(
         "step that grows with the batch": {"experiment": lambda key, size, p: _monotone_experiment(key, size, p, scaled=True)},
     },
     plot=_monotone_plot,
+    domain={
+        "step_size": Real(0.1, 2.2),
+        "larger_step": Real(0.12, 2.4),
+        "larger_dim": Whole(2, 8),
+        "larger_batch": Whole(2, 20),
+        "steps": Whole(50, 300),
+    },
+    fits=_monotone_fits,
 )
 
 # -- generalised central limit theorem ----------------------------------------------------------------------------------------
@@ -247,13 +319,29 @@ def _clt_experiment(key, size, parameters, additive=False):
 
 
 def _clt_measure(data, parameters):
-    ratio = np.log(parameters["sums"][-1] / parameters["sums"][0])
-    made = {}
-    for name in _clt(parameters):
+    """Slope of the log median, corrected for the second moment that jumps of the size of the sums add to."""
+    sizes, made = (parameters["sums"][0], parameters["sums"][-1]), {}
+    ratio = np.log(sizes[1] / sizes[0])
+    for name, eta in zip(_clt(parameters), parameters["step_sizes"], strict=True):
         spread = np.abs(np.asarray(data[name], np.float64)).reshape(len(parameters["sums"]), REPLICATES, -1)
         middle = np.log(np.median(spread, axis=-1))
-        made[name] = mean((middle[-1] - middle[0]) / ratio)
+        found = mean((middle[-1] - middle[0]) / ratio)
+        typical = np.exp(np.mean(middle, axis=-1))
+        both = np.concatenate([data[f"halfway, {name}"], data[f"now, {name}"]])
+        off = _bias.sums(both, theory.tail_index(eta, 1, 1), eta, sizes, (typical[0], typical[-1]))
+        correlated = (1 / sizes[0] - 1 / sizes[1]) / (eta * 2 * ratio)  # a chain forgets in 1/eta steps
+        corrected = _bias.corrected(found, off, f"jumps and memory at sums of {sizes[0]} to {sizes[1]} steps")
+        made[name] = replace(corrected, bias=corrected.bias + correlated)
     return made
+
+
+def _clt_fits(parameters) -> None:
+    first, last = parameters["sums"][0], parameters["sums"][-1]
+    _check.require(last >= 4 * first, "sums", "end with 4 times the first number of steps or more", parameters["sums"])
+    for eta in parameters["step_sizes"]:
+        alpha = theory.tail_index(eta, 1, 1)
+        what = _check.words(f"{eta:g}, with the index {alpha:.3g}")
+        _check.require(alpha >= 1.05, "step_sizes", "make tail indices of 1.05 or more: else a sum has no centre", what)
 
 
 def _clt_plot(ax, data, parameters) -> None:
@@ -287,6 +375,12 @@ CLT = Claim(
         "noise that does not multiply": {"experiment": lambda key, size, p: _clt_experiment(key, size, p, additive=True)},
     },
     plot=_clt_plot,
+    domain={
+        "step_sizes": Several(Real(0.1, 1.0), 1, 3),
+        "sums": Several(Whole(100, 8192), 2, 4, rising=True),
+        "tolerance": Real(0.01, 0.05),
+    },
+    fits=_clt_fits,
 )
 
 CLAIMS = (INDEX, MONOTONE, CLT)

@@ -1,5 +1,6 @@
 """Claims on two Gaussians that differ in scale: Mei, Montanari, Nguyen (2018)."""
 
+import dataclasses
 import functools
 
 import jax
@@ -14,6 +15,7 @@ from meanfield.systems.system import System
 from meanfield.theory import meanfield as theory
 from meanfield.verify.claim import Check, Claim, Hypothesis, mean
 from meanfield.verify.claims._tools import complete, off, rng
+from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Mei, Montanari, Nguyen (2018)"
 
@@ -106,6 +108,17 @@ FLOW = Claim(
     quick_detects=0.15,
     sizes=(20, 80),
     hypotheses=(Hypothesis("The runs are alike.", _no_run_stands_out),),
+    domain={
+        "delta": Real(0.6, 0.9),
+        "radius": Real(0.5, 1.2),
+        "dim": Whole(40, 60),
+        "width": Whole(400, 600),
+        "step_size": Real(0.005, 0.01),
+        "batch_size": Whole(25, 50),
+        "times": Several(Real(0.1, 3.0, even="log"), 1, 4, rising=True),
+        "tolerance": Real(0.04, 0.1),
+        "examples": Whole(1000, 3000),
+    },
     controls={
         "risk 20 % larger": {"predict": lambda p: _flow(p, factor=1.2)},
         "risk 20 % smaller": {"predict": lambda p: _flow(p, factor=0.8)},
@@ -163,6 +176,13 @@ def _least_experiment(key, size, parameters, top=1.5):
     return {name: np.array(values) for name, values in made.items()}
 
 
+def _least_measure(data, parameters):
+    """Near the threshold distances are at least as large as what Delta is below it: `rounding` of one is `rounding` of the other."""
+    why = f"distances that count as 0 from {parameters['rounding']:g} on"
+    made = {name: mean(data[name]) for name in _least(parameters)}
+    return made | {"threshold": dataclasses.replace(made["threshold"], bias=parameters["rounding"], why=why)}
+
+
 def _inside(data, parameters) -> Check:
     largest = float(np.max(data["largest radius"]))
     return Check(largest < RADII[-1], f"The best laws have radii up to {largest:.3g}, of {RADII[-1]:g} that were tried.")
@@ -186,11 +206,12 @@ LEAST = Claim(
     parameters={"sample": 100_000, "rounding": 3e-4},
     predict=_least,
     experiment=_least_experiment,
-    measure=lambda data, parameters: {name: mean(data[name]) for name in _least(parameters)},
+    measure=_least_measure,
     detects={"threshold": 0.005} | {f"distance, {delta:g}": 0.02 for delta in (*BELOW, ABOVE)},
     quick_detects={"threshold": 0.02} | {f"distance, {delta:g}": 0.05 for delta in (*BELOW, ABOVE)},
     sizes=(20, 60),
     hypotheses=(Hypothesis("Larger radii would not do better.", _inside),),
+    domain={"sample": Whole(20_000, 400_000), "rounding": Real(1e-4, 1e-3, even="log")},
     controls={
         "threshold off by 10 %": {"predict": lambda p: {**_least(p), "threshold": 1.1 * theory.zero_risk_threshold()}},
         "threshold off by -10 %": {"predict": lambda p: {**_least(p), "threshold": 0.9 * theory.zero_risk_threshold()}},

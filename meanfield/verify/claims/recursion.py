@@ -1,17 +1,22 @@
 """Claims on moments of SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 from scipy import special
 
+from meanfield import _check
 from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claims import _bias
 from meanfield.verify.claims._tools import complete, stationary
-from meanfield.verify.claims.kesten import SIDE, SOURCE, norms
+from meanfield.verify.claims.kesten import SIDE, SOURCE, norms, readable
+from meanfield.verify.domain import Real, Row, Several, Whole
 
 
 def _norms(key, chains: int, eta: float, parameters, steps: int) -> np.ndarray:
@@ -29,9 +34,16 @@ def _second_moment(parameters):
     return {"E|x|^2": theory.second_moment(*_at(parameters))}
 
 
+MOST = 300  # steps to half of the time
+
+
+def _second_moment_steps(parameters) -> int:
+    """E|x_n|^2 comes to its limit like h(2)^n."""
+    return min(MOST, int(np.ceil(np.log(1e-12) / np.log(theory.moment(2.0, *_at(parameters))))))
+
+
 def _second_moment_experiment(key, size, parameters, steps=None):
-    # E|x_n|^2 comes to its limit like h(2)^n.
-    steps = steps or int(np.ceil(np.log(1e-12) / np.log(theory.moment(2.0, *_at(parameters)))))
+    steps = steps or _second_moment_steps(parameters)
     half, whole = jax.random.split(key)
     return {
         "norm halfway": _norms(half, size, parameters["step_size"], parameters, steps),
@@ -56,6 +68,26 @@ def _second_moment_plot(ax, data, parameters) -> None:
     ax.legend(fontsize="small")
 
 
+def _second_moment_measure(data, parameters):
+    """The mean, without what is left of the start; what a sample cannot see of a heavy tail is its bias."""
+    square = np.asarray(data["norm"], np.float64) ** 2
+    limit, index = theory.second_moment(*_at(parameters)), theory.tail_index(*_at(parameters)) / 2
+    left = theory.moment(2.0, *_at(parameters)) ** (2 * _second_moment_steps(parameters)) * (parameters["dim"] - limit)
+    bias, found = _bias.unseen(square, index), mean(square)
+    why = f"what {len(square)} chains do not see of a tail of index {2 * index:.3g}"
+    return {"E|x|^2": replace(found, value=found.value - left, bias=bias, why=why)}
+
+
+def _second_moment_fits(parameters) -> None:
+    eta, b, d = _at(parameters)
+    critical = theory.critical_step_size(b, d)
+    must = f"be below {critical:.5g} for b = {b}, d = {d}, from which on the second moment is infinite"
+    _check.require(eta < critical, "step_size", must, eta)
+    must = f"contract E|x|^2 by 1/1000 or more in {MOST} steps"
+    rate = theory.moment(2.0, eta, b, d)
+    _check.require(rate**MOST < 1e-3, "step_size", must, _check.words(f"{eta:g}, which does by {rate**MOST:.2g}"))
+
+
 SECOND_MOMENT = Claim(
     name="second moment",
     statement="Below the critical step size the stationary law has a second moment in closed form.",
@@ -64,9 +96,9 @@ SECOND_MOMENT = Claim(
     parameters={"step_size": 0.2, "batch_size": 1, "dim": 2},
     predict=_second_moment,
     experiment=_second_moment_experiment,
-    measure=lambda data, parameters: {"E|x|^2": mean(data["norm"] ** 2)},
-    detects={"E|x|^2": 0.004},
-    quick_detects={"E|x|^2": 0.02},
+    measure=_second_moment_measure,
+    detects=lambda p: {"E|x|^2": 0.012 * theory.second_moment(*_at(p))},
+    quick_detects=lambda p: {"E|x|^2": 0.06 * theory.second_moment(*_at(p))},
     sizes=(50_000, 1_000_000),
     hypotheses=(Hypothesis("The chains are stationary.", _stationary),),
     controls={
@@ -74,6 +106,8 @@ SECOND_MOMENT = Claim(
         "too few steps": {"experiment": lambda key, size, p: _second_moment_experiment(key, size, p, steps=2)},
     },
     plot=_second_moment_plot,
+    domain={"step_size": Real(0.01, 1.8, even="log"), "batch_size": Whole(1, 20), "dim": Whole(1, 10)},
+    fits=_second_moment_fits,
 )
 
 # -- contraction ----------------------------------------------------------------------------------------------------------
@@ -101,7 +135,21 @@ def _contraction_experiment(key, size, parameters, common=True):
 def _contraction_measure(data, parameters):
     d = parameters["dim"]
     start = {s: 2 ** (1.5 * s) * np.exp(special.gammaln((d + s) / 2) - special.gammaln(d / 2)) for s in ORDERS}  # E|2 N(0, I)|^s
-    return {f"s = {s:g}": mean(data["distance"] ** s / start[s]) for s in ORDERS}
+    made = {}
+    for s in ORDERS:
+        x = data["distance"] ** s / start[s]
+        made[f"s = {s:g}"] = replace(mean(x), bias=_bias.rare(x), why=f"what {len(x)} pairs of chains do not see of it")
+    return made
+
+
+def _contraction_detects(*shares: float):
+    return lambda p: {name: share * value for (name, value), share in zip(_contraction(p).items(), shares, strict=True)}
+
+
+def _contraction_fits(parameters) -> None:
+    _, b, d = _at(parameters)
+    most = 80 // (b * d)
+    _check.require(parameters["steps"] <= most, "steps", f"be {most} or fewer for b = {b}, d = {d}", parameters["steps"])
 
 
 def _contraction_plot(ax, data, parameters) -> None:
@@ -123,14 +171,16 @@ CONTRACTION = Claim(
     predict=_contraction,
     experiment=_contraction_experiment,
     measure=_contraction_measure,
-    detects={"s = 0.5": 0.003, "s = 1": 0.004, "s = 2": 0.01},
-    quick_detects={"s = 0.5": 0.015, "s = 1": 0.02, "s = 2": 0.05},
+    detects=_contraction_detects(0.0045, 0.0081, 0.03),
+    quick_detects=_contraction_detects(0.022, 0.04, 0.15),
     sizes=(30_000, 1_000_000),
     controls={
         "h off by 5 %": {"predict": lambda p: {name: 1.05 * value for name, value in _contraction(p).items()}},
         "data of their own": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, common=False)},
     },
     plot=_contraction_plot,
+    domain={"step_size": Real(0.02, 1.5, even="log"), "batch_size": Whole(1, 6), "dim": Whole(1, 6), "steps": Whole(1, 20)},
+    fits=_contraction_fits,
 )
 
 # -- critical step size -----------------------------------------------------------------------------------------------------
@@ -183,7 +233,23 @@ def _critical_measure(data, parameters):
         # h(2) = 1 - 2 eta E<e, H e> / b + eta^2 E|H e|^2 / b^2 is 1 at eta = 2 E(along) / E(square).
         spread = mean(along / along.mean() - square / square.mean())
         made[_pair(b, d)] = Estimate(float(np.log(2 * along.mean() / square.mean())), spread.standard_error)
-    return {**made, "sum over largest square": mean(data["sum over largest"])}
+    eta, steps = parameters["step_size"], parameters["steps"]
+    alpha, now = theory.tail_index(eta, 1, 1), np.asarray(data["now"], np.float64)
+    deep = _bias.chain(eta, 1, 1, float(np.quantile(now, 1 - 1 / GROUP)), steps, 1 / GROUP).hill
+    off = _bias.sum_over_largest(now**2, alpha, GROUP) + deep * alpha / 2 / (1 - alpha / 2) ** 2
+    why = f"groups of {GROUP} chains after {steps} steps"
+    return {**made, "sum over largest square": _bias.corrected(mean(data["sum over largest"]), off, why)}
+
+
+def _critical_detects(step: float, share: float):
+    return lambda p: {k: step if k.startswith("log") else share * v for k, v in _critical(p).items()}
+
+
+def _critical_fits(parameters) -> None:
+    eta = parameters["step_size"]
+    readable("step_size", eta, 1, 1)
+    critical = theory.critical_step_size(1, 1)
+    _check.require(eta > critical, "step_size", f"be above {critical:.5g}, below which no chain holds a share of the sum", eta)
 
 
 def _critical_plot(ax, data, parameters) -> None:
@@ -208,8 +274,8 @@ CRITICAL = Claim(
     predict=_critical,
     experiment=_critical_experiment,
     measure=_critical_measure,
-    detects={_pair(1, 2): 0.045, _pair(5, 4): 0.045, "sum over largest square": 0.16},
-    quick_detects={_pair(1, 2): 0.2, _pair(5, 4): 0.2, "sum over largest square": 0.8},
+    detects=_critical_detects(0.045, 0.0972),
+    quick_detects=_critical_detects(0.2, 0.486),
     sizes=(60, 1250),
     hypotheses=(stationary("halfway", "now"),),
     controls={
@@ -219,6 +285,12 @@ CRITICAL = Claim(
         "inputs not isotropic": {"experiment": lambda key, size, p: _critical_experiment(key, size, p, skew=2.0)},
     },
     plot=_critical_plot,
+    domain={
+        "settings": Several(Row(Whole(1, 10), Whole(1, 8)), 1, 3),
+        "step_size": Real(0.68, 2.2),
+        "steps": Whole(50, 300),
+    },
+    fits=_critical_fits,
 )
 
 CLAIMS = (SECOND_MOMENT, CONTRACTION, CRITICAL)

@@ -1,14 +1,18 @@
 """Claims on common noise, in the linear toy: N numbers that fit pure noise by their mean. After De Bortoli et al. (2020)."""
 
+import dataclasses
+
 import jax
 import numpy as np
 
+from meanfield import _check
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory.meanfield import linear_toy
 from meanfield.verify.claim import Claim, Estimate, mean
 from meanfield.verify.claims._tools import complete, off, stationary
+from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "After De Bortoli, Durmus, Fontaine, Simsekli (2020), beta = 1; the numbers are ours"
 
@@ -40,6 +44,37 @@ def _correlation(means, squares, n: int) -> Estimate:
     return Estimate(float(value), rest.standard_error, rest.dof)
 
 
+def _contractions(parameters) -> tuple[float, float]:
+    """Factors in a step of the mean, and of deviations from it."""
+    gamma, lam = parameters["step_size"], parameters["weight_decay"]
+    return 1 - gamma * (1 + lam), 1 - gamma * lam
+
+
+def _left(parameters, width: int, toy) -> tuple[float, float]:
+    """What variance of the mean and variance of deviations are off their stationary values, from a start at N(0, 1)."""
+    of_mean, of_rest = (factor ** (2 * parameters["steps"]) for factor in _contractions(parameters))
+    rest = toy.variance - toy.mean_variance
+    return of_mean * abs(1 / width - toy.mean_variance), of_rest * abs(1 - 1 / width - rest)
+
+
+def _biased(estimate: Estimate, bias: float, why: str) -> Estimate:
+    return dataclasses.replace(estimate, bias=float(bias), why=why)
+
+
+def _stable(parameters) -> None:
+    """Steps that contract, and not only just."""
+    gamma, lam = parameters["step_size"], parameters["weight_decay"]
+    _check.require(gamma * (1 + lam) <= 1.8, "step_size", f"be at most {1.8 / (1 + lam):.4g} at this `weight_decay`", gamma)
+
+
+DOMAIN = {
+    "step_size": Real(0.02, 1.0, even="log"),
+    "weight_decay": Real(0.1, 3.0, even="log"),
+    "batch_size": Whole(1, 2),  # of the two examples
+    "widths": Several(Whole(2, 128), 2, 2, rising=True),
+    "steps": Whole(20, 1000),
+}
+
 # -- noise of their own ---------------------------------------------------------------------------------------------------
 
 
@@ -56,17 +91,36 @@ def _independent_experiment(key, size, parameters, noise="independent"):
     for i, n in enumerate(widths):
         made |= _moments(str(n), _numbers(jax.random.fold_in(key, i), noise, parameters, n, steps, size))
     earlier = _numbers(jax.random.fold_in(key, len(widths)), noise, parameters, widths[0], steps // 2, size)
-    return made | {"square halfway": np.mean(earlier**2, axis=1)}
+    return made | {"square halfway": np.mean(earlier**2, axis=1), "square at the end": made[f"square, {widths[0]}"]}
 
 
 def _independent_measure(data, parameters):
     made = {}
     for n in parameters["widths"]:
         means, squares = data[f"mean, {n}"], data[f"square, {n}"]
+        toy = linear_toy(*_at(parameters), width=n, noise="independent")
+        (mean_left, rest_left), why = _left(parameters, n, toy), f"what {parameters['steps']} steps leave of the start"
         corr = _correlation(means, squares, n)
-        made[f"variance, {n}"], made[f"N Var(mean), {n}"] = mean(squares), mean(n * means**2)
-        made[f"N corr, {n}"] = Estimate(n * corr.value, n * corr.standard_error, corr.dof)
+        corr_left = (mean_left + rest_left / (n - 1) + abs(toy.correlation) * (mean_left + rest_left)) / toy.variance
+        made[f"variance, {n}"] = _biased(mean(squares), mean_left + rest_left, why)
+        made[f"N Var(mean), {n}"] = _biased(mean(n * means**2), n * mean_left, why)
+        made[f"N corr, {n}"] = Estimate(n * corr.value, n * corr.standard_error, corr.dof, n * corr_left, why)
     return made
+
+
+def _independent_detects(variance: float, mean_variance: float, correlation: float):
+    """Shares of the two variances; a share of the ratio of the two for the correlation, whose noise is proportional to it."""
+
+    def detects(parameters):
+        made = {}
+        for n in parameters["widths"]:
+            toy = linear_toy(*_at(parameters), width=n, noise="independent")
+            of_mean = n * toy.mean_variance
+            made |= {f"variance, {n}": variance * toy.variance, f"N Var(mean), {n}": mean_variance * of_mean}
+            made[f"N corr, {n}"] = correlation * of_mean / toy.variance
+        return made
+
+    return detects
 
 
 def _independent_plot(ax, data, parameters):
@@ -90,16 +144,12 @@ INDEPENDENT = Claim(
     predict=_independent,
     experiment=_independent_experiment,
     measure=_independent_measure,
-    detects={
-        f"{what}, {n}": d
-        for n in (4, 32)
-        for what, d in (("variance", 0.002), ("N Var(mean)", 0.0025), ("N corr", 0.053 if n == 4 else 0.045))
-    },
-    quick_detects={
-        f"{what}, {n}": d for n in (4, 32) for what, d in (("variance", 0.03), ("N Var(mean)", 0.03), ("N corr", 0.5))
-    },
+    detects=_independent_detects(0.0386, 0.09, 0.0865),
+    quick_detects=_independent_detects(0.6, 1.0, 0.9),
     sizes=(1500, 20_000),
-    hypotheses=(stationary("square halfway", "square, 4"),),
+    hypotheses=(stationary("square halfway", "square at the end"),),
+    domain=DOMAIN,
+    fits=_stable,
     controls={
         "constants off by 20 %": {"predict": off(_independent, 1.2)},
         "shared noise": {"experiment": lambda key, size, p: _independent_experiment(key, size, p, noise="shared")},
@@ -113,12 +163,12 @@ INDEPENDENT = Claim(
 def _shared(parameters):
     p = parameters
     few, n = p["widths"][0], p["early"]
-    factor, ratio = (1 - p["step_size"] * (p["weight_decay"] + mean_too) for mean_too in (0, 1))
+    ratio, factor = _contractions(p)
     limit = linear_toy(*_at(p), noise="shared").mean_variance
     of_mean = limit + ratio ** (2 * n) * (1 / few - limit)
     deviation = factor ** (2 * n) * (1 - 1 / few)
     correlation = (of_mean - deviation / (few - 1)) / (of_mean + deviation)
-    exact = {"factor": (factor - p["rounding"], factor + p["rounding"]), "early correlation": correlation}
+    exact = {"factor": (abs(factor) - p["rounding"], abs(factor) + p["rounding"]), "early correlation": correlation}
     late = {"1 - late correlation": (0.0, p["rounding"])}
     return exact | late | {f"Var(mean), {n}": limit for n in p["widths"]}
 
@@ -131,18 +181,43 @@ def _shared_experiment(key, size, parameters, noise="shared"):
     own, other = (jax.random.fold_in(key, len(p["widths"]) + i) for i in range(2))
     start, early = (_numbers(own, noise, p, few, steps, size) for steps in (0, p["early"]))
     made |= _moments("early", early) | _moments("halfway", _numbers(other, noise, p, few, p["steps"] // 2, size))
+    made["square at the end"] = made[f"square, {few}"]
     return made | {"log spread": np.log(early.std(axis=1) / start.std(axis=1))}
 
 
 def _shared_measure(data, parameters):
     p = parameters
-    few = p["widths"][0]
+    few, (ratio, factor) = p["widths"][0], _contractions(p)
+    variance = linear_toy(*_at(p), noise="shared").mean_variance
     late = _correlation(data[f"mean, {few}"], data[f"square, {few}"], few)
+    spread = mean(np.exp(data["log spread"] / p["early"]))
+    # A step rounds by 2^-24 of a number near 1; two numbers that start close together feel it most.
+    rounded = 2**-24 * min(p["early"], 1 / (1 - factor**2)) ** 0.5 / abs(factor) ** p["early"]
+    left, why = ratio ** (2 * p["steps"]), f"what {p['steps']} steps leave of the start"
+    apart = factor ** (2 * p["steps"]) / variance
     return {
-        "factor": mean(np.exp(data["log spread"] / p["early"])),
+        "factor": _biased(spread, abs(factor) * rounded * np.log(1 / rounded) / p["early"], "rounding in float32"),
         "early correlation": _correlation(data["mean, early"], data["square, early"], few),
-        "1 - late correlation": Estimate(1 - late.value, max(late.standard_error, 1e-9), late.dof),
-    } | {f"Var(mean), {n}": mean(data[f"mean, {n}"] ** 2) for n in p["widths"]}
+        "1 - late correlation": Estimate(1 - late.value, max(late.standard_error, 1e-9), late.dof, apart, why),
+    } | {f"Var(mean), {n}": _biased(mean(data[f"mean, {n}"] ** 2), left * abs(1 / n - variance), why) for n in p["widths"]}
+
+
+def _shared_detects(share: float, correlation: float):
+    def detects(parameters):
+        variance = linear_toy(*_at(parameters), noise="shared").mean_variance
+        fixed = {"factor": 0.01, "early correlation": correlation, "1 - late correlation": 0.01}
+        return fixed | {f"Var(mean), {n}": share * variance for n in parameters["widths"]}
+
+    return detects
+
+
+def _apart(parameters) -> None:
+    """Numbers that are still apart when their spread is read."""
+    _stable(parameters)
+    p, factor = parameters, abs(_contractions(parameters)[1])
+    most = int(np.log(1e-3) / np.log(factor)) if factor > 1e-3 else 0
+    must = f"be at most {most}, when a thousandth of the spread is left, and at most `steps`"
+    _check.require(p["early"] <= min(most, p["steps"]), "early", must, p["early"])
 
 
 def _shared_plot(ax, data, parameters):
@@ -174,22 +249,12 @@ SHARED = Claim(
     predict=_shared,
     experiment=_shared_experiment,
     measure=_shared_measure,
-    detects={
-        "factor": 0.01,
-        "early correlation": 0.05,
-        "1 - late correlation": 0.01,
-        "Var(mean), 4": 0.0027,
-        "Var(mean), 128": 0.0027,
-    },
-    quick_detects={
-        "factor": 0.01,
-        "early correlation": 0.3,
-        "1 - late correlation": 0.01,
-        "Var(mean), 4": 0.02,
-        "Var(mean), 128": 0.02,
-    },
+    detects=_shared_detects(0.097, 0.05),
+    quick_detects=_shared_detects(0.72, 0.3),
     sizes=(1500, 10_000),
-    hypotheses=(stationary("square, halfway", "square, 4"),),
+    hypotheses=(stationary("square, halfway", "square at the end"),),
+    domain=DOMAIN | {"early": Whole(1, 60), "rounding": Real(1e-6, 1e-3, even="log")},
+    fits=_apart,
     controls={
         "constants off by 20 %": {"predict": off(_shared, 1.2)},
         "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, noise="independent")},
