@@ -28,7 +28,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
 from scipy import special
 
 from benchmarks import tail_laws
