@@ -7,7 +7,6 @@ writes into DIR: benchmarks.json, table.md, roofline.png; and prints the tables.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ _say = partial(Console(stderr=True).print, style="dim")
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-@dataclass(frozen=True)
+@_run.config(widths=(64,), batch_sizes=(2,), dim=16, rounds=2, seconds=0.01)
 class Config:
     """Speed and memory of this project, beside torch and beside the roofline of the machine, all measured in turn."""
 
@@ -50,7 +49,7 @@ class Config:
     earlier: Path | None = None
     """File of benchmarks.main_job of an earlier revision, to stand beside the main job."""
     quick: bool = False
-    """A small run, to see that everything works: width 64, batch size 2, 16 inputs, 2 short rounds."""
+    """A small run, to see that everything works; it also takes smaller sizes in the other sections."""
 
 
 def measure(config: Config) -> dict:
@@ -65,8 +64,8 @@ def measure(config: Config) -> dict:
     earlier = config.earlier is None or config.earlier.is_file()
     _check.require(earlier, "earlier", "be a file written by benchmarks.main_job", _check.words(str(config.earlier)))
     quick = config.quick
-    effort = Effort(2, 0.01) if quick else Effort(config.rounds, config.seconds)
-    widths, batch_sizes, dim = ((64,), (2,), 16) if quick else (config.widths, config.batch_sizes, config.dim)
+    effort = Effort(config.rounds, config.seconds)
+    widths, batch_sizes, dim = config.widths, config.batch_sizes, config.dim
     found: dict = {"machine": machine.describe(), "about": ABOUT}
 
     def section(name, run):

@@ -28,7 +28,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
 from scipy import special
 
 from benchmarks import tail_laws
@@ -627,6 +626,7 @@ def report(content: dict) -> str:
 
 def main(config: Config) -> None:
     """Measure everything and write it."""
+    _check.seed("seed", config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     content = measure(config)
     _run.write_json(config.out / "tails.json", content)
@@ -635,4 +635,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    _run.command(Config, main)

@@ -28,6 +28,7 @@ import tyro
 from rich.progress import track
 from scipy import stats
 
+from meanfield import _check
 from meanfield.verify import CLAIMS, Claim, Evidence, Verdict
 from meanfield.verify.claim import bounds, compare
 from sims import _run
@@ -315,6 +316,11 @@ def _plain(value):
 
 def main(config: Config) -> None:
     """Measure everything and write it, anew after every claim."""
+    _check.integer("seeds", config.seeds, at_least=1)
+    _check.seed("first", config.first)
+    _check.seed("first + seeds - 1", config.first + config.seeds - 1)
+    for name in config.claims:
+        _check.choice("claims", name, tuple(CLAIMS))
     config.out.mkdir(parents=True, exist_ok=True)
     if config.settings:
         return score(config)
@@ -333,4 +339,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    _run.command(Config, main)

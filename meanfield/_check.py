@@ -17,6 +17,9 @@ import numpy as np
 TINY, HUGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
+THREEFRY = "threefry2x32"  # the kind of random keys that draws the same numbers alone and in company
+
+
 class ArgumentError(ValueError):
     """An argument is not what it must be; the message names it."""
 
@@ -168,6 +171,12 @@ def integer(name: str, value: Any, at_least: int) -> None:
     require(ok, name, f"be an integer >= {at_least}", value)
 
 
+def seed(name: str, value: Any) -> None:
+    """Check for a seed of a random key: jax would take a larger one for a smaller one."""
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(0 <= value < 2**32)
+    require(ok, name, "be an integer from 0 to 2^32 - 1", value)
+
+
 def integers(name: str, value: Any, at_least: int) -> tuple[int, ...]:
     """Check for one or several different integers not below `at_least`, and return them as a tuple."""
     items = (value,)
@@ -196,9 +205,12 @@ def choice(name: str, value: Any, options) -> None:
 
 
 def random_key(name: str, value: Any) -> None:
-    """Check for one typed random key (`jax.random.key(...)`)."""
+    """Check for one typed random key (`jax.random.key(...)`) of the kind whose numbers are a function of the key alone."""
     ok = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0
     require(ok, name, "be one random key, made by `jax.random.key(seed)`", value)
+    kind = str(jax.random.key_impl(value))  # others draw other numbers where they are drawn in company (`vmap`)
+    must = "be a key of the kind threefry2x32, as `jax.random.key(seed, impl='threefry2x32')`"
+    require(kind == THREEFRY, name, must, words(f"a key of the kind {kind}"))
 
 
 def numeric(name: str, value: Any) -> Any:

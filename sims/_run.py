@@ -1,6 +1,7 @@
 """What every simulation script shares: arguments from a dataclass, errors as one sentence, the record of what was run."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import platform
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
@@ -21,12 +22,49 @@ from rich.table import Table
 import meanfield as mf
 from meanfield import _check
 
+Kind = TypeVar("Kind", bound=type)
 
-def command(config_type: type, run: Callable[[Any], int]) -> None:
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(**small: Any) -> Callable[[Kind], Kind]:
+    """A class decorator: a frozen dataclass with a field `quick`, whose defaults are those of the quick run, `small`, where that is True.
+
+    So what is given beside `quick=True` wins, and the fields of a config are what runs.
+    """
+
+    def made(kind: Kind) -> Kind:
+        kind = dataclasses.dataclass(frozen=True, kw_only=True)(kind)
+        plain = kind.__init__
+
+        @functools.wraps(plain)
+        def init(self, **given):
+            plain(self, **(small if given.get("quick") else {}) | given)
+
+        kind.__init__, kind.small = init, small  # type: ignore[attr-defined]
+        return kind
+
+    return made
+
+
+def parsed(kind: Any, arguments: Sequence[str] | None = None) -> Any:
+    """The config that a command line says: what is not typed is that of the quick run if --quick is."""
+    if not hasattr(kind, "small"):
+        return tyro.cli(kind, args=arguments)
+    sizes = " ".join(f"--{name.replace('_', '-')} {typed(value)}" for name, value in kind.small.items())
+    about = f"{kind.__doc__}\n\n--quick stands for {sizes}. What is typed beside it wins."
+    found = tyro.cli(kind, args=arguments, description=about)
+    return tyro.cli(kind, args=arguments, default=kind(quick=True)) if found.quick else found
+
+
+def typed(value: Any) -> str:
+    """A value as one types it."""
+    return " ".join(map(typed, value)) if isinstance(value, tuple) else str(value)
+
+
+def command(config_type: type, run: Callable[[Any], int | None], arguments: Sequence[str] | None = None) -> None:
     """Parse the command line into a config, run, and exit: with one sentence and 2 if an argument is wrong, 1 if runs diverged."""
-    config = tyro.cli(config_type)
     try:
-        code = run(config)
+        code = run(parsed(config_type, arguments))
     except mf.ArgumentError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -41,6 +79,7 @@ def job(config: Any, run: Callable, plot: Callable[[dict], Figure], tables: Call
 
     Nothing is written before the run has come to its end, so a wrong argument leaves the files of an earlier run alone.
     """
+    _check.seed("key", config.key)
     start, out = time.perf_counter(), _check.writable_directory("out", config.out)
     summary = run(config)
     seconds = time.perf_counter() - start

@@ -6,7 +6,6 @@ writes into DIR: config.json, summary.json, figure.png; and prints tables.
 """
 
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ DEGREES = 5.0  # standard errors within which a simulated curve must lie
 ENSEMBLES = ("independent", "columns", "layer")
 
 
-@dataclass(frozen=True)
+@_run.config(parts=(100, 1_000, 10_000), replicas=20, indices=10, side=100, seeds=8)
 class Config:
     """Pruning errors: where they vanish, how fast, and what they do to the function and the bound."""
 
@@ -59,7 +58,7 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: a tenth of the parts, few replicas, the quick networks."""
+    """A small run, to see that everything works; it also takes the quick networks of width_scaling and fewer predictions."""
 
 
 def run(config: Config) -> dict:
@@ -69,8 +68,6 @@ def run(config: Config) -> dict:
     for name in ("replicas", "indices", "seeds"):
         _check.integer(name, getattr(config, name), at_least=2)
     _check.integer("side", config.side, at_least=10)
-    if config.quick:
-        config = Config(config.out, (100, 1_000, 10_000), 20, 10, 100, 8, config.key, True)
     return {
         "about": {
             "limits": f"mean relative l_2 error of {config.replicas} samples of {max(config.parts)} parts at every kappa, the limit, "

@@ -14,7 +14,6 @@ only if its tail index is above 2. Four experiments:
 """
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from rich.table import Table
 from scipy import special
 
 import meanfield as mf
+from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
 from meanfield.theory import cloning, network
@@ -39,7 +39,17 @@ SHARE = 0.95  # of the accuracy under Gaussian noise
 KEPT = 0.1  # share of the neurons that pruning keeps in experiment 4
 
 
-@dataclass(frozen=True)
+@_run.config(
+    quadratic=(0.15, 0.2),
+    relu_b1=(0.25, 3.0),
+    relu_b8=(1.0, 12.0),
+    widths=(256,),
+    steps=500,
+    noisy=((1.0, 0.2, 0.02),),
+    noiseless=((0.5, 0.05),),
+    stable=(1.5,),
+    stable_widths=(1_000,),
+)
 class Config:
     """Tail index against accuracy for networks with multiplicative noise, predicted beside measured where theory has a prediction."""
 
@@ -68,11 +78,15 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: fewer step sizes, widths to 256, 500 steps."""
+    """A small run, to see that everything works; it also takes fewer neurons and runs where no option names them."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some minutes at full size."""
+    for name in ("widths", "stable_widths"):
+        _check.integers(name, getattr(config, name), at_least=1)
+    _check.integer("seeds", config.seeds, at_least=1)
+    _check.integer("steps", config.steps, at_least=2)
     parts = {
         "quadratic": _quadratic(config),
         "lifetimes": _lifetimes(config),
@@ -105,7 +119,7 @@ def run(config: Config) -> dict:
 def _quadratic(config: Config) -> list[dict]:
     width, steps = (20_000, 100) if config.quick else (200_000, 200)
     rows = []
-    for eta in config.quadratic[:2] if config.quick else config.quadratic:
+    for eta in config.quadratic:
         probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
         arguments = {"widths": width, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key)}
         results = mf.simulate(quadratic_system([eta]), probes=[probe], **arguments)
@@ -162,11 +176,10 @@ def _relu(config: Config) -> dict:
     """Cells, and the index at which the accuracy falls through `HALF` for every width and batch size."""
     digits = mf.data.digits()
     x, y = np.asarray(digits.x), np.asarray(digits.y)
-    steps = 500 if config.quick else config.steps
+    steps = config.steps
     cells, half = [], []
     for size, etas in ((1, config.relu_b1), (8, config.relu_b8)):
-        etas = (etas[0], etas[-1]) if config.quick else etas
-        for width in (256,) if config.quick else config.widths:
+        for width in config.widths:
             system = mf.System(mf.TwoLayer("relu"), digits, mf.dynamics.SGD(list(etas), size))
             probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
             key = jax.random.key(config.key)
@@ -296,7 +309,7 @@ def _predicted(config: Config) -> list[dict]:
     solver = _solver(config)
     x, _ = small_digits()
     rows = []
-    for eta, decay, temperature in config.noisy[1:2] if config.quick else config.noisy:
+    for eta, decay, temperature in config.noisy:
         dynamics = mf.dynamics.Langevin(eta, 1, weight_decay=decay, temperature=temperature, noise="independent")
         seen, residuals, accuracy = _trained(config, dynamics, width, tuple(steps * k // 8 for k in range(1, 9)))
         predicted = network.tail_index(x, residuals.mean(axis=0), eta, 1, decay, **solver)
@@ -313,7 +326,7 @@ def _condensation(config: Config) -> list[dict]:
     solver = _solver(config)
     x, _ = small_digits()
     rows = []
-    for eta, decay in config.noiseless[1:] if config.quick else config.noiseless:
+    for eta, decay in config.noiseless:
         times = tuple(steps * k // 20 for k in range(1, 21))
         dynamics = mf.dynamics.SGD(eta, 1, weight_decay=decay, noise="independent")
         seen, residuals, accuracy = _trained(config, dynamics, width, times)
@@ -349,11 +362,11 @@ def _stable(config: Config) -> list[dict]:
     digits = mf.data.digits()
     x, y = np.asarray(digits.x), np.asarray(digits.y)
     steps = 400
-    alphas = [*(config.stable[1:2] if config.quick else config.stable), 2.0]
+    alphas = [*config.stable, 2.0]
     net = mf.TwoLayer("tanh", train_output=False)
     dynamics = mf.dynamics.StableSGD(1.0, 8, weight_decay=0.02, alpha=alphas, scale=0.05, mode="isotropic")
     rows = []
-    for width in (1_000,) if config.quick else config.stable_widths:
+    for width in config.stable_widths:
         probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
         arguments = {"widths": width, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key)}
         results = mf.simulate(mf.System(net, digits, dynamics), probes=[probe], **arguments).require_complete()

@@ -5,7 +5,6 @@
 writes into DIR: config.json, summary.json, figure.png; and prints tables.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -25,7 +24,7 @@ CONTRACTION_STEP_SIZE = 0.5
 ORDERS = (0.5, 1.0)  # of the moments of the distance of coupled chains
 
 
-@dataclass(frozen=True)
+@_run.config(chains=20_000, top=400)
 class Config:
     """One-dimensional SGD on least squares with Gaussian inputs, x <- (1 - (eta/b) sum a_i^2) x + q: measured beside predicted."""
 
@@ -46,12 +45,12 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: 20 000 chains."""
+    """A small run, to see that everything works."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some forty seconds at full size."""
-    chains, top = (20_000, 400) if config.quick else (config.chains, config.top)
+    chains, top = config.chains, config.top
     _check.integer("chains", chains, at_least=100)
     _check.require(0 < top < chains, "top", "be an integer from 1 to the number of chains", top)
     data = mf.data.gaussian_regression(config.dim)

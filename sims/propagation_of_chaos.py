@@ -6,7 +6,6 @@ writes into DIR: config.json, summary.json, figure.png; and prints a table.
 """
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -15,12 +14,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 import meanfield as mf
+from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import chaos, rates
 from sims import _run
 
 
-@dataclass(frozen=True)
+@_run.config(widths=(16, 32, 64), reference=512, examples=40, betas=(0.5,), time=0.5, seeds=3)
 class Config:
     """Coupled errors E|W_i - W*_i|^2 between width N and the limit, tanh networks on handwritten digits, both layers trained."""
 
@@ -49,17 +49,18 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: widths 16 to 64, reference 512, 40 examples, 3 seeds."""
+    """A small run, to see that everything works."""
 
 
 class _Lab:
     """Runs dynamics on the digits up to the same continuous time, each run once."""
 
     def __init__(self, config: Config):
-        small = dataclasses.replace(config, widths=(16, 32, 64), reference=512, examples=40, seeds=3, betas=(0.5,), time=0.5)
-        self.config = small if config.quick else config
+        self.config = config
         digits = mf.data.digits()
         n = self.config.examples
+        must = f"be an integer from 1 to {digits.size}, the number of digits"
+        _check.require(1 <= n <= digits.size, "examples", must, n)
         self.data = mf.data.from_arrays(np.asarray(digits.x)[:n], np.asarray(digits.y)[:n], classes=10)
         self._done: dict = {}
 
@@ -104,7 +105,6 @@ class _Lab:
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predicted slopes beside measured ones. Takes about two minutes."""
     lab = _Lab(config)
-    config = lab.config
     rows = []
     ode = mf.dynamics.McKeanVlasov(config.limit_step)  # the limit for every beta < 1, with a time step of its own
     rows.append(lab.row("interaction: ODE on N particles against its limit", ode, ode, -1.0, beta=np.nan))

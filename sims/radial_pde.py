@@ -5,7 +5,6 @@
 writes into DIR: config.json, summary.json, figure.png; and prints tables.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -15,6 +14,7 @@ from rich.table import Table
 from scipy import stats
 
 import meanfield as mf
+from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import distances, rates
 from meanfield.theory import meanfield as theory
@@ -24,7 +24,7 @@ from sims import _run
 TIMES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
-@dataclass(frozen=True)
+@_run.config(dims=(10,), width=200)
 class Config:
     """y = +-1, x | y ~ N(0, (1 + y Delta)^2 I): risk of SGD beside that of the PDE for infinitely many neurons and dimensions."""
 
@@ -47,12 +47,14 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: 200 neurons in 10 dimensions up to time 1."""
+    """A small run, to see that everything works; it also ends at time 1."""
 
 
 def run(config: Config) -> dict:
     """Simulate, solve the PDE, and compare."""
-    dims, width, times = ((10,), 200, TIMES[:4]) if config.quick else (config.dims, config.width, TIMES)
+    _check.integer("width", config.width, at_least=1)
+    _check.integer("seeds", config.seeds, at_least=1)
+    dims, width, times = config.dims, config.width, TIMES[:4] if config.quick else TIMES
     steps = [round(2 * t / config.step_size) for t in times]
     probe = mf.probes.Evaluation(examples=None, at=tuple(steps))
     rows, radii = [], {}

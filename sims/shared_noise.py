@@ -5,7 +5,6 @@
 writes into DIR: config.json, summary.json, figure.png; and prints a table.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -22,7 +21,7 @@ from sims import _run
 NOISES = ("shared", "independent")
 
 
-@dataclass(frozen=True)
+@_run.config(widths=(8, 32), runs=60)
 class Config:
     """N numbers w_i with predictor mean(w), squared loss and a ridge, labels that are pure noise: stationary laws beside theory."""
 
@@ -41,12 +40,12 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: 60 runs at widths 8 and 32."""
+    """A small run, to see that everything works."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements."""
-    widths, runs = ((8, 32), 60) if config.quick else (config.widths, config.runs)
+    widths, runs = config.widths, config.runs
     data = mf.data.from_arrays(np.ones((2, 1)), np.array([-1.0, 1.0]))  # x = 1, y = +-1: Var(y) = 1
     at = tuple(range(0, config.steps + 1, 2))
     probe = mf.probes.Subsample(count=8, at=at)

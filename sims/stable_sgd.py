@@ -5,7 +5,6 @@
 writes into DIR: config.json, summary.json, figure.png; and prints tables.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -23,7 +22,7 @@ from sims import _run
 KAPPA = 0.1
 
 
-@dataclass(frozen=True)
+@_run.config(widths=(500, 2000))
 class Config:
     """theta <- (1 - eta) theta + sigma eta^(1/alpha) L: the Ornstein-Uhlenbeck process of every neuron, without data."""
 
@@ -44,12 +43,12 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: widths 500 and 2000."""
+    """A small run, to see that everything works."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements."""
-    widths, seeds = ((500, 2000), 4) if config.quick else (config.widths, config.seeds)
+    widths, seeds = config.widths, config.seeds
     steps = int(np.ceil(20 / config.step_size))  # the start is forgotten like exp(-20)
     data = mf.data.from_arrays(np.zeros((1, config.dim)), np.zeros(1))  # no inputs, no gradient
     scales, errors = [], []

@@ -7,7 +7,6 @@ writes into DIR: config.json, summary.json, figure.png; and prints tables.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ OTHER_STEPS = 1_000
 NEGLIGIBLE = 1e-3  # what may be left of the start in the moments of low order
 
 
-@dataclass(frozen=True)
+@_run.config(dims=(1, 2), batch_sizes=(1,), indices=(1.5, 3.0), chains=20_000)
 class Config:
     """Stationary tail index of independent chains of SGD on least squares, at step sizes chosen for given indices."""
 
@@ -48,15 +47,12 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: 20 000 chains, indices 1.5 and 3, dimensions 1 and 2, one batch size."""
+    """A small run, to see that everything works; it also takes a smaller population in the solver."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some minutes at full size."""
-    chains = 20_000 if config.quick else config.chains
-    dims = (1, 2) if config.quick else config.dims
-    sizes = config.batch_sizes[:1] if config.quick else config.batch_sizes
-    indices = (1.5, 3.0) if config.quick else config.indices
+    chains, dims, sizes, indices = config.chains, config.dims, config.batch_sizes, config.indices
     _check.integer("chains", chains, at_least=1_000)
     rows = []
     for dim in dims:

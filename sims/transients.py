@@ -10,7 +10,6 @@ so that the Lyapunov exponent is known exactly; the notebook draws them from 10 
 precision: this script steps them on the host in double precision, by the law of `mf.dynamics.LinearRecursion`.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ STORED = {0.0121: 1.998, 0.02895: 1.592, 0.03737: 1.035}
 HEAVY = 1.5  # an index inside the window, for a chain that does have one below 2
 
 
-@dataclass(frozen=True)
+@_run.config(batch_sizes=(1, 20), step_sizes=(0.02, 0.04, 0.06), chains=400)
 class Config:
     """Estimated index of averages of chains after 250, 500 and 1000 steps, beside the Lyapunov exponent that says what it means."""
 
@@ -49,14 +48,12 @@ class Config:
     key: int = 0
     """Seed of the random numbers of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: b = 1 and 20, three step sizes, 400 chains."""
+    """A small run, to see that everything works."""
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some minutes at full size."""
-    chains = 400 if config.quick else config.chains
-    sizes = (1, 20) if config.quick else config.batch_sizes
-    etas = (0.02, 0.04, 0.06) if config.quick else config.step_sizes
+    chains, sizes, etas = config.chains, config.batch_sizes, config.step_sizes
     _check.integer("chains", chains, at_least=2 * max(BLOCKS))
     grid = [(size, float(eta)) for size in sizes for eta in etas]
     rows = [_row(config, chains, *cell) for cell in grid]

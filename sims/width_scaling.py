@@ -5,9 +5,7 @@
 writes into DIR: config.json, results.nc, figure.png, summary.json; and prints a table.
 """
 
-import dataclasses
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -25,9 +23,10 @@ from sims import _run
 KAPPAS = np.round(np.linspace(0, 1, 101), 2)
 KAPPA = 0.1  # fraction kept at which widths are compared
 ERROR = 0.1  # relative error at which prunable fractions are compared
+DRAWS = 100  # times that N neurons are drawn from the widest network
 
 
-@dataclass(frozen=True)
+@_run.config(widths=(64, 256), seeds=2, steps=300)
 class Config:
     """Pruning error against width, from light to heavy tails: two-layer ReLU networks, both layers trained by plain SGD."""
 
@@ -48,16 +47,14 @@ class Config:
     key: int = 0
     """Seed of the random key of the whole run."""
     quick: bool = False
-    """A small run, to see that everything works: widths 32 and 128, 2 seeds, 300 steps."""
+    """A small run, to see that everything works."""
 
 
 def prepare(config: Config) -> mf.System:
     """Check the config and put the system together."""
-    config = _sized(config)
+    _check.seed("key", config.key)
     _check.integer("seeds", config.seeds, at_least=1)
     _check.integer("steps", config.steps, at_least=0)
-    in_range = 0 <= config.key < 2**63
-    _check.require(in_range, "key", "be an integer from 0 to 2^63 - 1", config.key)
     _check.integers("step_sizes", tuple(range(len(config.step_sizes))), at_least=0)
     must = "hold different numbers > 0"
     _check.require(len(set(config.step_sizes)) == len(config.step_sizes), "step_sizes", must, config.step_sizes)
@@ -70,13 +67,8 @@ def prepare(config: Config) -> mf.System:
     return mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
 
 
-def _sized(config: Config) -> Config:
-    return dataclasses.replace(config, widths=(64, 256), seeds=2, steps=300) if config.quick else config
-
-
 def simulate(config: Config, system: mf.System) -> mf.Results:
     """Run the grid."""
-    config = _sized(config)
     key = jax.random.key(config.key)
     results = mf.simulate(system, widths=sorted(config.widths), steps=config.steps, seeds=config.seeds, key=key)
     evaluated = {f"{name}_examples": mf.probes.Evaluation().count(len(y)) for name, (_, y) in system.data.splits.items()}
@@ -115,6 +107,7 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
         for j, kind in enumerate(pruning.KINDS):
             errors[i, ok, j] = pruning.error_curve(vectors, KAPPAS, kind)
             fractions[i, ok, j] = pruning.prunable_fraction(vectors, ERROR, kind)
+    drawn = _drawn(results)
     cells = status.dims
     kinds = list(pruning.KINDS)
 
@@ -146,6 +139,12 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
             kind | kappa,
             "relative l_2 pruning error of the matrix of rows (w_i, a_i)",
         ),
+        "node_error_drawn": array(
+            drawn,
+            (),
+            {},
+            f"node pruning error at kappa = {KAPPA} of N neurons drawn from the widest network that completed with the same seed",
+        ),
         "prunable_fraction": array(fractions, ("kind",), kind, f"largest fraction pruned at relative l_2 error {ERROR}"),
         "node_error_limit": array(
             limit,
@@ -154,6 +153,31 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
             f"limit at infinite width of the node pruning error at kappa = {KAPPA}, from the fitted tail and its interval",
         ),
     }
+
+
+def _drawn(results: mf.Results) -> np.ndarray:
+    """Node errors at `KAPPA` of N neurons drawn from the widest complete network of the seed: geometric means over `DRAWS` draws.
+
+    The law of the neurons is then that of one network at every N: what is left of the fall is due to the size of the sample. The draws
+    are without replacement: of neurons that are independent of one law, any N are again, and N of N are the network itself. With
+    replacement its largest neuron would come twice, and nothing larger.
+    """
+    widths, shape = list(results.particles), results.dataset["status"].shape
+    seeds = results.dataset["seed"].to_numpy()
+    complete = np.array([results.complete(width) for width in widths])
+    found = np.full(shape, np.nan)
+    for cell in np.ndindex(shape[1:]):
+        if not complete[(slice(None), *cell)].any():
+            continue
+        last = int(np.flatnonzero(complete[(slice(None), *cell)])[-1])
+        norms = np.linalg.norm(np.asarray(results.particles[widths[last]].vectors[cell], np.float64), axis=-1)
+        rng = np.random.default_rng(int(seeds[cell[-1]]))
+        orders = rng.permuted(np.tile(np.arange(len(norms)), (DRAWS, 1)), axis=1)
+        for i, width in enumerate(widths[: last + 1]):
+            sample = norms[orders[: DRAWS if i < last else 1, :width, None]]
+            with np.errstate(divide="ignore"):  # nothing is left out of a single neuron
+                found[(i, *cell)] = np.exp(np.mean(np.log(pruning.error_curve(sample, KAPPA, "node"))))
+    return found
 
 
 def summarise(results: mf.Results, config: Config) -> dict:
@@ -180,6 +204,7 @@ def summarise(results: mf.Results, config: Config) -> dict:
                     "tail_index_far": 1 / (1 / all_seeds["tail_index_far"]).mean("seed").item(),
                     "growth": _growth(one),
                     "error": {str(k): error.sel(kind=k).item() for k in pruning.KINDS},
+                    "node_error_drawn": one["node_error_drawn"].item(),
                     "prunable_fraction": {str(k): one["prunable_fraction"].sel(kind=k).item() for k in pruning.KINDS},
                     "runs_complete": complete,
                     "runs": seeds,
@@ -194,6 +219,9 @@ def summarise(results: mf.Results, config: Config) -> dict:
             "chance_accuracy": f"accuracy of a guess among the classes, plus three standard errors of {count} examples",
             "accuracy": f"share of {count} {split} examples classified right after the last step, mean over seeds",
             "error": f"relative l_2 error at kappa = {KAPPA}, mean over seeds",
+            "node_error_drawn": "node error of N neurons drawn without replacement from the widest network of the same seed, "
+            f"geometric mean over {DRAWS} draws, mean over seeds",
+            "drawn": "slope of node_error_drawn, as `slope`: what sampling from one law gives; the rest is the law moving with the width",
             "growth": "d log q / d log step of the 99 % quantile q of the norms at the last two recorded steps; 0 if stationary",
             "prunable_fraction": f"at relative l_2 error {ERROR}, mean over seeds",
             "slope": f"of log error at kappa = {KAPPA} against log width, mean and 95 % t-interval over the seeds' slopes",
@@ -234,20 +262,24 @@ def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
     """
     if not complete:
         nothing = {"value": np.nan, "interval": [np.nan, np.nan]}
-        return {"measured": {}, "predicted": {}, "node_error_at_infinite_width": nothing}
+        return {"measured": {}, "drawn": {}, "predicted": {}, "node_error_at_infinite_width": nothing}
     dataset, widest = dataset.sel(width=[cell["width"] for cell in complete]), complete[-1]
     errors = dataset["error"].sel(kappa=KAPPA, method="nearest").transpose("kind", "seed", "width")
     whole = errors.notnull().all(["kind", "width"])
     errors = errors.sel(seed=whole)
-    measured = {}
+    measured, drawn = {}, {}
     if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
-        fit = rates.rate(errors["width"].to_numpy(), errors.to_numpy())
+        widths = errors["width"].to_numpy()
+        fit = rates.rate(widths, errors.to_numpy())
         measured = {k: {"slope": fit.slope[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
+        one_law = rates.rate(widths, dataset["node_error_drawn"].sel(seed=whole).transpose("seed", "width").to_numpy())
+        drawn = {"slope": one_law.slope, "interval": one_law.interval}
     alphas = (widest["tail_index"], *widest["tail_index_interval"])
     predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in alphas if a > 0]
     limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()
     return {
         "measured": measured,
+        "drawn": drawn,
         "predicted": {"slope": predicted[0], "interval": predicted[1:]} if predicted else {},
         "node_error_at_infinite_width": {"value": limit[1], "interval": limit[[0, 2]]},
     }
@@ -279,7 +311,14 @@ def tables(summary: dict) -> list[Table]:
     measured = [f"{kind}\nmeasured" for kind in pruning.KINDS]
     slopes = _run.table(
         f"Slope of log error ({KAPPA:.0%} kept) against log width, with 95 % intervals",
-        ("step\nsize", "step/\nbatch", *measured, "predicted by\ntail index", "node error at\ninfinite width"),
+        (
+            "step\nsize",
+            "step/\nbatch",
+            *measured,
+            "node, drawn from\nthe widest law",
+            "predicted by\ntail index",
+            "node error at\ninfinite width",
+        ),
         [],
     )
     for row, ratio in zip(summary["slopes"], summary["step_size_over_batch_size"], strict=True):
@@ -289,6 +328,7 @@ def tables(summary: dict) -> list[Table]:
             f"{row['step_size']:g}",
             f"{ratio:g}",
             *(_run.with_interval(m.get("slope", np.nan), m.get("interval", [np.nan] * 2), 3) for m in measured),
+            _run.with_interval(row["drawn"].get("slope", np.nan), row["drawn"].get("interval", [np.nan] * 2), 3),
             _run.with_interval(row["predicted"].get("slope", np.nan), row["predicted"].get("interval", [np.nan] * 2), 3),
             _run.with_interval(limit["value"], limit["interval"], 3),
         )
@@ -311,6 +351,11 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     levels = [(row["interval"][0], row["value"], row["interval"][1]) for row in limits]
     exponents = [-row["predicted"].get("slope", 0.0) for row in summary["slopes"]]
     mfplot.error_against_width(left, widths, list(errors.to_numpy()), labels, levels, exponents)
+    for i, one in enumerate(dataset["node_error_drawn"].mean("seed").transpose("step_size", "width").to_numpy()):
+        look = mfplot.style(i, len(labels)) | {"linestyle": "-", "markerfacecolor": "white", "markersize": 4.5}
+        known = one > 0  # the error of a single neuron is 0
+        left.plot(widths[known], one[known], linewidth=0.7, zorder=1, **look)
+    (open_marks,) = left.plot([], [], "o-", color="black", markerfacecolor="white", markersize=4.5, linewidth=0.7, label="drawn")
     mfplot.plain_numbers(left.yaxis)
     left.set(ylabel=f"relative node pruning error, {KAPPA:.0%} kept")
 
@@ -331,6 +376,7 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     curves = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     tail = dict(zip(*reversed(middle.get_legend_handles_labels()), strict=True))["fitted tail"]
     handles = {f"step size {name}": curves[name] for name in labels} | {
+        "drawn from the widest (a)": open_marks,
         r"predicted (a), interval at $\infty$": curves["predicted"],
         "fitted tail (b)": tail,
     }
@@ -354,8 +400,8 @@ def plot(results: mf.Results, summary: dict) -> Figure:
 def main(config: Config) -> int:
     """Run, write and print everything; 0, 130 if Ctrl-C cut the run short, 1 if no run completed."""
     start = time.perf_counter()
-    out = _check.writable_directory("out", config.out)
     system = prepare(config)  # a wrong argument must not touch the files of an earlier run
+    out = _check.writable_directory("out", config.out)
     for name in ("results.nc", "summary.json", "figure.png"):
         (out / name).unlink(missing_ok=True)
     _run.write_json(out / "config.json", _run.manifest(config))

@@ -63,7 +63,13 @@ def test_readme_numbers_are_those_of_the_committed_run():
         node = row["measured"]["node"]
         low, high = node["interval"]
         expected = f"| {row['step_size']:g} | {short(node['slope'])} [{short(low)}, {short(high)}] |"
+        low, high = row["drawn"]["interval"]
+        expected += f" {short(row['drawn']['slope'])} [{short(low)}, {short(high)}] |"
         assert any(line.startswith(expected) for line in text.splitlines()), expected
+    steep, drawn = row["measured"]["node"], row["drawn"]
+    assert f"its slope is {short(drawn['slope'])}, a third of the measured {short(steep['slope'])}" in text
+    assert round(3 * drawn["slope"] / steep["slope"]) == 1 and row["predicted"]["interval"][1] < steep["interval"][0]
+    assert f"`python -m sims.width_scaling --seeds {cell['runs']}`" in text
 
 
 def test_numbers_of_the_dynamics_page_are_those_of_the_committed_runs():

@@ -12,9 +12,9 @@ from meanfield.simulate import ensemble
 KEY = jax.random.key(0)
 
 
-def run(data, **overrides):
+def run(data, batch_size=1, **overrides):
     arguments = {"widths": 4, "steps": 3, "seeds": 1, "key": KEY, "probes": ()} | overrides
-    return mf.simulate(mf.System(mf.TwoLayer(), data, mf.dynamics.SGD(step_size=0.1, batch_size=1)), **arguments)
+    return mf.simulate(mf.System(mf.TwoLayer(), data, mf.dynamics.SGD(step_size=0.1, batch_size=batch_size)), **arguments)
 
 
 CASES = {
@@ -111,6 +111,24 @@ CASES = {
         "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is an array of random keys of shape (2,).",
     ),
     "large seed": (lambda d: run(d, seeds=[2**32]), "Argument `seeds` must be less than 2^32, but is (4294967296,)."),
+    "key of another kind": (
+        lambda d: run(d, key=jax.random.key(0, impl="rbg")),
+        "Argument `key` must be a key of the kind threefry2x32, as `jax.random.key(seed, impl='threefry2x32')`, "
+        "but is a key of the kind rbg.",
+    ),
+    "data from a key of another kind": (
+        lambda d: mf.data.teacher(jax.random.key(0, impl="unsafe_rbg"), dim=2, neurons=2),
+        "Argument `key` must be a key of the kind threefry2x32, as `jax.random.key(seed, impl='threefry2x32')`, "
+        "but is a key of the kind unsafe_rbg.",
+    ),
+    "steps beyond the counter": (
+        lambda d: run(d, steps=2**31 - 1),
+        "Argument `steps` must be at most 2147483615, what the step counter holds, but is 2147483647.",
+    ),
+    "steps beyond the epochs": (
+        lambda d: run(d.in_epochs(), steps=2**32 // 1000 + 1, batch_size=1000),
+        "Argument `steps` must be at most 4294967 in epochs, which count to 2^32 examples, but is 4294968.",
+    ),
     "no probes": (lambda d: run(d, probes=None), "Argument `probes` must be a sequence of probes, but is None."),
     "probes alike": (
         lambda d: run(d, probes=[mf.probes.Moments(), mf.probes.Moments(orders=(3.0,))]),

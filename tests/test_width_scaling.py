@@ -1,5 +1,6 @@
 """The main job as a user runs it: a process, its files, its table; and the numbers in them recomputed."""
 
+import dataclasses
 import json
 import math
 import signal
@@ -8,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
 
 import meanfield as mf
+from meanfield.measure import pruning, rates
 from sims import width_scaling
 
 ROOT = Path(__file__).parent.parent
@@ -180,9 +183,52 @@ def test_figure_says_what_it_shows():
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "step size 0.1",
         "step size 2",
+        "drawn from the widest (a)",
         r"predicted (a), interval at $\infty$",
         "fitted tail (b)",
     ]
+
+
+def test_drawn_from_the_widest_network():
+    """10 of 11 neurons against the mean over all subsets (100 draws, 5 standard errors); with replacement it would be another number."""
+    system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD([0.1, 1.0], 1))
+    results = mf.simulate(system, widths=[5, 10, 11], steps=0, seeds=3, key=jax.random.key(0), probes=())
+    norms = 1.5 ** np.arange(11)
+    particles = {
+        n: mf.systems.network.Particles(np.tile(norms[:n, None], (2, 3, 1, 1)), np.zeros((2, 3, n, 1))) for n in (5, 10, 11)
+    }
+    results = dataclasses.replace(results, particles=particles)
+    results.dataset["status"][{"width": 2, "step_size": 1, "seed": 2}] = mf.Status.DIVERGED.code
+    drawn = width_scaling._drawn(results)
+
+    def log_error(sample):  # one of ten is kept
+        return np.log(np.sqrt(np.sum(np.sort(sample)[:-1] ** 2) / np.sum(sample**2)))
+
+    subsets = np.array([log_error(np.delete(norms, i)) for i in range(11)])
+    own = np.full((2, 3), True)
+    own[1, 2] = False  # there the network of 10 is the widest
+    error = subsets.std() / np.sqrt(width_scaling.DRAWS)
+    assert np.all(np.abs(np.log(drawn[1][own]) - subsets.mean()) < 5 * error)
+    np.testing.assert_allclose(drawn[2][own], np.exp(log_error(norms)))
+    np.testing.assert_allclose(drawn[1][~own], np.exp(log_error(norms[:10])))
+    assert np.isnan(drawn[2][~own]) and np.all(drawn[0] == 1)  # of five neurons none is kept
+    rng = np.random.default_rng(0)
+    replaced = np.array([log_error(rng.choice(norms, 10)) for _ in range(4000)])
+    assert abs(replaced.mean() - subsets.mean()) > 5 * error
+
+
+def test_a_law_that_has_settled_and_one_that_moves():
+    """Pareto 1.2 at every width, 24 seeds: drawn and measured slopes agree. Light in narrow networks: only the measured one is steep."""
+    system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(0.1, 1))
+    widths, rng = (64, 256, 1024), np.random.default_rng(1)
+    results = mf.simulate(system, widths=widths, steps=0, seeds=24, key=jax.random.key(0), probes=())
+    for moves in (False, True):
+        norms = {n: rng.pareto(1.2 if n == 1024 or not moves else 6.0, (1, 24, n, 1)) + 1 for n in widths}
+        particles = {n: mf.systems.network.Particles(v, np.zeros(v.shape)) for n, v in norms.items()}
+        drawn = width_scaling._drawn(dataclasses.replace(results, particles=particles))[:, 0].T
+        measured = np.array([pruning.error_curve(norms[n][0], 0.1, "node") for n in widths]).T
+        gap = rates.mean_interval(np.log(measured) @ [-1, 0, 1] - np.log(drawn) @ [-1, 0, 1])[1]  # the middle has no weight
+        assert (gap[0] < 0 < gap[1]) != moves and (gap[1] < -0.5) == moves
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from meanfield.simulate import probes as _probes
 from meanfield.simulate.lanes import Lanes
 from meanfield.simulate.progress import progress_bar
 from meanfield.simulate.results import Results, Status
+from meanfield.systems.data.finite import FiniteData
 from meanfield.systems.dynamics.base import NEVER
 from meanfield.systems.system import System
 
@@ -52,9 +53,9 @@ def simulate(
     Args:
         system: network, data and dynamics; 1-D arrays in fields of the dynamics are swept (`step_size` is an axis always).
         widths: number of neurons N, one or several.
-        steps: number of steps, >= 0.
+        steps: number of steps, >= 0, below 2^31; in epochs at most 2^32 examples.
         seeds: how many seeds (0, 1, ...), or the seeds themselves.
-        key: random key; every draw of seed s comes from `fold_in(key, s)`.
+        key: random key of the kind threefry2x32 (jax's default); every draw of seed s comes from `fold_in(key, s)`.
         probes: what to look at along the run.
         progress: show a progress bar; None: if standard error is a terminal.
         mesh: devices to spread over, `mf.make_mesh(...)`: neurons over its axis "particles", runs over its axis "replicas". Widths
@@ -86,6 +87,12 @@ def simulate(
     _check.outside_of_jax("system", (system.data, system.dynamics, widths, steps, seeds, key), "simulated")
     widths = _check.integers("widths", widths, at_least=1)
     _check.integer("steps", steps, at_least=0)
+    # The counter is an int32, and a window may reach beyond the last step.
+    most = int(NEVER) - max(system.dynamics.stride(system.network, width) for width in widths)
+    _check.require(steps <= most, "steps", f"be at most {most}, what the step counter holds", steps)
+    if isinstance(system.data, FiniteData) and system.data.epochs and system.dynamics.batch_size is not None:
+        most = 2**32 // system.dynamics.batch_size
+        _check.require(steps <= most, "steps", f"be at most {most} in epochs, which count to 2^32 examples", steps)
     if isinstance(seeds, int | np.integer):
         _check.integer("seeds", seeds, at_least=1)
         _check.require(seeds <= 10**7, "seeds", "be at most 10 million: every seed is a run of its own", seeds)

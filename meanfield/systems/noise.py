@@ -128,7 +128,7 @@ def key_words(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         [0, 7]
     """
     _check.random_key("key", key)
-    threefry = str(jax.random.key_impl(key)) == "threefry2x32"
+    threefry = str(jax.random.key_impl(key)) == _check.THREEFRY
     data = jax.random.key_data(key) if threefry else jax.random.bits(key, (2,), "uint32")
     return data[0], data[1]
 

@@ -258,6 +258,7 @@ class Claim:
         If runs diverge that must not, the only array is "diverged", the sentence that says so: a diverged run has no stationary law.
         """
         _check.choice("budget", budget, ("quick", "full"))
+        _check.seed("seed", seed)
         size = self.sizes[budget == "full"]
         try:
             found = self.experiment(jax.random.key(seed), size, self.parameters)

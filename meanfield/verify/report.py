@@ -73,8 +73,7 @@ def run(
         must = "have names that a file can have, of 1 to 100 printable characters"
         _check.require(fits and name not in (".", ".."), "claims", must, name)
         _check.require(_files.holds(parameters), "parameters", f"be what JSON can hold, also of {name!r}", parameters)
-    _check.integer("seed", seed, at_least=0)
-    _check.require(seed < 2**32, "seed", "be below 2^32: jax would take larger ones for smaller ones", seed)
+    _check.seed("seed", seed)
     rate = _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
     _check.choice("budget", budget, ("quick", "full"))
     own = None
