@@ -338,7 +338,12 @@ def _fractions(ax: Axes, cells: list[dict]) -> None:
 
 def main(config: Config) -> int:
     """Measure, write and print everything; 0."""
-    start, out = time.perf_counter(), _check.writable_directory("out", config.out)
+    with _check.own_directory("out", config.out) as out:
+        return _into(out, config)
+
+
+def _into(out: Path, config: Config) -> int:
+    start = time.perf_counter()
     if peers.device() is None:
         _say("no torch for this device: the columns of the peers stay empty (pip install -e '.[bench]')")
     found = measure(config)

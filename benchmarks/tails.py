@@ -627,11 +627,11 @@ def report(content: dict) -> str:
 def main(config: Config) -> None:
     """Measure everything and write it."""
     _check.seed("seed", config.seed)
-    config.out.mkdir(parents=True, exist_ok=True)
-    content = measure(config)
-    _run.write_json(config.out / "tails.json", content)
-    (config.out / "tails.md").write_text(report(content))
-    print(f"{config.out / 'tails.md'}")
+    with _check.own_directory("out", config.out) as out:
+        content = measure(config)
+        _run.write_json(out / "tails.json", content)
+        (out / "tails.md").write_text(report(content))
+    print(f"{out / 'tails.md'}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ the place holders pass that jax puts into a pytree when it rebuilds one, so that
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -263,3 +266,18 @@ def writable_directory(name: str, path: str | os.PathLike) -> Path:
         reason = error.strerror or type(error).__name__
         require(False, name, "be a directory that can be written to", words(f"{str(path)!r} ({reason})"))
     return path
+
+
+@contextmanager
+def own_directory(name: str, path: str | os.PathLike) -> Iterator[Path]:
+    """A `writable_directory` that no other run gets until the end of the block."""
+    path = writable_directory(name, path)
+    lock = filelock.FileLock(path / ".lock", timeout=0)  # the system lets go of it when its process dies
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        require(False, name, "be a directory into which no other run writes", words(f"{str(path)!r}, into which one does"))
+    try:
+        yield path
+    finally:
+        lock.release()

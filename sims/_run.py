@@ -62,7 +62,7 @@ def typed(value: Any) -> str:
 
 
 def command(config_type: type, run: Callable[[Any], int | None], arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line into a config, run, and exit: with one sentence and 2 if an argument is wrong, 1 if runs diverged."""
+    """Parse the command line, run, and exit: one sentence and 2 if an argument is wrong, 1 if runs diverged, 130 at Ctrl-C."""
     try:
         code = run(parsed(config_type, arguments))
     except mf.ArgumentError as error:
@@ -71,6 +71,9 @@ def command(config_type: type, run: Callable[[Any], int | None], arguments: Sequ
     except mf.DivergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
     sys.exit(code)
 
 
@@ -80,12 +83,13 @@ def job(config: Any, run: Callable, plot: Callable[[dict], Figure], tables: Call
     Nothing is written before the run has come to its end, so a wrong argument leaves the files of an earlier run alone.
     """
     _check.seed("key", config.key)
-    start, out = time.perf_counter(), _check.writable_directory("out", config.out)
-    summary = run(config)
-    seconds = time.perf_counter() - start
-    write_json(out / "config.json", manifest(config))
-    write_json(out / "summary.json", summary | {"seconds": seconds})
-    plot(summary).savefig(out / "figure.png", dpi=160)
+    start = time.perf_counter()
+    with _check.own_directory("out", config.out) as out:
+        summary = run(config)
+        seconds = time.perf_counter() - start
+        write_json(out / "config.json", manifest(config))
+        write_json(out / "summary.json", summary | {"seconds": seconds})
+        plot(summary).savefig(out / "figure.png", dpi=160)
     show(tables(summary), f"{seconds:.0f} s. Written to {out}: config.json, summary.json, figure.png")
     return 0
 

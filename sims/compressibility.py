@@ -221,7 +221,7 @@ def networks(config: Config) -> dict:
         widths=widths, key=config.key, seeds=2 if config.quick else 4, steps=300 if config.quick else 10_000
     )
     system = width_scaling.prepare(settings)
-    results = width_scaling.simulate(settings, system)
+    results = width_scaling.simulate(settings, system).require_uninterrupted()
     train, test = (tuple(map(np.asarray, system.data.splits[s])) for s in ("train", "test"))
     predict = jax.jit(system.network.predict)
     radius = float(max(np.linalg.norm(x, axis=1).max() for x, _ in (train, test)))

@@ -122,7 +122,7 @@ def _quadratic(config: Config) -> list[dict]:
     for eta in config.quadratic:
         probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
         arguments = {"widths": width, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key)}
-        results = mf.simulate(quadratic_system([eta]), probes=[probe], **arguments)
+        results = mf.simulate(quadratic_system([eta]), probes=[probe], **arguments).require_uninterrupted()
         row = {"step_size": eta, "predicted": network.quadratic_tail_index(eta, 1.0), "width": width}
         rows.append(row | _together(*_norms(results.dataset, steps)))
     return rows
@@ -138,7 +138,8 @@ def _lifetimes(config: Config) -> list[dict]:
         # Seeds of its own for every width: else narrow networks are the first neurons of wide ones.
         own = range(i * seeds, (i + 1) * seeds)
         key = jax.random.key(config.key)
-        data = mf.simulate(system, widths=width, steps=steps, seeds=list(own), key=key, probes=()).dataset.isel(width=0)
+        results = mf.simulate(system, widths=width, steps=steps, seeds=list(own), key=key, probes=()).require_uninterrupted()
+        data = results.dataset.isel(width=0)
         for j, eta in enumerate(etas):
             bad = data["first_bad_step"].isel(step_size=j).to_numpy()
             rows[eta].append(
@@ -184,6 +185,7 @@ def _relu(config: Config) -> dict:
             probe = mf.probes.Subsample(count=width, at=(steps // 2, steps))
             key = jax.random.key(config.key)
             results = mf.simulate(system, widths=width, steps=steps, seeds=config.seeds, key=key, probes=[probe])
+            results.require_uninterrupted()
             about = {"batch_size": size, "width": width}
             rows = []
             for i, eta in enumerate(etas):

@@ -399,9 +399,13 @@ def plot(results: mf.Results, summary: dict) -> Figure:
 
 def main(config: Config) -> int:
     """Run, write and print everything; 0, 130 if Ctrl-C cut the run short, 1 if no run completed."""
-    start = time.perf_counter()
     system = prepare(config)  # a wrong argument must not touch the files of an earlier run
-    out = _check.writable_directory("out", config.out)
+    with _check.own_directory("out", config.out) as out:
+        return _into(out, config, system)
+
+
+def _into(out: Path, config: Config, system: mf.System) -> int:
+    start = time.perf_counter()
     for name in ("results.nc", "summary.json", "figure.png"):
         (out / name).unlink(missing_ok=True)
     _run.write_json(out / "config.json", _run.manifest(config))
@@ -418,13 +422,15 @@ def main(config: Config) -> int:
     else:
         written = "config.json, results.nc, summary.json (no figure: no run completed)"
     lines = [f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}"]
-    interrupted = summary["status"]["interrupted"]
     for status in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
         count = summary["status"][status.name.lower()]
         if count:
             lines.append(f"{count} of {sum(summary['status'].values())} runs {status.name.lower()}. {status.value}")
+    left_out = sorted(set(config.widths) - set(results.particles))
+    if left_out:
+        lines.append(f"Interrupted before the widths {_run.typed(tuple(left_out))}: they are left out.")
     _run.show(tables(summary), *lines)
-    return 130 if interrupted else int(not finished)
+    return 130 if results.interrupted else int(not finished)
 
 
 if __name__ == "__main__":

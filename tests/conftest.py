@@ -1,6 +1,7 @@
 """Strict settings for every test: set before jax looks at them."""
 
 import os
+import signal
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 
@@ -22,3 +23,22 @@ def digits():
 @pytest.fixture
 def key():
     return jax.random.key(20211103)
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch):
+    """A function that has Ctrl-C pressed, by a real signal, within the next simulations: after the first "chunk" of steps or "width"."""
+    from meanfield.simulate import driver
+
+    def within(what):
+        owner, name = {"chunk": (driver.Lanes, "advance"), "width": (driver, "_joined")}[what]
+        original = getattr(owner, name)
+
+        def pressed(*arguments):
+            found = original(*arguments)
+            signal.raise_signal(signal.SIGINT)
+            return found
+
+        monkeypatch.setattr(owner, name, pressed)
+
+    return within

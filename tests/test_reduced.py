@@ -199,15 +199,6 @@ def test_far_away_and_at_rest(key):
         assert np.isnan(step(quiet, np.where(start == 0, bad, start))[1]).all() and np.isfinite(step(quiet, start)).all()
 
 
-def test_keys_of_another_kind(key):
-    """A key that is not threefry gives its own numbers, of the same law."""
-    data, dynamics = mf.data.gaussian_regression(2), mf.dynamics.LinearRecursion(0.3, 1)
-    move = one_step(dynamics, data, [1.0, 1.0], jax.random.key(3, impl="rbg"))
-    assert np.abs(z_means(move, [-0.3, -0.3])).max() < 5
-    other = one_step(dynamics, data, [1.0, 1.0], jax.random.key(4, impl="rbg"))
-    assert np.mean(move == other) < 0.01
-
-
 def test_no_batch_in_memory(key):
     """A hundred steps of a million chains in ten dimensions allocate 2 MB beside the chains; mini-batches much more."""
     data, n = mf.data.gaussian_regression(10), 1_000_000

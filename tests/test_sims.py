@@ -13,6 +13,7 @@ import pytest
 import meanfield as mf
 from meanfield.theory import network, recursion
 from sims import (
+    _run,
     compressibility,
     index_two_wall,
     linear_recursion,
@@ -59,7 +60,7 @@ def test_every_script_is_tested():
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_mode_writes_everything(name, quick):
     summary, out = quick(name)
-    assert {path.name for path in out.iterdir()} == {"config.json", "summary.json", "figure.png"}
+    assert {path.name for path in out.glob("[!.]*")} == {"config.json", "summary.json", "figure.png"}
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["quick"] is True and "jax" in config["versions"]
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and summary["about"]
@@ -98,6 +99,15 @@ def test_divergence_is_one_sentence(tmp_path):
     command = [sys.executable, "-m", "sims.radial_pde", "--quick", "--step-size", "1e30", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("part", ["_quadratic", "_lifetimes", "_relu"])
+def test_ctrl_c_gives_no_number(part, ctrl_c, capsys):
+    """These parts allow runs that diverge: one that is cut short is none of them."""
+    ctrl_c("chunk")
+    with pytest.raises(SystemExit, match="130"):
+        _run.command(index_two_wall.Config, getattr(index_two_wall, part), ["--quick"])
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_linear_recursion(quick):

@@ -375,3 +375,28 @@ def test_evaluation_of_a_part_is_spread_over_the_set(key):
     index = np.array([0, 4, 8, 12, 16])
     np.testing.assert_allclose(found["risk"][0], network.risk(particles, data.x[index], data.y[index]), rtol=1e-6)
     assert (probe.count(3), probe.count(20), mf.probes.Evaluation(examples=None).count(10**6)) == (3, 5, 10**6)
+
+
+def test_ctrl_c_between_two_widths(digits, key, ctrl_c, tmp_path):
+    """Every status is COMPLETE, a width is missing: the results say so, in their file too, and are not taken for whole ones."""
+    system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(0.1, 1))
+    run = {"steps": 20, "seeds": 2, "key": key, "probes": ()}
+    assert not mf.simulate(system, widths=[4, 8], **run).require_complete().interrupted
+    ctrl_c("width")
+    results = mf.simulate(system, widths=[4, 8], **run)
+    results.save(tmp_path / "cut.nc")
+    for one in (results, mf.Results.load(tmp_path / "cut.nc")):
+        assert list(one.particles) == [4] and one.complete(4).all() and one.interrupted
+        with pytest.raises(KeyboardInterrupt):
+            one.require_complete()
+
+
+def test_ctrl_c_comes_before_divergence(digits, key, ctrl_c):
+    """Some diverged, some were cut: Ctrl-C, not a word on divergence alone, which would be taken for a finding."""
+    system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD([0.1, 1e38], 1))
+    ctrl_c("chunk")
+    results = mf.simulate(system, widths=8, steps=100, seeds=2, key=key, probes=())
+    found = results.dataset["status"].to_numpy().tolist()
+    assert found == [[[mf.Status.INTERRUPTED.code] * 2, [mf.Status.DIVERGED.code] * 2]] and results.interrupted
+    with pytest.raises(KeyboardInterrupt):
+        results.require_complete()

@@ -339,10 +339,27 @@ def test_an_interrupted_run_leaves_what_it_has(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         report.run(claims, tmp_path, budget="quick")
     left = strictly(tmp_path / "report.json")
-    assert not left["finished"] and left["planned"] == 3 and len(left["claims"]) == 2
-    assert "Unfinished: 2 of 3 claims." in (tmp_path / "report.html").read_text()
+    assert not left["finished"] and left["planned"] == 3 and len(left["claims"]) == 2 and left["interrupted"] == "stops"
+    assert "Unfinished: 2 of 3 claims.</b> Interrupted in “stops”" in (tmp_path / "report.html").read_text()
     assert [one.verdict.name for one in report.again(claims, tmp_path).values()] == [row["verdict"] for row in left["claims"]]
     assert not strictly(tmp_path / "report.json")["finished"]
+
+
+def test_ctrl_c_inside_a_simulation_is_no_verdict(tmp_path, monkeypatch, ctrl_c, capsys):
+    """A real signal in the middle of a run: no row, not "the runs do not diverge"; exit status 130."""
+
+    def cut(key, size, parameters):
+        system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(0.1, 1))
+        ctrl_c("chunk")
+        mf.simulate(system, widths=[4, 8], steps=100, seeds=2, key=key, probes=()).require_complete()
+        return {"x": np.zeros(4)}
+
+    monkeypatch.setitem(CLAIMS, "a", toy("a"))
+    monkeypatch.setitem(CLAIMS, "cut", toy("cut", experiment=cut))
+    assert command(["a", "cut", "--quick", "--out", str(tmp_path)]) == 130
+    left = strictly(tmp_path / "report.json")
+    assert not left["finished"] and [row["name"] for row in left["claims"]] == ["a"] and left["interrupted"] == "cut"
+    assert "interrupted: what is finished is in the report" in capsys.readouterr().err
 
 
 # -- somebody's own simulation --------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def finished(tmp_path_factory):
 
 def test_files_and_table(finished):
     out, done = finished
-    assert sorted(p.name for p in out.iterdir()) == ["config.json", "figure.png", "results.nc", "summary.json"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["config.json", "figure.png", "results.nc", "summary.json"]
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["widths"] == [64, 256] and config["versions"]["jax"] and config["device"]
     assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -278,6 +278,15 @@ def test_ctrl_c_writes_what_is_done(tmp_path, wait):
     assert (steps[-1] > 0).all() and (steps[-1] < 60000).all()
     cut = [c for c in summary["cells"] if not c["runs_complete"]]
     assert cut and all(c["tail_index"] is None and c["accuracy"] is None for c in cut)
+
+
+def test_ctrl_c_between_two_widths(tmp_path, ctrl_c, capsys):
+    """What is done is whole, but not all that was asked for: said, and exit status 130."""
+    ctrl_c("width")
+    config = width_scaling.Config(out=tmp_path, widths=(64, 128), seeds=2, steps=40, step_sizes=(0.1,))
+    assert width_scaling.main(config) == 130
+    assert "Interrupted before the widths 128: they are left out." in capsys.readouterr().out
+    assert mf.Results.load(tmp_path / "results.nc").interrupted
 
 
 def test_a_job_of_which_everything_diverged(tmp_path):

@@ -1,5 +1,6 @@
 """The host loop: jitted chunks of steps, probes between them, and a status for every cell."""
 
+import json
 import logging
 import math
 import signal
@@ -22,6 +23,7 @@ from meanfield.simulate import ensemble, placement
 from meanfield.simulate import probes as _probes
 from meanfield.simulate.lanes import Lanes
 from meanfield.simulate.progress import progress_bar
+from meanfield.simulate.provenance import provenance
 from meanfield.simulate.results import Results, Status
 from meanfield.systems.data.finite import FiniteData
 from meanfield.systems.dynamics.base import NEVER
@@ -70,7 +72,8 @@ def simulate(
     Runs that do not fit into memory together are taken some at a time; a log line says so, and `programs` in the dataset.
 
     Returns:
-        `Results`. A run that diverges is marked and does not stop the others; Ctrl-C stops the simulation and keeps what it has.
+        `Results`. A run that diverges is marked and does not stop the others; Ctrl-C stops the simulation and keeps what it has:
+        `Results.interrupted` says so.
 
     Raises:
         ValueError: an argument is not what it must be; nothing has been compiled then. Or a single run does not fit into memory;
@@ -139,8 +142,12 @@ def simulate(
             if not clock.agree(1):
                 break
     done = widths[: len(columns)]
+    dataset = _label(system, grid, done, steps, probes, columns)
+    dataset.attrs["provenance"] = json.dumps(provenance(system, widths, steps, grid.seeds, key, probes, mesh))
+    if len(done) < len(widths):  # Ctrl-C between two widths: no status tells
+        dataset.attrs["interrupted"] = 1
     return Results(
-        _label(system, grid, done, steps, probes, columns),
+        dataset,
         {n: c["particles"] for n, c in zip(done, columns, strict=True)},
     )
 

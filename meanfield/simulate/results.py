@@ -2,12 +2,14 @@
 
 import dataclasses
 import enum
+import json
 import os
 import re
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -42,7 +44,8 @@ class Results:
     Args:
         dataset: labelled arrays with axes width, the swept fields, seed, then step and what a probe adds; NaN where a probe
             did not look. Among them `status` (codes of `Status`), `steps_done`, and `first_bad_step` (-1 if the run did not
-            diverge).
+            diverge). Widths that Ctrl-C left out are not there, and the attribute `interrupted` is 1. The attribute `provenance`
+            is the JSON text of the property.
         particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, neuron,
             component); with `simulate(..., particles="device")` as jax arrays on the mesh.
     """
@@ -65,17 +68,38 @@ class Results:
         _check.require(known, "width", "be one of " + ", ".join(str(n) for n in widths), width)
         return self.dataset["status"].sel(width=width).to_numpy() == Status.COMPLETE.code
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What ran: system with a checksum of its data, widths, steps, seeds, key, probes, mesh, versions and device."""
+        return json.loads(self.dataset.attrs.get("provenance", "{}"))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C cut a run short, or left out a width."""
+        status = self.dataset["status"].to_numpy()
+        return bool(self.dataset.attrs.get("interrupted", 0)) or bool(np.any(status == Status.INTERRUPTED.code))
+
+    def require_uninterrupted(self) -> "Results":
+        """Return these results, diverged runs included, or go on with Ctrl-C: no number comes from what was cut short.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C stopped the simulation.
+        """
+        if self.interrupted:
+            raise KeyboardInterrupt(Status.INTERRUPTED.value)
+        return self
+
     def require_complete(self) -> "Results":
         """Return these results, or raise if a cell diverged or was interrupted.
 
         Raises:
-            DivergenceError: a cell did not end `Status.COMPLETE`.
+            KeyboardInterrupt: Ctrl-C stopped the simulation.
+            DivergenceError: a cell diverged.
         """
-        status = self.dataset["status"].to_numpy()
-        for bad in (Status.DIVERGED, Status.INTERRUPTED):
-            count = int(np.sum(status == bad.code))
-            if count:
-                raise DivergenceError(f"{count} of {status.size} runs did not complete. {bad.value}")
+        status = self.require_uninterrupted().dataset["status"].to_numpy()
+        count = int(np.sum(status == Status.DIVERGED.code))
+        if count:
+            raise DivergenceError(f"{count} of {status.size} runs did not complete. {Status.DIVERGED.value}")
         return self
 
     def save(self, path: str | os.PathLike) -> None:

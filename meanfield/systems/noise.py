@@ -121,15 +121,14 @@ def isotropic_stable(key: jax.Array, alpha: Number, shape: tuple[int, ...], dtyp
 
 
 def key_words(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The two words of 32 bits from which `fold_words` starts: those of a threefry key; two that a key of another kind draws.
+    """The two words of 32 bits of a threefry key, from which `fold_words` starts.
 
     Examples:
         >>> [int(word) for word in key_words(jax.random.key(7))]
         [0, 7]
     """
     _check.random_key("key", key)
-    threefry = str(jax.random.key_impl(key)) == _check.THREEFRY
-    data = jax.random.key_data(key) if threefry else jax.random.bits(key, (2,), "uint32")
+    data = jax.random.key_data(key)
     return data[0], data[1]
 
 

@@ -20,7 +20,7 @@ from meanfield.verify.claim import RATE, Claim, Evidence
 class Config:
     """Put theorems to the test.
 
-    Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument; 3: an experiment broke down.
+    Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument; 3: an experiment broke down; 130: Ctrl-C.
     """
 
     claims: tyro.conf.Positional[tuple[str, ...]] = ()

@@ -64,6 +64,7 @@ def run(
         ArgumentError: no claims, two of one name, a name that a file cannot have, parameters that JSON cannot hold, an unknown
             budget, a seed or rate out of its range, a claim that does not read `results`.
         Exception: whatever an experiment raises, with a note that names its claim; the report has those before it.
+        KeyboardInterrupt: Ctrl-C, inside a simulation too; the claim is not judged, and the report names it as interrupted.
     """
     names = [claim.name for claim in claims]
     _check.require(bool(names) and len(set(names)) == len(names), "claims", "be one or several, of different names", names)
@@ -83,8 +84,6 @@ def run(
             not controls, "controls", "be left out if `results` are given: they have experiments of their own", controls
         )
         budget, own = "data", _from_results(claims[0], results)
-    out = _check.writable_directory("out", out)
-    _check.writable_directory("out", out / "data")
     head = {
         "about": _files.ABOUT,
         "finished": False,
@@ -99,20 +98,25 @@ def run(
         "device": _files.device(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    start = time.perf_counter()
-    kept: list[Entry] = []
-    _write(kept, head, out)
-    for claim in claims:
-        try:
-            kept.append(_tested(claim.at_rate(rate / len(claims)), out, seed, budget, controls, own))
-        except Exception as error:
-            error.add_note(f"Raised by the claim {claim.name!r}. Those before it are in the report.")
-            raise
-        head["seconds"] = time.perf_counter() - start
+    with _check.own_directory("out", out) as out:
+        _check.writable_directory("out", out / "data")
+        start = time.perf_counter()
+        kept: list[Entry] = []
         _write(kept, head, out)
-        if told:
-            told(claim, kept[-1].evidence)
-    return _close(kept, head, out)
+        for claim in claims:
+            try:
+                kept.append(_tested(claim.at_rate(rate / len(claims)), out, seed, budget, controls, own))
+            except Exception as error:
+                error.add_note(f"Raised by the claim {claim.name!r}. Those before it are in the report.")
+                raise
+            except KeyboardInterrupt:
+                _write(kept, {**head, "seconds": time.perf_counter() - start, "interrupted": claim.name}, out)
+                raise
+            head["seconds"] = time.perf_counter() - start
+            _write(kept, head, out)
+            if told:
+                told(claim, kept[-1].evidence)
+        return _close(kept, head, out)
 
 
 def _tested(claim: Claim, out: Path, seed: int, budget: str, controls: bool, own: Arrays | None) -> Entry:
@@ -142,25 +146,25 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
     """
     out, known = Path(out), {claim.name: claim for claim in claims}
     content = _files.content(out)
-    _check.writable_directory("out", out)
-    level = content["family_rate"] / content["planned"]
-    kept = []
-    for row in content.pop("claims"):
-        _check.choice("claims", row["name"], tuple(known))
-        facts = {name: row[name] for name in ("seed", "size", "seconds", "data")}
-        try:
-            claim = _with(known[row["name"]], row["parameters"]).at_rate(level)
-            data = _arrays(out, row["data"])
-            evidence = dataclasses.replace(claim.judge(data, row["budget"]), **facts)
-            kept.append(Entry(claim, evidence, row["controls"], page.figure(claim, data)))
-        except Exception as error:  # files can be broken in many ways
-            must = f"hold {row['data']} and a report.json from which {row['name']!r} can be judged"
-            _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_files.reason(error)})"))
-    content["judged_again"] = {"date": _files.now(), "versions": _files.versions()}
-    if len(kept) == content["planned"]:
-        return _close(kept, content, out)
-    _write(kept, content, out)
-    return {one.claim.name: one.evidence for one in kept}
+    with _check.own_directory("out", out):
+        level = content["family_rate"] / content["planned"]
+        kept = []
+        for row in content.pop("claims"):
+            _check.choice("claims", row["name"], tuple(known))
+            facts = {name: row[name] for name in ("seed", "size", "seconds", "data")}
+            try:
+                claim = _with(known[row["name"]], row["parameters"]).at_rate(level)
+                data = _arrays(out, row["data"])
+                evidence = dataclasses.replace(claim.judge(data, row["budget"]), **facts)
+                kept.append(Entry(claim, evidence, row["controls"], page.figure(claim, data)))
+            except Exception as error:  # files can be broken in many ways
+                must = f"hold {row['data']} and a report.json from which {row['name']!r} can be judged"
+                _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_files.reason(error)})"))
+        content["judged_again"] = {"date": _files.now(), "versions": _files.versions()}
+        if len(kept) == content["planned"]:
+            return _close(kept, content, out)
+        _write(kept, content, out)
+        return {one.claim.name: one.evidence for one in kept}
 
 
 def reread(claim: Claim, out: str | os.PathLike, budget: str = "full") -> Evidence:
@@ -253,6 +257,7 @@ def _from_results(claim: Claim, path: str | os.PathLike) -> Arrays:
     except (OSError, ValueError, KeyError):
         _check.require(False, "results", "be a file of `Results.save`, or a directory with such a results.nc", str(path))
         raise
+    _check.require(not results.interrupted, "results", "be of a simulation that Ctrl-C did not cut short", str(path))
     try:
         return claim.collect_from(results)
     except KeyError as error:  # a probe that did not look

@@ -209,7 +209,7 @@ def _quadratic(key, size, parameters, step_size=None) -> Arrays:
         """Of the runs that live: fluctuations of a mean of squares can feed back and blow up."""
         own = jax.random.fold_in(key, stream)
         results = simulate(system, widths=n, steps=steps, seeds=runs, key=own, probes=(), progress=False)
-        alive = results.complete(n)[0]
+        alive = results.require_uninterrupted().complete(n)[0]
         if alive.sum() < runs / 2:
             results.require_complete()
         made[f"lost, {n}"] = np.mean(~alive)

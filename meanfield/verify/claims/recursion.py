@@ -206,11 +206,9 @@ def _critical_experiment(key, size, parameters, skew=None):
         data = sources.gaussian_regression(d, covariance=covariance, noise_std=0.0)
         system = System(dynamics.chains(), data, dynamics.LinearRecursion(eta, b, reduced=False))
         own, count = jax.random.fold_in(key, i), 150 * size
+        run = {"widths": count, "seeds": 1, "key": own, "probes": (), "progress": False}
         start, end = (
-            np.asarray(
-                simulate(system, widths=count, steps=n, seeds=1, key=own, probes=(), progress=False).particles[count].w[0, 0],
-                np.float64,
-            )
+            np.asarray(simulate(system, steps=n, **run).require_uninterrupted().particles[count].w[0, 0], np.float64)
             for n in (0, 1)
         )
         square = np.sum(start**2, axis=1)
