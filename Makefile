@@ -1,53 +1,54 @@
 # make run: set up .venv, run the main job.   make test: the tests.   make bench: the benchmarks (installs torch).   See README.md.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
 
 .PHONY: run test test-slow bench lint docs clean python
 
-run: .venv/.installed
+run: $(VENV)/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
 
-test: .venv/.installed-test
+test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
 
-test-slow: .venv/.installed-test
+test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: .venv/.installed-bench
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.run --out $(OUT) $(ARGS)
 
-lint: .venv/.installed-test
+lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-docs: .venv/.installed-docs
+docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict
 
 # The stamps are older than pyproject.toml only when it changed: a second call installs nothing.
-.venv/.installed: pyproject.toml | .venv/bin/python
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-.venv/.installed-test: .venv/.installed
+$(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.venv/.installed-bench: .venv/.installed
+$(VENV)/.installed-bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-.venv/.installed-docs: .venv/.installed
+$(VENV)/.installed-docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
-.venv/bin/python: | python
-	$(PYTHON) -m venv .venv
+$(VENV)/bin/python: | python
+	$(PYTHON) -m venv $(VENV)
 
 python:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "meanfield needs Python 3.11 or newer, but there is no '$(PYTHON)'. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "meanfield needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
 clean:
-	rm -rf .venv out site
+	rm -rf .venv .venv-newest out site

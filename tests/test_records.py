@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
+import jax
+import numpy as np
 import pytest
 
 import meanfield as mf
@@ -93,7 +97,7 @@ def test_config_json_is_what_ran(tmp_path):
 def test_wrong_sizes_are_refused_beside_quick(module, arguments, name, tmp_path):
     with pytest.raises(mf.ArgumentError, match=f"Argument `{name}` must"):
         module.main(module.Config(out=tmp_path, quick=True, **arguments))
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("[!.]*"))
 
 
 SENTENCE = "Argument `{}` must be an integer from 0 to 2^32 - 1"
@@ -122,3 +126,55 @@ def test_keys_that_would_be_others_are_refused(value, tmp_path, capsys):
         with pytest.raises(mf.ArgumentError, match="must be an integer from 0 to"):
             seeded()
     assert not (tmp_path / "out").exists()
+
+
+def test_results_say_what_ran(key, tmp_path):
+    """Every argument is in the file; other data, of one shape, have another checksum; a call repeated is described alike."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3)).astype(np.float32)
+
+    def run(x, **more):
+        data = mf.data.from_arrays(x, x[:, :1])
+        system = mf.System(mf.TwoLayer(loss="squared"), data, mf.dynamics.SGD([0.1, 0.2], 2, weight_decay=0.5))
+        arguments = {"widths": [4, 8], "steps": 2, "seeds": [3, 5], "key": key, "probes": [mf.probes.Moments(orders=(1.0,))]}
+        return mf.simulate(system, **arguments | more)
+
+    results = run(x)
+    results.save(tmp_path / "results.nc")
+    found = mf.Results.load(tmp_path / "results.nc").provenance
+    dynamics = found["system"]["dynamics"]
+    assert dynamics["type"].endswith(".SGD") and dynamics["step_size"] == [0.1, 0.2]
+    assert (dynamics["batch_size"], dynamics["weight_decay"], found["system"]["network"]["loss"]) == (2, 0.5, "squared")
+    assert (found["widths"], found["steps"], found["seeds"], found["probes"][0]["orders"]) == ([4, 8], 2, [3, 5], [1.0])
+    assert found["key"] == jax.random.key_data(key).tolist() and found["versions"]["jax"] == jax.__version__
+    assert found == run(x).provenance == results.provenance
+    x[17, 1] += 1
+    for other in (run(x), run(x, key=jax.random.key(1)), run(x, steps=3)):
+        assert other.provenance != found
+    assert len(found["system"]["data"]["x"]["sha256"]) == 64 and "0x" not in json.dumps(found)
+
+
+HOLDS = """import sys, time
+from meanfield import _check
+with _check.own_directory("out", sys.argv[1]):
+    print("here", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_two_runs_do_not_share_a_directory(tmp_path):
+    """Refused while another process writes, and before anything is touched; free again once that one is killed."""
+    claim = verify.CLAIMS["limit"]
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "here\n"
+        (tmp_path / "summary.json").write_text("of the other")
+        for run in (
+            lambda: width_scaling.main(width_scaling.Config(out=tmp_path, quick=True)),
+            lambda: shared_noise.main(shared_noise.Config(out=tmp_path, quick=True)),
+            lambda: report.run([claim], tmp_path, budget="quick"),
+        ):
+            with pytest.raises(mf.ArgumentError, match="Argument `out` must be a directory into which no other run writes"):
+                run()
+        assert (tmp_path / "summary.json").read_text() == "of the other" and not (tmp_path / "report.json").exists()
+        other.kill()
+    assert report.run([claim], tmp_path, budget="quick")["limit"].verdict is not None

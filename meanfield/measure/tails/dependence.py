@@ -32,16 +32,13 @@ def of(x: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inflation, extremal = np.ones(len(x)), np.ones(len(x))
     for share in SHARES:
         k = min(max(FEWEST, int(share * n)), top.shape[-1] - 1)
-        threshold = top[:, k, None]
-        above = x > threshold
-        excess = np.zeros_like(x)
-        np.log(x / threshold, out=excess, where=above)
-        gamma = np.sum(excess, axis=-1, keepdims=True) / np.maximum(np.sum(above, axis=-1, keepdims=True), 1)
-        h = np.where(above, excess - gamma, 0.0)
-        inflation = np.maximum(inflation, _inflation(h, k))
+        row, place = np.nonzero(x > top[:, k, None])
+        excess = np.log(x[row, place] / top[row, k])
+        h = excess - (np.bincount(row, excess, len(x)) / np.maximum(np.bincount(row, minlength=len(x)), 1))[row]
+        inflation = np.maximum(inflation, _inflation(row, place, h, x.shape, k))
         if share == SHARES[0]:
-            for row in np.flatnonzero(inflation > 1):
-                extremal[row] = _extremal_index(np.flatnonzero(above[row]))
+            for seen in np.flatnonzero(inflation > 1):
+                extremal[seen] = _extremal_index(place[row == seen])
     for row in np.flatnonzero(inflation > 1):
         turns = np.diff(np.sign(np.diff(x[row])))
         if np.count_nonzero(turns) <= SORTED:
@@ -51,14 +48,19 @@ def of(x: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(seen, 2 ** (steps / 2), 1.0), np.where(seen, extremal, 1.0)
 
 
-def _inflation(h: np.ndarray, k: int) -> np.ndarray:
-    n, length = h.shape[-1], 1
-    alone = np.maximum(np.sum(h**2, axis=-1), np.finfo(float).tiny)
-    largest, seen = np.ones(len(h)), np.zeros(len(h), bool)
-    while h.shape[-1] >= 2 * BLOCKS:
-        even = h.shape[-1] // 2 * 2
-        h, length = h[:, 0:even:2] + h[:, 1:even:2], 2 * length
-        ratio = np.sum(h**2, axis=-1) / alone
+def _inflation(row: np.ndarray, place: np.ndarray, h: np.ndarray, shape: tuple[int, int], k: int) -> np.ndarray:
+    """From the contributions h that are not 0, at (row, place) in order: only they enter the sums."""
+    rows, n = shape
+    alone = np.maximum(np.bincount(row, h**2, rows), np.finfo(float).tiny)
+    largest, seen = np.ones(rows), np.zeros(rows, bool)
+    blocks, length = n, 1
+    while blocks >= 2 * BLOCKS:
+        blocks, length = blocks // 2, 2 * length
+        kept = place // 2 < blocks  # the last of an odd number of blocks has no partner
+        row, place, h = row[kept], place[kept] // 2, h[kept]
+        first = np.flatnonzero(np.concatenate([[True], (np.diff(place) != 0) | (np.diff(row) != 0)])) if len(h) else []
+        row, place, h = row[first], place[first], np.add.reduceat(h, first) if len(h) else h
+        ratio = np.bincount(row, h**2, rows) / alone
         if k**2 * length >= PAIRS * 2 * n:  # fewer pairs of exceedances a sample share a block by chance: not yet normal
             seen |= ratio - 1 > SURE * np.sqrt(2 * (length - 1) / n)  # products of independent values with mean 0
             largest = np.maximum(largest, ratio)

@@ -175,8 +175,8 @@ def _index_slope(top: np.ndarray) -> np.ndarray:
 
 def _moment_growth(values: np.ndarray) -> np.ndarray:
     def ratio(part):
-        part = part / np.max(np.abs(part), axis=-1, keepdims=True)
-        return np.mean(part**4, axis=-1) / np.mean(part**2, axis=-1) ** 2
+        square = (part / np.max(np.abs(part), axis=-1, keepdims=True)) ** 2
+        return np.mean(square**2, axis=-1) / np.mean(square, axis=-1) ** 2
 
     length = values.shape[-1] // BLOCKS
     blocks = values[..., : length * BLOCKS].reshape((*values.shape[:-1], BLOCKS, length))

@@ -202,7 +202,11 @@ def _of_rows(xp: Any, x: Any, top: Any, inflation: float) -> tuple:
     status = xp.where(gap > NO_BETTER, TailStatus.NOT_BEGUN.code, status)
     fields = (alpha, interval, status)
     if n >= STABLE_FROM:
-        stable, _, p = characteristic(abs(x))
+        stable, p = xp.full_like(alpha, xp.inf), xp.zeros_like(alpha)
+        if xp is not np:
+            stable, _, p = characteristic(abs(x))
+        elif np.any(near := np.log(alpha / 2) < AGREE * spread):  # a stable index, at most 2, may agree
+            stable[near], _, p[near] = characteristic(abs(x[near]))
         fields = _sharpened(xp, fields, stable, p > CONTRADICTION / 10, spread, TailStatus.STABLE)
     if m + 1 == n:
         total = xp.sum(sums, axis=-1)

@@ -211,16 +211,24 @@ def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = S
     flat = sums * xp.exp(-base)[:, None, :]  # (model, sample, bin): the base is taken out
     level = xp.log(xp.sum(flat, axis=-1) / np.sum(counts))
     theta = level[..., None] * (basis @ counts)[:, None, :]
-    columns, moving = np.swapaxes(basis, -1, -2), None
+    own = (flat, basis, np.swapaxes(basis, -1, -2), precision, covariance)
+    live, now, moving = np.arange(len(base)), theta, xp.ones_like(theta[..., :1])
     for _ in range(steps):
-        residual = flat * xp.exp(-xp.clip(theta @ basis, -60.0, 60.0)) - counts
-        step = (residual @ columns - theta @ precision) @ covariance
-        longest = xp.max(abs(step @ basis), axis=-1, keepdims=True)
-        moves = (longest > TOLERANCE).astype(kind)
-        moving = moves if moving is None else moving * moves  # each sample by itself: what stands beside it does not matter
-        theta = theta + moving * step * xp.minimum(1.0, 1 / xp.maximum(longest, 1e-30))
-        if xp is np and not np.any(moving):
-            break
+        flat_now, basis_now, columns, precise, spread = own
+        residual = flat_now * xp.exp(-xp.clip(now @ basis_now, -60.0, 60.0)) - counts
+        step = (residual @ columns - now @ precise) @ spread
+        longest = xp.max(abs(step @ basis_now), axis=-1, keepdims=True)
+        moving = moving * (longest > TOLERANCE)  # each sample by itself: what stands beside it does not matter
+        now = now + moving * step * xp.minimum(1.0, 1 / xp.maximum(longest, 1e-30))
+        if xp is np and not np.all(left := np.any(moving, axis=(1, 2))):  # go on with the models that still move
+            theta[live] = now
+            live, now, moving, own = live[left], now[left], moving[left], tuple(z[left] for z in own)
+            if not len(live):
+                break
+    if xp is np:
+        theta[live] = now
+    else:
+        theta = now
     mean = theta @ basis
     residual = flat * xp.exp(-xp.clip(mean, -60.0, 60.0)) - counts
     fit = -xp.sum(counts * mean + residual, axis=-1) - (base @ counts)[:, None]
