@@ -218,7 +218,7 @@ def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = S
         residual = flat_now * xp.exp(-xp.clip(now @ basis_now, -60.0, 60.0)) - counts
         step = (residual @ columns - now @ precise) @ spread
         longest = xp.max(abs(step @ basis_now), axis=-1, keepdims=True)
-        moving = moving * (longest > TOLERANCE)  # each sample by itself: what stands beside it does not matter
+        moving = moving * (longest > TOLERANCE).astype(kind)  # each sample by itself: what stands beside it does not matter
         now = now + moving * step * xp.minimum(1.0, 1 / xp.maximum(longest, 1e-30))
         if xp is np and not np.all(left := np.any(moving, axis=(1, 2))):  # go on with the models that still move
             theta[live] = now
