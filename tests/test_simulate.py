@@ -95,8 +95,9 @@ def test_one_bad_number_anywhere_is_seen(shape, bad):
 
 @pytest.mark.parametrize("x64", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_lanes_do_not_matter_bit_for_bit(digits, key, monkeypatch, x64):
-    """The runs of a program are spread over as many threads as divide their number, up to one a core: the results do not show it.
+    """The runs of a program are spread over as many threads as divide their number, up to one a core: these results do not show it.
 
+    Other systems may, in the last digits: parts of another size may be summed in another order (ReLU, N = 256, single examples).
     Under `enable_x64` too, which holds only in the thread that called.
     """
     system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(step_size=[0.5, 1.0, 1e30], batch_size=2))

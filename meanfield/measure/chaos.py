@@ -128,6 +128,14 @@ def correlation(samples) -> Correlation:
         variance), with a delete-one jackknife error over the samples; on this scale the error hardly depends on the value,
         and the interval stays inside [-1/(N-1), 1]. It needs fourth moments.
 
+        Where particles share a factor with a tail, intervals miss too often, and what they miss is almost always higher. Measured
+        coverage in %, one factor, N = 20 (a correlation of 0: 94 to 95 for all three laws at 50 samples):
+
+            samples, correlation 1/2       10    50   200
+            normal                         94    94    95
+            Student-t, 5 degrees           91    91    93
+            exponential                    86    90    93
+
     Raises:
         ValueError: NaN or infinite entries, fewer than 3 samples or 2 particles, samples that are all equal.
 
@@ -174,9 +182,13 @@ def fluctuation(values, limit) -> Fluctuation:
     Returns:
         `Fluctuation`. Variances are about the mean over runs, not about `limit`, so that an error of the mean of order
         1/sqrt(N) does not count as noise; it shows in `values`. Intervals are Student's on the scale of the logarithm with a
-        delete-one jackknife error over the runs, without the chi-square law of normal samples. Measured coverage: 93 to
-        95 % from 10 runs of 20 particles on, for normal, exponential and Student-t values with 5 degrees of freedom; 89 % for 50
-        runs of one particle of the latter two.
+        delete-one jackknife error over the runs, without the chi-square law of normal samples. Averages of a few particles with a
+        tail have intervals that miss too often, and what they miss is almost always higher. Measured coverage in %:
+
+            runs of particles              3 of 20   4 to 50 of 20   10 of 1   50 of 1   200 of 1
+            normal                         99        93 to 96        94        94        95
+            Student-t, 5 degrees           99        94 to 95        89        90        92
+            exponential                    99        93 to 95        82        88        92
 
     Raises:
         ValueError: NaN or infinite entries, fewer than 3 runs, a limit of another shape.

@@ -66,8 +66,9 @@ def simulate(
         particles: "host": the final particles come back as numpy arrays, in several processes to every one of them. "device":
             they stay where they are, as jax arrays spread over the mesh.
 
-    For the same arguments results are the same to the last bit. Other probes, another grid or mesh change the order of sums: equal
-    but for rounding, which a chaotic run magnifies.
+    For the same arguments results are the same to the last bit, on one machine and with one version of jax. Other probes, another
+    grid, mesh or number of cores change the order of sums: equal but for rounding. Some runs magnify it: where one ReLU flips,
+    neurons part, and results agree in law only (docs/definitions.md, "What agrees, and how far").
 
     Runs that do not fit into memory together are taken some at a time; a log line says so, and `programs` in the dataset.
 

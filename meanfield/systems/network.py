@@ -177,7 +177,8 @@ class TwoLayer:
     def init(self, key: jax.Array, width: int) -> Particles:
         """Draw `width` independent neurons: w_i from N(0, init_scale^2 I), bias_i from N(0, 1), a_i as `output_weights` says.
 
-        Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths).
+        Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths): bit
+        for bit with jax 0.10.1 and 0.12.0.1 on CPU.
         """
         _check.random_key("key", key)
         _check.integer("width", width, at_least=1)
