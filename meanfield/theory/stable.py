@@ -308,7 +308,7 @@ class _Half:
         with np.errstate(divide="ignore", invalid="ignore"):
             good = (
                 (end * TERMS < 1e-17 * np.minimum(abs(above), abs(density)))
-                & (terms.max(axis=1) <= 10 * abs(above))
+                & ((terms * abs(sines)).max(axis=1) <= 10 * abs(above))
                 & (above > 0)
             )
             first = np.exp(sizes[:, 0]) / np.pi
