@@ -4,6 +4,7 @@ Where no closed form is known, one thing is taken from scipy, the density. Its m
 a law of which they do not is refused. Moments are logarithms, so that none leaves the range of float64.
 """
 
+import contextlib
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -40,10 +41,11 @@ def moduli(distribution: Any) -> "Moduli":
     shapes, loc, scale = tuple(float(s) for s in shapes), float(loc), float(scale)
     unit = max(scale, abs(loc))
     own = law.name == "levy_stable"  # scipy's distribution function fails for some of these
-    right = low < high and np.isfinite(unit) and 0 < scale
+    right = low < high and np.isfinite(unit) and scale > 0
     if right:
         distribution = law(*shapes, loc=loc / unit, scale=scale / unit)
-        ends = np.asarray([0.0] if own else distribution.cdf([-1e150, 0.0, 1e150]))
+        with _quiet():
+            ends = np.asarray([0.0] if own else distribution.cdf([-1e20, 0.0, 1e20]))
         right = bool(np.all((ends >= -SAME) & (ends <= 1 + SAME)))
     must = "have valid parameters and live on the line"
     _check.require(right, "distribution", must, _check.words(f"{law.name} without a distribution function there"))
@@ -55,9 +57,19 @@ def moduli(distribution: Any) -> "Moduli":
     if loc == 0 and law.name in ("pareto", "lomax", "t", "cauchy", "halfcauchy"):
         shape = shapes[0] if shapes else 1.0
         return PowerModuli(distribution, unit, {"cauchy": "t", "halfcauchy": "t"}.get(law.name, law.name), shape)
+    if loc == 0 and law.name in ("lognorm", "gibrat"):
+        return LogNormalModuli(distribution, unit, shapes[0] if shapes else 1.0)
     if law.name == "uniform" and (low == 0 or low == -high):
         return UniformModuli(distribution, unit, high / unit)
     return Moduli(distribution, unit)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without scipy's warnings: what it gives is checked."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _gamma_like(name: str, shapes: tuple[float, ...]) -> tuple[float, float, float] | None:
@@ -200,8 +212,7 @@ class Moduli:
 
     def _ask(self, name: str, x):
         """A function of the distribution; numbers that are not finite count as 0."""
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             try:
                 found = np.asarray(getattr(self.distribution, name)(x), np.float64)
             except (ArithmeticError, ValueError, RecursionError) as error:
@@ -350,7 +361,7 @@ class Moduli:
             return np.inf, 0.0
         body, y = self._body(), self._last() - 1.0
         near, alpha = self._local_index(body + (y - body) * 2 / 3), self._local_index(y)
-        if alpha > near * (1 + STEADY):
+        if np.isinf(alpha) or alpha > near * (1 + STEADY):
             return np.inf, 0.0
         must = "have a tail that is a power law or lighter than every power"
         ok = alpha > 0 and abs(alpha - near) <= STEADY * near
@@ -409,6 +420,28 @@ class UniformModuli(Moduli):
 
     def log_total(self, q):
         return q * math.log(self.high) - math.log(q + 1)
+
+    def tail(self):
+        return np.inf, 0.0
+
+
+@dataclass(frozen=True)
+class LogNormalModuli(Moduli):
+    """Log |X| normal of mean 0 and standard deviation s."""
+
+    s: float = 1.0
+
+    def threshold(self, kappa):
+        return float(np.exp(-self.s * special.ndtri(kappa))) if kappa < 1 else 0.0
+
+    def above(self, x):
+        return float(special.ndtr(-math.log(x) / self.s))
+
+    def log_partial(self, q, x):
+        return float(special.log_ndtr(math.log(x) / self.s - q * self.s)) + self.log_total(q) if x > 0 else -np.inf
+
+    def log_total(self, q):
+        return (q * self.s) ** 2 / 2
 
     def tail(self):
         return np.inf, 0.0
@@ -491,10 +524,9 @@ class StableModuli(Moduli):
         if name == "ppf":
             return self._size * (self._shift - stable.isf(x, self.alpha, -self.beta))
         z = np.asarray(x) / self._size - self._shift
-        z, places = np.unique(z, return_inverse=True)
         if name == "pdf":
-            return stable.pdf(z, self.alpha, self.beta)[places] / self._size
-        return (stable.sf(z, self.alpha, self.beta) if name == "sf" else stable.sf(-z, self.alpha, -self.beta))[places]
+            return stable.pdf(z, self.alpha, self.beta) / self._size
+        return stable.sf(z, self.alpha, self.beta) if name == "sf" else stable.sf(-z, self.alpha, -self.beta)
 
     def density(self, x):
         right = self._ask("pdf", x)
