@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -191,7 +192,7 @@ def _square_sum(dim, kappa):
 
 def _uniform_sum(dim, kappa):
     """Of dim + Irwin and Hall's law, a polynomial between integers."""
-    law = stats.irwinhall(dim)
+    law: Any = stats.irwinhall(dim)
     cut = float(law.isf(kappa))
     y, weights = np.polynomial.legendre.leggauss(10)
     edges = np.append(np.arange(cut), cut)

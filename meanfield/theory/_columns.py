@@ -10,7 +10,8 @@ from meanfield.theory._moduli import GammaModuli, Moduli, Panels
 
 COARSE, FINEST = 2**14, 2**20  # points of the first and of the last grid
 TILT, ROOM = 5.0, 4  # masses are taken times exp(-TILT) at the end, so that sums beyond ROOM ends fold back times exp(-TILT ROOM)
-ENOUGH = 1e-7  # relative change by another halving of the grid, three times the error left
+ENOUGH = 1e-6  # relative change by another halving of the grid, three times the error that it leaves
+LEAST = 3e-7  # E[S; S < s] over the end of the grid, on which rounding is about 2e-13
 
 
 def log_shares(law: Moduli, dim: int, q: float, kappas) -> list[float]:
@@ -35,11 +36,14 @@ def log_body(law: Moduli, dim: int, q: float, kappa: float) -> float:
         found = _lorenz(panels, dim, end, size, kappa)
         if found is None:
             end += math.log(2.0)
-        elif abs(found - last) < ENOUGH:
+        elif found < LEAST:
+            must = "be so large that E[S; S < s] is not rounding beside s, of S = |X_1|^q + ... and P(S > s) = kappa"
+            raise _check.ArgumentError(f"Argument `kappa` must {must}, but is {kappa:g}.")
+        elif abs(found - last) < ENOUGH * found:
             return end + math.log(found + (found - last) / 3)
         else:
             size, last = 2 * size, found
-    must = "be a number of entries whose sum a grid of a million points can follow"
+    must = "be a number of entries whose sum a grid of a million points follows to six digits"
     raise _check.ArgumentError(f"Argument `dim` must {must}, but is {dim}.")
 
 
@@ -50,7 +54,8 @@ def _lorenz(panels: Panels, dim: int, end: float, size: int, kappa: float) -> fl
     excess = np.concatenate([[0.0, 0.0], v * below - moment])  # E[v - V; V < v], whose kinks are the masses
     masses = np.diff(excess, 2) * size
     tilt = np.exp(-TILT * np.arange(size) / size)
-    masses = fft.irfft(fft.rfft(masses * tilt, ROOM * size) ** dim, ROOM * size)[:size] / tilt
+    transform: np.ndarray = np.asarray(fft.rfft(masses * tilt, ROOM * size))
+    masses = fft.irfft(transform**dim, ROOM * size)[:size] / tilt
     sums = np.cumsum(masses)
     if sums[-1] < 1 - kappa:
         return None

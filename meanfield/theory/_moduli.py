@@ -50,7 +50,8 @@ def moduli(distribution: Any) -> "Moduli":
     must = "have valid parameters and live on the line"
     _check.require(right, "distribution", must, _check.words(f"{law.name} without a distribution function there"))
     if own:
-        return StableModuli(distribution, unit, *shapes, loc / scale, scale, law.parameterization == "S0")
+        alpha, beta = shapes
+        return StableModuli(distribution, unit, alpha, beta, loc / scale, scale, law.parameterization == "S0")
     kind = _gamma_like(law.name, shapes) if loc == 0 else None
     if kind is not None:
         return GammaModuli(distribution, unit, *kind)
@@ -246,8 +247,8 @@ class Moduli:
 
     def panels(self, q: float | None = None) -> Panels:
         """Panels for the moment of order q; any if q is not given."""
-        q = next(iter(self._known.get("panels", {1.0: 0}))) if q is None else q
         found = self._known.setdefault("panels", {})
+        q = next(iter(found), 1.0) if q is None else q
         if q not in found:
             found[q] = self._make(q)
         return found[q]
@@ -268,41 +269,11 @@ class Moduli:
 
     def _make(self, q: float) -> Panels:
         low, high = self._ends()
-        kinks = self._kinks()
         with np.errstate(divide="ignore"):
-            exact = {float(np.log(v)): float(v) for v in kinks if low <= np.log(v) <= high}  # edges, without rounding
+            exact = {float(np.log(v)): float(v) for v in self._kinks() if low <= np.log(v) <= high}  # edges, without rounding
         edges = np.unique([low, *np.arange(LOWEST, HIGHEST, WIDE)[1:], *exact, high])
         edges = edges[(edges >= low) & (edges <= high)]
-        left, right, before = edges[:-1], edges[1:], np.full(len(edges) - 1, np.inf)
-        done = []
-        while len(left):
-            half = (right - left)[:, None] / 2
-            y = left[:, None] + half * (1 + NODES)
-            x = np.exp(y)
-            one = self.density(x) * x
-            both = np.stack([one, one * np.exp(q * (y - right[:, None]))]) * half
-            coefficients = both @ COEFFICIENTS
-            with np.errstate(divide="ignore", invalid="ignore"):
-                rough = np.nan_to_num(abs(coefficients[..., -2:]).max(-1) / both.max(-1)).max(0)
-            unseen = (right <= self._body()) & (rough * one.max(-1) < LITTLE)
-            good = (rough < FINE) | unseen
-            if np.all(np.isfinite(before)):  # both halves as rough as the whole: the density is not smoother than this
-                good |= (np.repeat(np.minimum(rough[::2], rough[1::2]), 2) > 0.3 * before) & (before < NOISE)
-            narrow = ~good & (right - left < NARROW)
-            good |= narrow
-            done.append((left[good], right[good], coefficients[:, good], narrow[good]))
-            left, right, before = left[~good], right[~good], rough[~good]
-            middle = (left + right) / 2
-            left, right = np.ravel([left, middle], order="F"), np.ravel([middle, right], order="F")
-            before = np.repeat(before, 2)
-            many = sum(len(part[0]) for part in done) + len(left) > MANY
-            must = "have a density that is smooth but at a few points"
-            _check.require(not many, "distribution", must, self._words(f"near {math.exp(left[0]) if many else 0:g}"))
-        left, right, coefficients, narrow = (
-            np.concatenate(v, axis=-2 if v[0].ndim == 3 else -1) for v in zip(*done, strict=True)
-        )
-        order = np.argsort(left)
-        left, right, coefficients, narrow = left[order], right[order], coefficients[:, order], narrow[order]
+        left, right, coefficients, narrow = self._refine(edges, q)
         for i in np.flatnonzero(narrow):
             ends = np.array([exact.get(v, math.exp(v)) for v in (left[i], right[i])])
             coefficients[:, i] = 0.0
@@ -315,6 +286,41 @@ class Moduli:
             logs = np.append(-np.inf, np.logaddexp.accumulate(np.log(moments) + q * right))
         mass, moment = (legendre.legint(c, lbnd=-1, axis=1).T for c in coefficients)
         return Panels(ends, mass, moment, q, zero + np.append(0.0, np.cumsum(masses)), above, logs)
+
+    def _refine(self, edges, q: float):
+        """Panels between the edges: left ends, right ends, Legendre coefficients of mass and moment, whether narrow."""
+        left, right, before = edges[:-1], edges[1:], np.full(len(edges) - 1, np.inf)
+        done: list[tuple] = []
+        while len(left):
+            half = (right - left)[:, None] / 2
+            y = left[:, None] + half * (1 + NODES)
+            mass = np.exp(y) * self.density(np.exp(y)) * half
+            both = np.stack([mass, mass * np.exp(q * (y - right[:, None]))])
+            coefficients = both @ COEFFICIENTS
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rough = np.nan_to_num(abs(coefficients[..., -2:]).max(-1) / both.max(-1)).max(0)
+            little = (right <= self._body()) & (rough * mass.max(-1) < LITTLE)
+            # Both halves as rough as the whole: the density itself is not smoother than this.
+            noise = (np.repeat(np.minimum(rough[::2], rough[1::2]), 2) > 0.3 * before) & (before < NOISE) if done else False
+            good = (rough < FINE) | little | noise
+            narrow = ~good & (right - left < NARROW)
+            good |= narrow
+            done.append((left[good], right[good], coefficients[:, good], narrow[good]))
+            if sum(len(part[0]) for part in done) + 2 * np.sum(~good) > MANY:
+                text = f"which is not so near |x| = {self.unit * math.exp(left[~good][0]):g}"
+                _check.require(False, "distribution", "have a density that is smooth but at a few points", self._words(text))
+            middle = (left + right)[~good] / 2
+            before = np.repeat(rough[~good], 2)
+            left, right = np.ravel([left[~good], middle], order="F"), np.ravel([middle, right[~good]], order="F")
+        lefts, rights, coefficients, narrow = zip(*done, strict=True)
+        left = np.concatenate(lefts)
+        order = np.argsort(left)
+        return (
+            left[order],
+            np.concatenate(rights)[order],
+            np.concatenate(coefficients, axis=1)[:, order],
+            np.concatenate(narrow)[order],
+        )
 
     def _agree(self, edges, left, masses, exact) -> float:
         """Refuse a law whose distribution function has other masses than the panels; give the mass below them."""
@@ -349,7 +355,7 @@ class Moduli:
     def _last(self) -> float:
         """Log |x| where the density is last seen."""
         if "last" not in self._known:
-            y = np.arange(LOWEST, HIGHEST, 0.5)
+            y = np.union1d(np.arange(LOWEST, HIGHEST, 0.5), self._body() + np.arange(0.0, 2.0, 0.005))
             seen = y[self.density(np.exp(y)) > GONE]
             ok = len(seen) > 0 and self._body() < seen[-1]
             _check.require(ok, "distribution", "have a density in the range of float64", self._words("without one"))
@@ -359,8 +365,10 @@ class Moduli:
     def _tail(self) -> tuple[float, float]:
         if self._bounded:
             return np.inf, 0.0
-        body, y = self._body(), self._last() - 1.0
-        near, alpha = self._local_index(body + (y - body) * 2 / 3), self._local_index(y)
+        body, last = self._body(), self._last()
+        step = min(1.0, (last - body) / 12)
+        y = last - step
+        near, alpha = (self._local_index(v, step) for v in (body + (y - body) * 2 / 3, y))
         if np.isinf(alpha) or alpha > near * (1 + STEADY):
             return np.inf, 0.0
         must = "have a tail that is a power law or lighter than every power"
@@ -368,9 +376,9 @@ class Moduli:
         _check.require(ok, "distribution", must, self._words("of which this could not be found"))
         return alpha, math.exp((1 + alpha) * y + math.log(float(self.density(np.exp(y)))) - math.log(alpha))
 
-    def _local_index(self, y: float) -> float:
-        a, b = (float(self.density(np.exp(y + v))) for v in (-1.0, 1.0))
-        return -math.log(b / a) / 2 - 1 if min(a, b) > 0 else np.inf
+    def _local_index(self, y: float, step: float) -> float:
+        a, b = (float(self.density(np.exp(y + v))) for v in (-step, step))
+        return (math.log(a) - math.log(b)) / (2 * step) - 1 if min(a, b) > 0 else np.inf
 
     def _beyond(self, y: float) -> float:
         """P(|X| > e^y) for a power law at the end of the panels."""

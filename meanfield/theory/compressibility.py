@@ -409,7 +409,7 @@ def _signed_root(function: Callable[[float], float], low: float, high: float) ->
     return _scalar.root(lambda x: function(x - 1 + low), 1.0, high - low + 1) - 1 + low
 
 
-def _errors(kappas: np.ndarray, q: float, log_shares: Callable[[list[float]], list[float]]):
+def _errors(kappas: np.ndarray, q: float, log_shares: Callable[[list[float]], list[float]]) -> Any:
     """`share^(1/q)` at kappas; 1 at kappa = 0, 0 at kappa = 1."""
     inside = (kappas > 0) & (kappas < 1)
     errors = np.where(kappas == 0, 1.0, 0.0)
