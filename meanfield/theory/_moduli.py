@@ -25,6 +25,9 @@ MANY = 4000  # panels: a density that needs more is not smooth but at a few poin
 FINE, NOISE = 1e-11, 1e-6  # size of the last two coefficients; below NOISE they count as rounding once halving does not help
 GONE, LITTLE = 1e-290, 1e-13  # a density below GONE has vanished; errors of mass below LITTLE do not matter under the body
 RELATIVE, ABSOLUTE = 1e-6, 1e-8  # difference of a mass by density and by distribution function that is let through
+HINTS = np.array(
+    [1e-12, 1e-8, 1e-5, 1e-3, 0.03, 0.25, 0.5, 0.75, 0.97, 0.999, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12]
+)  # quantiles, lest a peak be missed
 ORDER = 16
 NODES, WEIGHTS = legendre.leggauss(ORDER)
 COEFFICIENTS = legendre.legvander(NODES, ORDER - 1) * WEIGHTS[:, None] * (np.arange(ORDER) + 0.5)
@@ -239,9 +242,9 @@ class Moduli:
         return right + one(self._ask("cdf", -x), self._ask("sf", -x)) if self.distribution.support()[0] < 0 else right
 
     def _kinks(self) -> np.ndarray:
-        """Where the density may not be smooth: ends of the support, the location; quantiles, lest a peak be missed."""
+        """Where the density may not be smooth, ends of the support and the location; quantiles, lest a peak be missed."""
         location = self.distribution.dist._parse_args(*self.distribution.args, **self.distribution.kwds)[1]
-        return np.abs([*self.distribution.support(), location, *self._ask("ppf", np.array([0.01, 0.25, 0.5, 0.75, 0.99]))])
+        return np.abs([*self.distribution.support(), location, *self._ask("ppf", HINTS)])
 
     # -- panels -----------------------------------------------------------------------------------------------------------
 
@@ -545,8 +548,11 @@ class StableModuli(Moduli):
         return right + float(self._ask("cdf", np.array([-x]))[0])
 
     def _kinks(self):
-        slant = self._size * (self._shift + self._slant)
-        return np.append(super()._kinks(), [abs(self._size * self._shift), abs(slant)])
+        quartiles = self._ask("ppf", np.array([0.25, 0.5, 0.75]))
+        return np.abs([*quartiles, self._size * self._shift, self._size * (self._shift + self._slant)])
+
+    def _last(self):
+        return min(HIGHEST, 660 / (1 + self.alpha)) if self.alpha < 2 else super()._last()
 
     def _agree(self, edges, left, masses, exact):
         return 0.0
