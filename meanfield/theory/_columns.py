@@ -11,7 +11,7 @@ from meanfield.theory._moduli import GammaModuli, Moduli, Panels
 COARSE, FINEST = 2**14, 2**20  # points of the first and of the last grid
 TILT, ROOM = 5.0, 4  # masses are taken times exp(-TILT) at the end, so that sums beyond ROOM ends fold back times exp(-TILT ROOM)
 ENOUGH = 1e-6  # relative change by another halving of the grid, three times the error that it leaves
-LEAST = 3e-7  # E[S; S < s] over the end of the grid, on which rounding is about 2e-13
+LEAST = 3e-7  # mean of S below s over the end of the grid, on which rounding is about 2e-13
 
 
 def log_shares(law: Moduli, dim: int, q: float, kappas) -> list[float]:
@@ -36,7 +36,7 @@ def log_body(law: Moduli, dim: int, q: float, kappa: float) -> float:
         found = _lorenz(panels, dim, end, size, kappa)
         if found is None:
             end += math.log(2.0)
-        elif found < LEAST:
+        elif found < LEAST * (1 - kappa):
             must = "be so large that E[S; S < s] is not rounding beside s, of S = |X_1|^q + ... and P(S > s) = kappa"
             raise _check.ArgumentError(f"Argument `kappa` must {must}, but is {kappa:g}.")
         elif abs(found - last) < ENOUGH * found:

@@ -25,9 +25,7 @@ MANY = 4000  # panels: a density that needs more is not smooth but at a few poin
 FINE, NOISE = 1e-11, 1e-6  # size of the last two coefficients; below NOISE they count as rounding once halving does not help
 GONE, LITTLE = 1e-290, 1e-13  # a density below GONE has vanished; errors of mass below LITTLE do not matter under the body
 RELATIVE, ABSOLUTE = 1e-6, 1e-8  # difference of a mass by density and by distribution function that is let through
-HINTS = np.array(
-    [1e-12, 1e-8, 1e-5, 1e-3, 0.03, 0.25, 0.5, 0.75, 0.97, 0.999, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12]
-)  # quantiles, lest a peak be missed
+HINTS = np.array([1e-12, 1e-8, 1e-5, 1e-3, 0.03, 0.25, 0.5, 0.75, 0.97, 0.999, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12])
 ORDER = 16
 NODES, WEIGHTS = legendre.leggauss(ORDER)
 COEFFICIENTS = legendre.legvander(NODES, ORDER - 1) * WEIGHTS[:, None] * (np.arange(ORDER) + 0.5)
@@ -250,7 +248,7 @@ class Moduli:
 
     def panels(self, q: float | None = None) -> Panels:
         """Panels for the moment of order q; any if q is not given."""
-        found = self._known.setdefault("panels", {})
+        found: dict[float, Panels] = self._known.setdefault("panels", {})
         q = next(iter(found), 1.0) if q is None else q
         if q not in found:
             found[q] = self._make(q)

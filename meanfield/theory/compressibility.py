@@ -54,8 +54,9 @@ def decay_exponent(alpha, q: float = 2.0):
 def limit_error(distribution: Any, kappa, q: float = 2.0):
     """Limit `G_q(kappa)^(1/q)` of the relative l_q error of pruning N -> infinity independent parts; 0 if E|X|^q is infinite.
 
-    Closed forms for the uniform, normal, Laplace, exponential-power, Gamma, chi, Weibull, Pareto, Lomax and Student families
-    (incomplete gamma and beta functions), quadrature of the density for others.
+    Closed forms for the uniform, normal, log-normal, Laplace, exponential-power, Gamma, chi, Weibull, Pareto, Lomax and Student
+    families at location 0 (incomplete gamma and beta functions). Other laws go by their density alone, on panels that are
+    halved until a polynomial follows it; `theory.stable` gives that of stable laws. Quantiles of scipy are hints, never trusted.
 
     Args:
         distribution: a frozen continuous distribution of scipy.stats, of X or of |X|.
@@ -63,11 +64,13 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
         q: of the norm, > 0.
 
     Returns:
-        The limit in [0, 1], of the shape of `kappa`. Right to 1e-8 for the closed forms and for densities without kinks off
-        0, the quartiles and the ends of the support; also for stable laws, by `theory.stable`. At kappa = 0 it is 1.
+        The limit in [0, 1], of the shape of `kappa`; at kappa = 0 it is 1. Measured errors are below 1e-12 for closed forms and
+        smooth densities, 1e-8 for densities with jumps or poles, 1e-9 for stable laws.
 
     Raises:
-        ValueError: a number out of its range; a distribution whose tail is no power law and not lighter than all of them.
+        ValueError: a number out of its range; a distribution whose tail is no power law and not lighter than all of them; one
+            whose density and distribution function disagree by more than a relative 1e-6 and 1e-8, whose density is noise in
+            the tail (jf_skew_t, ncf), or whose moment leaves the range of float64. Masses below 1e-8 go by the density alone.
 
     Source: Gribonval, Cevher, Davies (2012), Proposition 1. Whether E|X|^q is finite is read off the tail index alpha: it is
     infinite for alpha <= q.
@@ -130,13 +133,14 @@ def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
         q: of the norm, > 0.
 
     Returns:
-        The limit, of the shape of `kappa`. Closed form where |X|^q has a Gamma law (normal at q = 2, Laplace at q = 1, ...);
-        else by inversion of the Laplace transform of S, to about 1e-6.
+        The limit, of the shape of `kappa`. Closed form where |X|^q has a Gamma law (normal at q = 2, Laplace at q = 1, ...).
+        Else the law of S on a grid, to 1e-6 also for densities with jumps and poles; measured errors are below 1e-8.
 
     Raises:
-        ValueError: as in `limit_error`.
+        ValueError: as in `limit_error`; a kappa or a dim (from about 30 000) of which the grid cannot give six digits.
 
-    Source: Gribonval, Cevher, Davies (2012), Proposition 1, applied to the norms; inversion by Abate, Whitt (1995).
+    Source: Gribonval, Cevher, Davies (2012), Proposition 1, applied to the norms. The grid splits the mass of |X|^q between
+    neighbours so that its mean stays; its dim-fold convolution is a power of a Fourier transform.
 
     Examples:
         >>> [round(float(node_limit_error(stats.norm(), dim, 0.1)) ** 2, 4) for dim in (1, 10, 784)]
