@@ -35,6 +35,17 @@ def test_laws_with_a_name():
     assert stable.isf(1e-200, 0.5) == np.inf
 
 
+@pytest.mark.parametrize("beta", [0.5, -0.9])
+def test_index_one_with_skewness_far_out(beta):
+    """(1 + beta)/(pi x^2) and its integral; at 1e3 another route, the slope of the survival function by Zolotarev's integral."""
+    x = np.array([1e20, 1e100])
+    np.testing.assert_allclose(stable.pdf(x, 1.0, beta) * x, (1 + beta) / np.pi / x, rtol=1e-12)
+    np.testing.assert_allclose(stable.sf(x, 1.0, beta), (1 + beta) / np.pi / x, rtol=1e-12)
+    half = stable._Half(1.0, beta)
+    for near in (21.0, 1e3):
+        np.testing.assert_allclose(half._laplace(np.array([near])), half._integrals(np.array([near])), rtol=1e-11)
+
+
 @pytest.mark.parametrize(("alpha", "beta"), [(0.4, -0.5), (1.2, 0.0), (1.9, 1.0)])
 def test_quantiles_invert_far_into_the_tail(alpha, beta):
     p = np.array([0.7, 1e-2, 1e-8, 1e-40, 1e-100])

@@ -1,77 +1,64 @@
-"""The law of S = |X_1|^q + ... + |X_dim|^q by inversion of its Laplace transform."""
+"""The law of S = |X_1|^q + ... + |X_dim|^q on a grid."""
 
-from collections.abc import Callable
+import math
 
 import numpy as np
-from scipy import special
+from scipy import fft, special
 
-from meanfield.theory import _scalar
-from meanfield.theory._moduli import GammaModuli, Moduli
+from meanfield import _check
+from meanfield.theory._moduli import GammaModuli, Moduli, Panels
 
-TERMS, EXTRA, SHIFT = 38, 12, 20.7  # of Euler's algorithm: its error is about exp(-SHIFT) = 1e-9, and that of the averages
-PANELS, ORDER = 120, 20
+COARSE, FINEST = 2**14, 2**20  # points of the first and of the last grid
+TILT, ROOM = 5.0, 4  # masses are taken times exp(-TILT) at the end, so that sums beyond ROOM ends fold back times exp(-TILT ROOM)
+ENOUGH = 1e-6  # relative change by another halving of the grid, three times the error that it leaves
+LEAST = 3e-7  # mean of S below s over the end of the grid, on which rounding is about 2e-13
 
 
-def share_below(law: Moduli, dim: int, q: float) -> Callable[[float], float]:
-    """Give kappa -> `E[S; S < s] / E S` with P(S > s) = kappa, for finite E S."""
+def log_shares(law: Moduli, dim: int, q: float, kappas) -> list[float]:
+    """Log of `E[S; S < s] / E S` with P(S > s) = kappa, for finite E S and kappas in (0, 1)."""
     if isinstance(law, GammaModuli) and law.c == q:
         shape = dim * law.a
-        return lambda kappa: float(special.gammainc(shape + 1, special.gammainccinv(shape, kappa)))
-    mean = dim * law.total(q)
-    below = body(law, dim, q)
-    return lambda kappa: below(kappa) / mean
+        return [math.log(special.gammainc(shape + 1, special.gammainccinv(shape, kappa))) for kappa in kappas]
+    mean = math.log(dim) + law.log_total(q)
+    return [log_body(law, dim, q, kappa) - mean for kappa in kappas]
 
 
-def body(law: Moduli, dim: int, q: float) -> Callable[[float], float]:
-    """Give kappa -> `E[S; S < s]` with P(S > s) = kappa."""
-    unit = law.threshold(0.5) ** q
-    sizes, weights = _nodes(law, q)
-    sizes = sizes / unit
+def log_body(law: Moduli, dim: int, q: float, kappa: float) -> float:
+    """Log of `E[S; S < s]` with P(S > s) = kappa.
 
-    def transforms(z):
-        decay = np.exp(-np.multiply.outer(z, sizes)) * weights
-        return decay.sum(axis=-1), (decay * sizes).sum(axis=-1)
-
-    def invert(values, s):
-        """Abate, Whitt (1995): an alternating series, its end averaged by binomial weights."""
-        k = np.arange(TERMS + EXTRA + 1)
-        terms = np.where(k == 0, 0.5, 1.0) * (-1.0) ** k * values((SHIFT + 2j * np.pi * k) / (2 * s)).real
-        sums = np.exp(SHIFT / 2) / s * np.cumsum(terms)
-        return float(sums[TERMS:] @ special.comb(EXTRA, np.arange(EXTRA + 1)) / 2.0**EXTRA)
-
-    def probability(s):
-        return invert(lambda z: transforms(z)[0] ** dim / z, s)
-
-    def partial(s):
-        def transform(z):
-            one, moment = transforms(z)
-            return dim * one ** (dim - 1) * moment / z
-
-        return invert(transform, s)
-
-    def at(kappa):
-        high = 1.0
-        while probability(high) < 1 - kappa:
-            high *= 2
-        low = high
-        while probability(low) > 1 - kappa:
-            low /= 2
-        s = _scalar.root(lambda x: probability(x) - (1 - kappa), low, high)
-        return partial(s) * unit
-
-    return at
+    |X|^q is split between neighbours of a grid so that its mean stays: what this adds to E[S; S < s] is the variance added times the
+    density of S over two, so it falls by four when the grid is halved. The grid ends above s, and below 2 s where S is not 0.
+    """
+    panels = law.panels(q)
+    end = q * panels.threshold(-math.expm1(math.log1p(-kappa) / dim))  # of the largest term; S is larger
+    end, size, last = max(end, q * panels.edges[0] + 1.0), COARSE, np.inf
+    while size <= FINEST:
+        found = _lorenz(panels, dim, end, size, kappa)
+        if found is None:
+            end += math.log(2.0)
+        elif found < LEAST * (1 - kappa):
+            must = "be so large that E[S; S < s] is not rounding beside s, of S = |X_1|^q + ... and P(S > s) = kappa"
+            raise _check.ArgumentError(f"Argument `kappa` must {must}, but is {kappa:g}.")
+        elif abs(found - last) < ENOUGH * found:
+            return end + math.log(found + (found - last) / 3)
+        else:
+            size, last = 2 * size, found
+    must = "be a number of entries whose sum a grid of a million points follows to six digits"
+    raise _check.ArgumentError(f"Argument `dim` must {must}, but is {dim}.")
 
 
-def _nodes(law: Moduli, q: float) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes |x|^q and probabilities of a quadrature of the law of |X| in log x, from tiny to huge values."""
-    middle = law.threshold(0.5)
-    top = min(middle * np.exp(40.0), max(abs(float(v)) for v in law.distribution.support()))
-    # Fine where exp(-z |x|^q) turns around many times at the z of the inversion.
-    edges = np.log(middle) + np.concatenate([np.arange(-40.0, -3.0), np.linspace(-3.0, 5.0, PANELS + 1), np.arange(6.0, 41.0)])
-    edges = np.append(edges[edges < np.log(top)], np.log(top))
-    y, weights = np.polynomial.legendre.leggauss(ORDER)
-    left, right = edges[:-1, None], edges[1:, None]
-    x = np.exp((left + right) / 2 + (right - left) / 2 * y)
-    mass = (right - left) / 2 * weights * x * np.asarray(law.density(x.ravel())).reshape(x.shape)
-    keep = mass > 0
-    return x[keep] ** q, mass[keep] / mass[keep].sum()
+def _lorenz(panels: Panels, dim: int, end: float, size: int, kappa: float) -> float | None:
+    """`E[S; S < s]` in units of exp(end), the end of the grid; None if that is below s."""
+    v = np.arange(1, size + 1) / size
+    below, moment = panels.relative(np.log(v) / panels.q + end / panels.q, end / panels.q)
+    excess = np.concatenate([[0.0, 0.0], v * below - moment])  # E[v - V; V < v], whose kinks are the masses
+    masses = np.diff(excess, 2) * size
+    tilt = np.exp(-TILT * np.arange(size) / size)
+    transform: np.ndarray = np.asarray(fft.rfft(masses * tilt, ROOM * size))
+    masses = fft.irfft(transform**dim, ROOM * size)[:size] / tilt
+    sums = np.cumsum(masses)
+    if sums[-1] < 1 - kappa:
+        return None
+    k = int(np.searchsorted(sums, 1 - kappa))
+    rest = 1 - kappa - (sums[k - 1] if k else 0.0)
+    return (float(np.arange(k) @ masses[:k]) + k * rest) / size

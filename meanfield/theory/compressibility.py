@@ -9,6 +9,7 @@ parts that share one random factor have the error of their directing law. So a l
 Gaussian, is heavy-tailed and NOT compressible: see `layer_elliptical_limit_error`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,9 @@ def decay_exponent(alpha, q: float = 2.0):
 def limit_error(distribution: Any, kappa, q: float = 2.0):
     """Limit `G_q(kappa)^(1/q)` of the relative l_q error of pruning N -> infinity independent parts; 0 if E|X|^q is infinite.
 
-    Closed forms for the uniform, normal, Laplace, exponential-power, Gamma, chi, Weibull, Pareto, Lomax and Student families
-    (incomplete gamma and beta functions), quadrature of the density for others.
+    Closed forms for the uniform, normal, log-normal, Laplace, exponential-power, Gamma, chi, Weibull, Pareto, Lomax and Student
+    families at location 0 (incomplete gamma and beta functions). Other laws go by their density alone, on panels that are
+    halved until a polynomial follows it; `theory.stable` gives that of stable laws. Quantiles of scipy are hints, never trusted.
 
     Args:
         distribution: a frozen continuous distribution of scipy.stats, of X or of |X|.
@@ -62,11 +64,13 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
         q: of the norm, > 0.
 
     Returns:
-        The limit in [0, 1], of the shape of `kappa`. Right to 1e-8 for the closed forms and for densities without kinks off
-        0, the quartiles and the ends of the support; also for stable laws, by `theory.stable`. At kappa = 0 it is 1.
+        The limit in [0, 1], of the shape of `kappa`; at kappa = 0 it is 1. Measured errors are below 1e-12 for closed forms and
+        smooth densities, 1e-8 for densities with jumps or poles, 1e-9 for stable laws.
 
     Raises:
-        ValueError: a number out of its range; a distribution whose tail is no power law and not lighter than all of them.
+        ValueError: a number out of its range; a distribution whose tail is no power law and not lighter than all of them; one
+            whose density and distribution function disagree by more than a relative 1e-6 and 1e-8, whose density is noise in
+            the tail (jf_skew_t, ncf), or whose moment leaves the range of float64. Masses below 1e-8 go by the density alone.
 
     Source: Gribonval, Cevher, Davies (2012), Proposition 1. Whether E|X|^q is finite is read off the tail index alpha: it is
     infinite for alpha <= q.
@@ -80,15 +84,10 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
     kappas = _fractions(kappa)
     _scalar.positive("q", q)
     law = moduli(distribution)
-    total = law.total(q)
+    total = law.log_total(q)
     if np.isinf(total):
         return np.where(kappas > 0, 0.0, 1.0)[()]
-
-    def below(one):
-        return law.partial(q, 0.0, law.threshold(one)) if one < 1 else 0.0
-
-    shares = np.array([below(one) / total if one > 0 else 1.0 for one in kappas.ravel()]).reshape(kappas.shape)
-    return (np.clip(shares, 0, 1) ** (1 / q))[()]
+    return _errors(kappas, q, lambda inside: [law.log_partial(q, law.threshold(one)) - total for one in inside])
 
 
 def prunable_fraction(distribution: Any, error: float, q: float = 2.0) -> float:
@@ -113,19 +112,12 @@ def prunable_fraction(distribution: Any, error: float, q: float = 2.0) -> float:
     error = _check.number("error", error, "be a number in [0, 1]", lambda v: (v >= 0) & (v <= 1))
     _scalar.positive("q", q)
     law = moduli(distribution)
-    total = law.total(q)
-    low = law.threshold(1.0 - 1e-15)
+    total = law.log_total(q)
     if error == 0:
         return 0.0
     if np.isinf(total) or error == 1:
         return 1.0
-    share = error**q * total
-    top = low = max(law.threshold(0.5), low)
-    while law.partial(q, 0.0, top) < share:
-        low, top = top, 2 * top
-    while law.partial(q, 0.0, low) > share:
-        low /= 2
-    return float(1 - law.above(_where(law, q, share, low, top)))
+    return _pruned(law, q, q * math.log(error) + total)
 
 
 def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
@@ -141,13 +133,14 @@ def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
         q: of the norm, > 0.
 
     Returns:
-        The limit, of the shape of `kappa`. Closed form where |X|^q has a Gamma law (normal at q = 2, Laplace at q = 1, ...);
-        else by inversion of the Laplace transform of S, to about 1e-6.
+        The limit, of the shape of `kappa`. Closed form where |X|^q has a Gamma law (normal at q = 2, Laplace at q = 1, ...).
+        Else the law of S on a grid, to 1e-6 also for densities with jumps and poles; measured errors are below 1e-8.
 
     Raises:
-        ValueError: as in `limit_error`.
+        ValueError: as in `limit_error`; a kappa or a dim (from about 30 000) of which the grid cannot give six digits.
 
-    Source: Gribonval, Cevher, Davies (2012), Proposition 1, applied to the norms; inversion by Abate, Whitt (1995).
+    Source: Gribonval, Cevher, Davies (2012), Proposition 1, applied to the norms. The grid splits the mass of |X|^q between
+    neighbours so that its mean stays; its dim-fold convolution is a power of a Fourier transform.
 
     Examples:
         >>> [round(float(node_limit_error(stats.norm(), dim, 0.1)) ** 2, 4) for dim in (1, 10, 784)]
@@ -159,11 +152,9 @@ def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
     if dim == 1:
         return limit_error(distribution, kappa, q)
     law = moduli(distribution)
-    if np.isinf(law.total(q)):
+    if np.isinf(law.log_total(q)):
         return np.where(kappas > 0, 0.0, 1.0)[()]
-    share = _columns.share_below(law, int(dim), q)
-    shares = [1.0 if one == 0 else 0.0 if one == 1 else share(float(one)) for one in kappas.ravel()]
-    return (np.clip(np.reshape(shares, kappas.shape), 0, 1) ** (1 / q))[()]
+    return _errors(kappas, q, lambda inside: _columns.log_shares(law, int(dim), q, inside))
 
 
 def singular_limit_error(kappa, aspect: float = 1.0, q: float = 2.0):
@@ -339,8 +330,12 @@ def divergent_limit(distribution: Any, kappa: float, q: float = 2.0, dim: int = 
     alpha, tail = law.tail()
     must = f"have a tail index below q = {q:g}"
     _check.require(alpha < q * (1 - SAME), "distribution", must, _check.words(f"one of index {alpha:g}"))
-    body = law.partial(q, 0.0, law.threshold(kappa)) if dim == 1 else _columns.body(law, int(dim), q)(kappa)
-    return DivergentLimit(alpha, float(q), tail * dim, body)
+    body = law.log_partial(q, law.threshold(kappa)) if dim == 1 else _columns.log_body(law, int(dim), q, kappa)
+    with np.errstate(over="ignore"):
+        body, tail = np.exp([body + q * math.log(law.unit), math.log(tail * dim) + alpha * math.log(law.unit)])
+    must = "have a body and a tail constant in the range of float64; divide it by its scale"
+    _check.require(0 < body < np.inf and 0 < tail < np.inf, "distribution", must, _check.words(f"one of size {law.unit:g}"))
+    return DivergentLimit(alpha, float(q), float(tail), float(body))
 
 
 def prunable_quantile(distribution: Any, error: float, width: float, q: float = 2.0, level: float = 0.5) -> float:
@@ -371,21 +366,24 @@ def prunable_quantile(distribution: Any, error: float, width: float, q: float = 
     _scalar.positive("width", width)
     limit = divergent_limit(distribution, 0.5, q)
     law = moduli(distribution)
-    share = error**q * width ** (1 / limit.beta - 1) * limit.body / limit.quantile(1 - level)
+    allowed = error**q * width ** (1 / limit.beta - 1) * limit.body / limit.quantile(1 - level)
+    return _pruned(law, q, math.log(allowed) - q * math.log(law.unit))
+
+
+def _pruned(law: Moduli, q: float, wanted: float) -> float:
+    """`P(|X| < t)` with `log E[|X|^q; |X| < t] = wanted`."""
+
+    def excess(t):
+        return max(law.log_partial(q, t), -1e9) - wanted
+
     low = high = law.threshold(0.5)
-    while law.partial(q, 0.0, high) < share:
+    while excess(high) < 0:
         low, high = high, 2 * high
-    while law.partial(q, 0.0, low) > share:
+        if np.isinf(high):
+            return 1.0
+    while excess(low) > 0:
         low, high = low / 2, low
-    return float(1 - law.above(_where(law, q, share, low, high)))
-
-
-def _where(law: Moduli, q: float, share: float, low: float, high: float) -> float:
-    """The t in [low, high] with E[|X|^q; |X| < t] = share."""
-    below = law.partial(q, 0.0, low)
-    if not below < share:
-        return low
-    return _scalar.root(lambda x: below + (law.partial(q, low, x) if x > low else 0.0) - share, low, high)
+    return 1 - law.above(_scalar.root(excess, low, high))
 
 
 def _positive_stable_quantile(beta: float, level: float) -> float:
@@ -413,6 +411,14 @@ def _positive_stable_quantile(beta: float, level: float) -> float:
 def _signed_root(function: Callable[[float], float], low: float, high: float) -> float:
     """`_scalar.root` on an interval that holds 0."""
     return _scalar.root(lambda x: function(x - 1 + low), 1.0, high - low + 1) - 1 + low
+
+
+def _errors(kappas: np.ndarray, q: float, log_shares: Callable[[list[float]], list[float]]) -> Any:
+    """`share^(1/q)` at kappas; 1 at kappa = 0, 0 at kappa = 1."""
+    inside = (kappas > 0) & (kappas < 1)
+    errors = np.where(kappas == 0, 1.0, 0.0)
+    errors[inside] = np.exp(np.minimum(log_shares(kappas[inside].tolist()), 0.0) / q)
+    return errors[()]
 
 
 def _fractions(kappa) -> np.ndarray:

@@ -10,6 +10,7 @@ from meanfield.theory import _scalar
 
 TERMS = 160  # of the series at infinity
 FLAT = 42.0  # distance in log(e / (L - e)) from the step of K(g), and from 0, at which the integrand has vanished
+FAR = 20.0  # from there on alpha = 1 has an integral that needs no graded panels
 NODES = np.polynomial.legendre.leggauss(16)
 
 
@@ -267,7 +268,7 @@ class _Half:
     def _both(self, x):
         """P(X > x) and the density."""
         if self.alpha == 2:
-            return special.erfc(x / 2) / 2, np.exp(-(x**2) / 4) / (2 * np.sqrt(np.pi))
+            return special.erfc(x / 2) / 2, np.exp(-(np.minimum(x, 1e3) ** 2) / 4) / (2 * np.sqrt(np.pi))
         if self.alpha == 1 and self.beta == 0:
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 return np.arctan2(1.0, x) / np.pi, np.where(x < 1, 1 / (1 + np.minimum(x, 1) ** 2), (1 / x) / (x + 1 / x)) / np.pi
@@ -286,11 +287,26 @@ class _Half:
             above[far[good]], density[far[good]] = (v[good] for v in values)
             rest[far[good]] = False
             rest &= ~tiny
+        else:
+            far = x > FAR
+            above[far], density[far] = self._laplace(x[far])
+            rest &= ~far
         rest = np.flatnonzero(rest)
-        for start in range(0, len(rest), 500):
-            part = rest[start : start + 500]
-            above[part], density[part] = self._integrals(x[part])
+        unlike, places = np.unique(np.maximum(x[rest], 1e-18) if self.alpha == 1 else x[rest], return_inverse=True)
+        found = [self._integrals(unlike[start : start + 500]) for start in range(0, len(unlike), 500)]
+        if found:
+            above[rest], density[rest] = (np.concatenate(v)[places] for v in zip(*found, strict=True))
         return above, density
+
+    def _laplace(self, x):
+        """At alpha = 1: `P(X > x) = (1/pi) int_0^inf exp(-v x - (2 beta/pi) v log v) sin((1 + beta) v) / v dv`, the contour turned."""
+        y, weights = NODES
+        edges = np.arange(-40.0, 4.5, 1.0)
+        log = (edges[:, None] + (1 + y) / 2).ravel()
+        w, measure = np.exp(log), np.tile(weights / 2, len(edges))
+        v = w / x[:, None]
+        sizes = measure * np.exp(-w - 2 * self.beta / np.pi * v * np.log(v)) * np.sin((1 + self.beta) * v) / np.pi
+        return sizes.sum(axis=1), (sizes * w).sum(axis=1) / x
 
     def _series(self, x):
         """`P(X > x) = (1/pi) sum_k (-1)^(k-1) Gamma(alpha k)/k! sin(k alpha L) (x^alpha cos(alpha theta_0))^(-k)`; whether it is right."""
@@ -308,7 +324,7 @@ class _Half:
         with np.errstate(divide="ignore", invalid="ignore"):
             good = (
                 (end * TERMS < 1e-17 * np.minimum(abs(above), abs(density)))
-                & (terms.max(axis=1) <= 10 * abs(above))
+                & ((terms * abs(sines)).max(axis=1) <= 10 * abs(above))
                 & (above > 0)
             )
             first = np.exp(sizes[:, 0]) / np.pi
