@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from scipy import stats
+from scipy import signal, stats
 
 from meanfield import _check
 from meanfield.systems import data as sources
@@ -33,10 +33,10 @@ def _index(parameters):
     return {"log alpha": float(np.log(designs.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value))}
 
 
-def _index_experiment(key, size, parameters, batch_size=1):
+def _index_experiment(key, size, parameters, batch_size=1, ridge=0.0):
     inputs, targets = _set(parameters)
     keys = jax.random.split(key, 3)
-    one, data = dynamics.LinearRecursion(parameters["step_size"], batch_size), sources.from_arrays(inputs, targets)
+    one, data = dynamics.LinearRecursion(parameters["step_size"], batch_size, ridge), sources.from_arrays(inputs, targets)
     steps = parameters["steps"]
     return {
         "inputs": inputs,
@@ -101,6 +101,7 @@ INDEX = Claim(
         "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
         "index of endless data": {"predict": lambda p: {"log alpha": float(np.log(theory.tail_index(p["step_size"], 1, 1)))}},
         "batches of two": {"experiment": lambda key, size, p: _index_experiment(key, size, p, batch_size=2)},
+        "a ridge of 0.1": {"experiment": lambda key, size, p: _index_experiment(key, size, p, ridge=0.1)},
     },
     domain={
         "step_size": Real(0.3, 1.3),
@@ -137,7 +138,7 @@ def _rate(parameters):
     return {"exponent": -0.5, "log constant": float(np.log((theory.moment(2 * alpha, eta, 1, 1) - 1) ** 0.5 / bend))}
 
 
-def _rate_experiment(key, size, parameters, degrees=None):
+def _rate_experiment(key, size, parameters, degrees=None, correlation=0.0):
     draw, eta, made = rng(key), parameters["step_size"], {}
     alpha = theory.tail_index(eta, 1, 1)
     for n in parameters["examples"]:
@@ -145,6 +146,9 @@ def _rate_experiment(key, size, parameters, degrees=None):
         for first in range(0, size, 100):
             shape = (min(100, size - first), n)
             a = draw.standard_normal(shape) if degrees is None else draw.standard_t(degrees, shape)
+            if correlation:  # of an example with the one before it
+                a *= np.where(np.arange(n), np.sqrt(1 - correlation**2), 1.0)
+                a = signal.lfilter([1.0], [1.0, -correlation], a)
             found.append(_indices(np.log(np.abs(1 - eta * a**2)), alpha))
         made[f"index, {n}"] = np.concatenate(found)
     return made
@@ -201,6 +205,7 @@ RATE = Claim(
         "exponent off by 0.1": {"predict": lambda p: {**_rate(p), "exponent": -0.4}},
         "constant off by 20 %": {"predict": lambda p: {**_rate(p), "log constant": _rate(p)["log constant"] + np.log(1.2)}},
         "inputs of another law": {"experiment": lambda key, size, p: _rate_experiment(key, size // 10, p, degrees=10)},
+        "correlated examples": {"experiment": lambda key, size, p: _rate_experiment(key, size, p, correlation=0.5)},
     },
     domain={"step_size": Real(0.8, 1.4), "examples": Several(Whole(1000, 64_000), 2, 2, rising=True)},
     fits=_rate_fits,

@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from scipy import optimize, stats
 
 from meanfield import _check
@@ -59,14 +60,16 @@ def _flow_fits(parameters) -> None:
     _check.require(gap >= SEEN, "times", must, parameters["times"])
 
 
-def _flow_experiment(key, size, parameters, delta=None):
+def _flow_experiment(key, size, parameters, delta=None, momentum=0.0):
     """Squared residuals of every run at the times, meaned over examples that no other run sees."""
     p = parameters
     delta = p["delta"] if delta is None else delta
     data = sources.gaussian_classes(jax.random.fold_in(key, 0), dim=p["dim"], delta=delta, test_size=1)
     scale = p["radius"] / float(np.sqrt(p["dim"]))
     network = TwoLayer(RAMP, "squared", train_output=False, output_weights="ones", init_scale=scale)
-    system = System(network, data, dynamics.SGD(p["step_size"], p["batch_size"]))
+    sgd = dynamics.SGD(p["step_size"], p["batch_size"])
+    slipped = dynamics.Optax(optax.sgd(p["step_size"], momentum=momentum), p["batch_size"])
+    system = System(network, data, slipped if momentum else sgd)
     draw, own, made = rng(jax.random.fold_in(key, 1)), jax.random.fold_in(key, 2), {}
     for t in p["times"]:
         steps = round(2 * t / p["step_size"])  # the loss is half the square
@@ -142,6 +145,7 @@ FLOW = Claim(
         "risk 20 % larger": {"predict": lambda p: _flow(p, factor=1.2)},
         "risk 20 % smaller": {"predict": lambda p: _flow(p, factor=0.8)},
         "another start": {"predict": lambda p: _flow(p, radius=_another(p))},
+        "momentum of 0.5": {"experiment": lambda key, size, p: _flow_experiment(key, size, p, momentum=0.5)},
         "another Delta": {"experiment": lambda key, size, p: _flow_experiment(key, size, p, delta=0.6)},
     },
     plot=_flow_plot,

@@ -173,6 +173,11 @@ def _shared(parameters):
     return exact | late | {f"Var(mean), {n}": limit for n in p["widths"]}
 
 
+def _wrong_sign(parameters):
+    factor = 1 + parameters["step_size"] * parameters["weight_decay"]
+    return {**_shared(parameters), "factor": (factor - parameters["rounding"], factor + parameters["rounding"])}
+
+
 def _shared_experiment(key, size, parameters, noise="shared"):
     p, made = parameters, {}
     for i, n in enumerate(p["widths"]):
@@ -257,6 +262,7 @@ SHARED = Claim(
     fits=_apart,
     controls={
         "constants off by 20 %": {"predict": off(_shared, 1.2)},
+        "ridge of the wrong sign": {"predict": _wrong_sign},
         "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, noise="independent")},
     },
     plot=_shared_plot,
