@@ -33,10 +33,10 @@ def _index(parameters):
     return {"log alpha": float(np.log(designs.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value))}
 
 
-def _index_experiment(key, size, parameters, batch_size=1, ridge=0.0):
+def _index_experiment(key, size, parameters, batch_size=1):
     inputs, targets = _set(parameters)
     keys = jax.random.split(key, 3)
-    one, data = dynamics.LinearRecursion(parameters["step_size"], batch_size, ridge), sources.from_arrays(inputs, targets)
+    one, data = dynamics.LinearRecursion(parameters["step_size"], batch_size), sources.from_arrays(inputs, targets)
     steps = parameters["steps"]
     return {
         "inputs": inputs,
@@ -101,7 +101,6 @@ INDEX = Claim(
         "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
         "index of endless data": {"predict": lambda p: {"log alpha": float(np.log(theory.tail_index(p["step_size"], 1, 1)))}},
         "batches of two": {"experiment": lambda key, size, p: _index_experiment(key, size, p, batch_size=2)},
-        "a ridge of 0.1": {"experiment": lambda key, size, p: _index_experiment(key, size, p, ridge=0.1)},
     },
     domain={
         "step_size": Real(0.3, 1.3),
