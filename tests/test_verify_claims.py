@@ -224,8 +224,8 @@ MOVED = (  # true claims that were refuted here before what their devices are of
     ("sharp constant", {"kappa": 0.01, "parts": 1000}),
     ("columns", {"kappa": 0.01, "columns": 200}),
     ("contraction", {"step_size": 0.9, "dim": 1}),
-    ("finite data index", {"data_seed": 2}),
-    ("generalised CLT", {"step_size": 0.66}),
+    ("finite data index", {"data_seed": 3}),
+    ("generalised CLT", {"step_sizes": (0.66,)}),
 )
 
 

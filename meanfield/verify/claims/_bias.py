@@ -190,7 +190,7 @@ def finite_set(
 
     above, below = np.maximum(special.log_ndtr(-x), -700), np.maximum(special.log_ndtr(x), -700)
     log_x, positive, decades = np.log(x[half + 1 :]), slice(half + 1, None), math.log(10) * np.arange(5, 9)
-    hill, slopes, settled = math.nan, np.full(3, math.inf), steps
+    hill, slopes, moved, settled = math.nan, np.full(3, math.inf), math.inf, steps
     for step in range(1, 8 * steps + 1):
         above, below = after(above, below), after(below, above)
         if step != settled:

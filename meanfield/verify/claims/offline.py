@@ -147,7 +147,7 @@ def _rate_experiment(key, size, parameters, degrees=None, correlation=0.0):
             a = draw.standard_normal(shape) if degrees is None else draw.standard_t(degrees, shape)
             if correlation:  # of an example with the one before it
                 a *= np.where(np.arange(n), np.sqrt(1 - correlation**2), 1.0)
-                a = signal.lfilter([1.0], [1.0, -correlation], a)
+                a = np.asarray(signal.lfilter([1.0], [1.0, -correlation], a))
             found.append(_indices(np.log(np.abs(1 - eta * a**2)), alpha))
         made[f"index, {n}"] = np.concatenate(found)
     return made
