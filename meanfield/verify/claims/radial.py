@@ -52,7 +52,7 @@ SEEN = 0.06  # deviation of a risk that the full budget detects
 
 
 def _flow_fits(parameters) -> None:
-    """The flow forgets its start, and rests after it: where all times are late or all early, the claim would be consistent with too much."""
+    """The flow forgets its start and then rests: where all times are late, or all early, the claim would fit too much."""
     late = parameters["times"][-1]
     _check.require(late >= 0.5, "times", "end at 0.5 or later, to tell the pace of the flow", parameters["times"])
     own, other = _flow(parameters).values(), _flow(parameters, radius=_another(parameters)).values()
