@@ -41,7 +41,7 @@ def _correlation(means, squares, n: int) -> Estimate:
     products = (n * means**2 - squares) / (n - 1)
     value = np.mean(products) / np.mean(squares)
     rest = mean((products - value * squares) / np.mean(squares))
-    return Estimate(float(value), rest.standard_error, rest.dof)
+    return Estimate(float(value), max(rest.standard_error, 1e-9), rest.dof)  # numbers that are equal leave no rest
 
 
 def _contractions(parameters) -> tuple[float, float]:
@@ -203,7 +203,7 @@ def _shared_measure(data, parameters):
     return {
         "factor": _biased(spread, abs(factor) * rounded * np.log(1 / rounded) / p["early"], "rounding in float32"),
         "early correlation": _correlation(data["mean, early"], data["square, early"], few),
-        "1 - late correlation": Estimate(1 - late.value, max(late.standard_error, 1e-9), late.dof, apart, why),
+        "1 - late correlation": Estimate(1 - late.value, late.standard_error, late.dof, apart, why),
     } | {f"Var(mean), {n}": _biased(mean(data[f"mean, {n}"] ** 2), left * abs(1 / n - variance), why) for n in p["widths"]}
 
 
