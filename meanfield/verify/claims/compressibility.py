@@ -122,6 +122,7 @@ LIMIT = Claim(
     hypotheses=(Hypothesis("The q-th moment is finite.", _moment_is_finite),),
     controls={
         "limit off by 20 %": {"predict": off(_limit, 1.2)},
+        "quantile of one side": {"predict": lambda p: _limit({**p, "kappa": min(2 * p["kappa"], 0.99)})},
         "infinite moment": {"experiment": lambda key, size, parameters: _limit_experiment(key, size, parameters, degrees=1.5)},
     },
     plot=lambda ax, data, parameters: _plot_errors(ax, data, _limit(parameters)),
@@ -143,13 +144,13 @@ def _decay(parameters):
     return {f"stable {alpha:g}": -float(theory.decay_exponent(alpha)) for alpha in ALPHAS}
 
 
-def _decay_experiment(key, size, parameters):
+def _decay_experiment(key, size, parameters, p=2.0):
     made = {}
     for i, alpha in enumerate(ALPHAS):
         for j, n in enumerate((parameters["narrow"], parameters["wide"])):
             keys = jax.random.split(jax.random.fold_in(key, 2 * i + j), size)
             x = [np.asarray(noise.symmetric_stable(one, alpha, (n,))) for one in keys]
-            made[f"stable {alpha:g}, {n}"] = _errors(iter(x).__next__, size, parameters["kappa"])
+            made[f"stable {alpha:g}, {n}"] = _errors(iter(x).__next__, size, parameters["kappa"], p=p)
     return made
 
 
@@ -204,6 +205,7 @@ DECAY = Claim(
     controls={
         "exponent off by 0.1": {"predict": off(_decay, shift=0.1)},
         "index off by 10 %": {"predict": lambda p: {f"stable {a:g}": -float(theory.decay_exponent(0.9 * a)) for a in ALPHAS}},
+        "errors in l_2.5": {"experiment": lambda key, size, p: _decay_experiment(key, size, p, p=2.5)},
     },
     plot=_decay_plot,
     domain={"kappa": Real(0.01, 0.9), "narrow": Whole(200, 5000), "wide": Whole(10_000, 200_000)},
@@ -296,9 +298,14 @@ def _columns(parameters):
     return {f"dim {dim}": float(theory.node_limit_error(stats.norm(), dim, parameters["kappa"])) for dim in DIMS}
 
 
-def _columns_experiment(key, size, parameters):
-    draw, n = rng(key), parameters["columns"]
-    return {f"dim {d}": _errors(lambda d=d: draw.standard_normal((n, d)), size, parameters["kappa"], "node") for d in DIMS}
+def _columns_experiment(key, size, parameters, degrees=np.inf):
+    draw, n, law = rng(key), parameters["columns"], stats.t(degrees)
+    normal = np.isinf(degrees)
+
+    def columns(d: int) -> np.ndarray:
+        return draw.standard_normal((n, d)) if normal else law.rvs((n, d), random_state=draw)
+
+    return {f"dim {d}": _errors(lambda d=d: columns(d), size, parameters["kappa"], "node") for d in DIMS}
 
 
 def _columns_measure(data, parameters):
@@ -327,7 +334,10 @@ COLUMNS = Claim(
     detects=below_limits(_columns, 0.003, 0.05),
     quick_detects=below_limits(_columns, 0.01, 0.15),
     sizes=(15, 60),
-    controls={"limit off by 20 %": {"predict": off(_columns, 1.2)}},
+    controls={
+        "limit off by 20 %": {"predict": off(_columns, 1.2)},
+        "entries of Student's law": {"experiment": lambda key, size, p: _columns_experiment(key, size, p, degrees=10)},
+    },
     plot=lambda ax, data, parameters: _plot_errors(ax, data, _columns(parameters)),
     domain={"kappa": Real(0.005, 0.9, even="log"), "columns": Whole(50, 20_000)},
     fits=_columns_fits,

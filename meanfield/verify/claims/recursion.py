@@ -103,6 +103,8 @@ SECOND_MOMENT = Claim(
     hypotheses=(Hypothesis("The chains are stationary.", _stationary),),
     controls={
         "moment off by 20 %": {"predict": lambda p: {"E|x|^2": 1.2 * theory.second_moment(*_at(p))}},
+        "step 1.7 % larger": {"predict": lambda p: _second_moment({**p, "step_size": 1.017 * p["step_size"]})},
+        "one more example in a batch": {"predict": lambda p: _second_moment({**p, "batch_size": p["batch_size"] + 1})},
         "too few steps": {"experiment": lambda key, size, p: _second_moment_experiment(key, size, p, steps=2)},
     },
     plot=_second_moment_plot,
@@ -119,10 +121,11 @@ def _contraction(parameters):
     return {f"s = {s:g}": theory.moment(s, *_at(parameters)) ** parameters["steps"] for s in ORDERS}
 
 
-def _contraction_experiment(key, size, parameters, common=True):
+def _contraction_experiment(key, size, parameters, common=True, decay=0.0):
     """Two chains, of common data or not, from starts that are three times and once the same normal vector."""
-    data = sources.gaussian_regression(parameters["dim"])
-    recursion = dynamics.LinearRecursion(parameters["step_size"], parameters["batch_size"], reduced=False)
+    data, eta = sources.gaussian_regression(parameters["dim"]), parameters["step_size"]
+    ridge = decay / (eta * parameters["steps"])
+    recursion = dynamics.LinearRecursion(eta, parameters["batch_size"], weight_decay=ridge, reduced=False)
     ends = []
     for i, scale in enumerate((1.0, 3.0)):
         own = key if common else jax.random.fold_in(key, i)
@@ -177,6 +180,7 @@ CONTRACTION = Claim(
     controls={
         "h off by 5 %": {"predict": lambda p: {name: 1.05 * value for name, value in _contraction(p).items()}},
         "data of their own": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, common=False)},
+        "a ridge that takes 3 % off": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, decay=0.03)},
     },
     plot=_contraction_plot,
     domain={"step_size": Real(0.02, 1.5, even="log"), "batch_size": Whole(1, 6), "dim": Whole(1, 6), "steps": Whole(1, 20)},

@@ -41,7 +41,7 @@ def _correlation(means, squares, n: int) -> Estimate:
     products = (n * means**2 - squares) / (n - 1)
     value = np.mean(products) / np.mean(squares)
     rest = mean((products - value * squares) / np.mean(squares))
-    return Estimate(float(value), rest.standard_error, rest.dof)
+    return Estimate(float(value), max(rest.standard_error, 1e-9), rest.dof)  # numbers that are equal leave no rest
 
 
 def _contractions(parameters) -> tuple[float, float]:
@@ -173,6 +173,11 @@ def _shared(parameters):
     return exact | late | {f"Var(mean), {n}": limit for n in p["widths"]}
 
 
+def _wrong_sign(parameters):
+    factor = 1 + parameters["step_size"] * parameters["weight_decay"]
+    return {**_shared(parameters), "factor": (factor - parameters["rounding"], factor + parameters["rounding"])}
+
+
 def _shared_experiment(key, size, parameters, noise="shared"):
     p, made = parameters, {}
     for i, n in enumerate(p["widths"]):
@@ -198,7 +203,7 @@ def _shared_measure(data, parameters):
     return {
         "factor": _biased(spread, abs(factor) * rounded * np.log(1 / rounded) / p["early"], "rounding in float32"),
         "early correlation": _correlation(data["mean, early"], data["square, early"], few),
-        "1 - late correlation": Estimate(1 - late.value, max(late.standard_error, 1e-9), late.dof, apart, why),
+        "1 - late correlation": Estimate(1 - late.value, late.standard_error, late.dof, apart, why),
     } | {f"Var(mean), {n}": _biased(mean(data[f"mean, {n}"] ** 2), left * abs(1 / n - variance), why) for n in p["widths"]}
 
 
@@ -257,6 +262,7 @@ SHARED = Claim(
     fits=_apart,
     controls={
         "constants off by 20 %": {"predict": off(_shared, 1.2)},
+        "ridge of the wrong sign": {"predict": _wrong_sign},
         "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, noise="independent")},
     },
     plot=_shared_plot,
