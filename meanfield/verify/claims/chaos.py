@@ -191,7 +191,7 @@ BELOW = Claim(
         "time": Real(0.06, 0.12),
         "ode_step": Real(0.05, 0.1),
         "ode_time": Real(0.5, 1.0),
-        "batch_size": Whole(5, 40),
+        "batch_size": Whole(5, 20),  # of 20 examples
     },
     controls={
         "exponents off by 0.1": {"predict": lambda p: {**off(_below, shift=0.1)(p), "log batch ratio": 0.0}},
