@@ -301,10 +301,15 @@ def _share_by_quantiles(law, q, kappa):
     return 1 - kept / whole
 
 
-SLOW = ("studentized_range", "vonmises", "levy_stable")  # minutes; a circle; scipy's quantiles are wrong
+SLOW = (
+    *("studentized_range", "vonmises", "levy_stable", "invgauss"),  # minutes; a circle; of both, scipy's quantiles are wrong
+    *("dpareto_lognorm", "geninvgauss", "genhyperbolic", "gausshyper"),  # right, but the reference takes minutes
+)
+REFUSED = ("jf_skew_t", "ncf", "kappa4", "norminvgauss")  # of the last, scipy's own quantiles fail
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of scipy, at the ends of its quantiles
 @pytest.mark.parametrize(
     ("name", "shapes"), [case for case in _distr_params.distcont if case[0] not in SLOW], ids=lambda value: str(value)[:40]
 )
@@ -314,7 +319,7 @@ def test_every_law_of_scipy_is_right_or_refused(name, shapes):
     try:
         found = compressibility.limit_error(law, kappas, 1.0)
     except mf.ArgumentError:
-        assert name in ("jf_skew_t", "ncf")
+        assert name in REFUSED
         return
     if _moduli.moduli(law).tail()[0] <= 1 + 1e-6:
         assert not found.any()
