@@ -321,9 +321,12 @@ def main(config: Config) -> None:
     _check.seed("first + seeds - 1", config.first + config.seeds - 1)
     for name in config.claims:
         _check.choice("claims", name, tuple(CLAIMS))
-    config.out.mkdir(parents=True, exist_ok=True)
-    if config.settings:
-        return score(config)
+    with _check.own_directory("out", config.out):
+        return score(config) if config.settings else count(config)
+
+
+def count(config: Config) -> None:
+    """How often every claim is refuted, covers and sees what it declares, written anew after each."""
     content = {
         "seeds": config.seeds,
         "budget": config.budget,

@@ -17,7 +17,7 @@ _SHORT = 100  # numbers of an array that are written out; of larger ones a check
 def described(value: Any) -> Any:
     """A value as JSON can hold it: fields of dataclasses, names of functions, numbers of short arrays and the SHA-256 of long ones.
 
-    Two values that are described alike draw the same numbers, but for functions of one name with other contents.
+    Of functions, and of objects that are no dataclasses, it holds the name alone: two of one name may differ.
 
     Examples:
         >>> from meanfield import dynamics

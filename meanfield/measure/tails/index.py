@@ -208,7 +208,7 @@ def _of_rows(xp: Any, x: Any, top: Any, inflation: float) -> tuple:
             stable, _, p = characteristic(abs(x))
         else:
             near = np.log(alpha / 2) < AGREE * spread  # a stable index, at most 2, may agree
-            if np.any(near):  # most laws are refused by a part of their values
+            if np.any(near):  # most laws are refused by some of their values
                 near[near] = characteristic(abs(x[near, :: n // SCREEN]))[2] > CONTRADICTION / 1e5
             if np.any(near):
                 stable[near], _, p[near] = characteristic(abs(x[near]))

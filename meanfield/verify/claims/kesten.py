@@ -58,10 +58,8 @@ def _names(parameters) -> dict[str, tuple[float, int, int]]:
     return {f"step {eta:g}, b = {b}, d = {d}": (eta, b, d) for eta, b, d in parameters["settings"]}
 
 
-HEAVIEST, LIGHTEST = (
-    0.3,
-    5.5,
-)  # indices that a sample in single precision holds, and up to which the bend of the tail was measured
+HEAVIEST = 0.3  # index that a sample in single precision holds
+LIGHTEST = 5.5  # index up to which the bend of the tail was measured
 
 
 def readable(name: str, eta: float, b: int, d: int) -> None:
