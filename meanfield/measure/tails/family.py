@@ -16,6 +16,7 @@ from meanfield.measure.tails.fit import TailFit, TailStatus
 POWER, POWER_BEYOND = 5.0, 4.0  # log Bayes factors for a power law, against either set of tails without an index
 AGAIN = 1.0  # at half of k, of a power law
 FINITE, LIGHTER, FROM_LIGHT = 7.0, 6.0, 4.0  # against a power law; if it is light, not log-normal; between these two
+ABOVE = 150  # values above a break, of a power law
 CHANGED = 4.0  # standard errors
 BLOCKS = 16  # into which a sample is cut for the growth of its moment ratio
 
@@ -76,7 +77,8 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     by their ends alone. A family is named by its log Bayes factor at the largest k, up to half of the sample, at which a bent power law
     is not refused (`tail_index`), if half of this k agrees. POWER: 5 against tails that follow their law from the body on, or 4 against
     tails that need follow it beyond the threshold only, and 1 at half of k. LIGHT: 6 against the power law and 4 against log-normal.
-    LOGNORMAL: 7 and 4. FINITE: 7 against the power law. Dependent samples count as fewer values, as in `tail_index`.
+    LOGNORMAL: 7 and 4. FINITE: 7 against the power law. A sample cut off at its largest value (`TIED`) is bounded, so LIGHT. Fewer
+    than 150 values above a break (`BREAK`) are no power law. Dependent samples count as fewer values, as in `tail_index`.
 
     Args:
         x: samples, (..., n), n >= 50, in the order in which neighbours may depend. Below some 50 000 values most laws are
@@ -107,31 +109,35 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     moved = np.full((*values.shape[:-1], 2), np.nan)
     if earlier is not None:
         moved = _moved(values, fit, _fit.sample(earlier, tail))
-        if np.max(np.abs(moved)) > CHANGED:
+        if np.any(np.abs(moved) > CHANGED):
             warnings.warn(_warning(moved), StationarityWarning, stacklevel=2)
     n = values.shape[-1]
     rows = values.reshape((-1, n))
-    top = _index.ordered(rows)
-    inflation, _ = dependence.of(rows, top)
-    evidence = np.zeros((len(rows), 2, 5))
-    for value in np.unique(inflation):
-        at = inflation == value
-        design = _spacings.design(top.shape[-1] - 1, float(value))
-        evidence[at] = _evidence(_spacings.binned(np, top[at], design.edges) / value, design)
+    evidence, slope, cut = np.zeros((len(rows), 2, 5)), np.zeros((len(rows), 2)), np.zeros(len(rows), bool)
+    above = np.zeros(len(rows), int)
+    for places, top, at_end in _index.ordered(rows):
+        inflation, _ = dependence.of(rows[places], top)
+        for value in np.unique(inflation):
+            at = inflation == value
+            design = _spacings.design(top.shape[-1] - 1, float(value))
+            sums = _spacings.binned(np, top[at], design.edges) / value
+            evidence[places[at]], above[places[at]] = _evidence(sums, design), _spacings.above_break(np, sums, design)
+        slope[places], cut[places] = _index_slope(top), at_end
     gap = np.maximum(evidence[..., 1], evidence[..., 2]) - evidence[..., 0]
     beyond = np.maximum(evidence[..., 3], evidence[..., 4]) - evidence[..., 0]
     light = evidence[:, 0, 2] - evidence[:, 0, 1]
     power = (gap[:, 1] < -AGAIN) & (beyond[:, 1] < -AGAIN) & ((gap[:, 0] < -POWER) | (beyond[:, 0] < -POWER_BEYOND))
+    power &= (above == 0) | (above >= ABOVE)
     finite = np.where(light > FROM_LIGHT, gap[:, 0] > LIGHTER, gap[:, 0] > FINITE) & (gap[:, 1] > 0)
     named = np.where(light > FROM_LIGHT, 1, np.where(light < -FROM_LIGHT, 2, 3))
-    place = np.where(power, 0, np.where(finite, named, 4))
+    place = np.where(cut, 1, np.where(power, 0, np.where(finite, named, 4)))
     family = np.array([Family.POWER, Family.LIGHT, Family.LOGNORMAL, Family.FINITE, Family.UNDECIDED])[place]
     lead = values.shape[:-1]
     return TailFamily(
         family.reshape(lead),
         evidence[..., :3].reshape((*lead, 2, 3)),
         np.asarray(fit.status == TailStatus.STABLE.code),
-        _index_slope(top).reshape((*lead, 2)),
+        slope.reshape((*lead, 2)),
         _moment_growth(values),
         fit,
         moved,
@@ -198,6 +204,6 @@ def _moved(values: np.ndarray, fit: TailFit, before: np.ndarray) -> np.ndarray:
 
 def _warning(moved: np.ndarray) -> str:
     return (
-        f"The law has moved since the earlier time, by up to {np.max(np.abs(moved)):.0f} standard errors of its index or ranks: it is"
+        f"The law has moved since the earlier time, by up to {np.nanmax(np.abs(moved)):.0f} standard errors of its index or ranks: it is"
         " not stationary, and no index of a stationary law is measured."
     )

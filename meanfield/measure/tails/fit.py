@@ -25,7 +25,7 @@ class TailStatus(enum.Enum):
     """What became of a fit; the value is a sentence for the user."""
 
     OK = "The fit used the k largest values."
-    TIED = "The k + 1 largest values are equal; the tail has no index there, and alpha is infinite."
+    TIED = "The largest values are equal, as where a sample is cut off; the tail has no index there, and alpha is infinite."
     LIGHT = "The extreme-value index is not positive: no power law, and alpha is infinite."
     BOUND = "The estimate is at the end of its range."
     DATA_END = "Every scale down to the smallest value was used: the threshold is at the end of the data."
@@ -46,6 +46,10 @@ class TailStatus(enum.Enum):
     DEPENDENT = (
         "Neighbours in the sample depend on each other: the interval is widened by what sums over blocks show; where that leaves less"
         " than 150 independent values' worth there is no index."
+    )
+    BREAK = (
+        "The law changes abruptly between the largest values and those below, as spikes over a bulk, a tail on a body or a law that was"
+        " moved do: this is not one tail, and neither the index nor the interval can be relied on."
     )
 
     @property

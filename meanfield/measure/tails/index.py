@@ -14,6 +14,7 @@ from jax.scipy import special as jax_special
 from scipy import special
 
 from meanfield import _check
+from meanfield.measure import _interval
 from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails import spacings as _spacings
@@ -29,9 +30,11 @@ MIXED = (0.5, 0.3, 0.2)  # weights of the chosen k, its half and its quarter: wh
 NO_BETTER = -1.0  # log Bayes factor of a tail without an index from which the power law counts as not begun
 WHOLE = 21.1  # chi2_3 of p = 1e-4, for a whole sample as a Pareto law: rare enough that refusals do not add to the error
 AGREE = 3.0  # standard errors of the tail's index within which a law of the whole sample must agree with it
-SCREEN = 10_000  # values that are tried first
+SCREEN = 10_000  # values that are tried first, of more than twice as many
 STABLE_FROM = 50_000  # values from which the test of the stable law has power against neighbours: see `tail_index`
 TIES = 0.01  # share of equal neighbours from which they are spread
+ATOM = 5  # equal largest values, of a sample that was cut off: chance makes no five in one place of a power law
+FILL = 32  # steps for every factor 2 to which a number of positive values below n is rounded down: few different designs
 LEAST = 150  # independent values' worth of a dependent sample that has an index
 BATCH = 1_000_000  # values fitted at a time by a thread
 
@@ -91,17 +94,22 @@ def tail_index(x, tail: str = "both") -> TailFit:
     (score test with 7 degrees of freedom, p < 1e-4, or p < 1e-3 twice in a row) ends the search, and k is half of the last one that is
     not refused. Half and a quarter of this k enter the average with 30 and 20 % of the weight.
 
-    Three questions go with it, and answers stand in `status`. Does the sample show a power law? `NOT_BEGUN` where a log-normal,
-    stretched exponential or bounded tail, bent by the same terms, has at least 1 / e of the evidence. Is its second order within the
-    class? `SLOW` where a tail bent like 1 / log(1 / v), slower than every power, has as much evidence and an index that differs by more
-    than half of the interval's half. Are the values independent in the order given? Sums over blocks of what each value contributes
-    to Hill's estimator tell (`DEPENDENT`); their variance, over that of independent values, divides the number of values that
+    Four questions go with it, and answers stand in `status`. Is it one tail? `BREAK` where the mean log-spacing falls between
+    neighbouring octaves by more than 1.5 times what chance does in 1 of 10 000 samples. Does the sample show a power law? `NOT_BEGUN`
+    where a log-normal, stretched exponential or bounded tail, bent by the same terms, has at least 1 / e of the evidence. Is its second
+    order within the class? `SLOW` where a tail bent like 1 / log(1 / v), slower than every power, has as much evidence and an index that
+    differs by more than half of the interval's half. Are the values independent in the order given? Sums over blocks of what each value
+    contributes to Hill's estimator tell (`DEPENDENT`); their variance, over that of independent values, divides the number of values that
     everything is based on. Where this leaves fewer than 150 the answer is NaN, with the interval (0, inf).
 
     Then two laws are tried on the whole sample, which know more than the tail. A Pareto law, where no power of v is missing
-    among all n - 1 spacings (chi2_3, p > 1e-4); a symmetric stable law, for n >= 50 000, where `stable_characteristic` does not
-    contradict it (p > 1e-4). Where one holds and agrees with the tail within 3 standard errors, alpha is its index, and the
-    status says so. Standard error and interval NEVER assume it (the interval is widened where it would not hold alpha).
+    among all n - 1 spacings (chi2_3, p > 1e-4), and a symmetric stable law, where `stable_characteristic` does not contradict it
+    (p > 1e-4). Where one holds and agrees with the tail within 3 standard errors, alpha is its index, and the status says so; of the
+    stable law only for n >= 50 000, from which on its test has power against neighbours. Standard error and interval NEVER assume it:
+    the interval is widened to hold the one under that law too; under a stable law that is not contradicted whether it agrees or not,
+    because a stable law near 2 shows its tail in the largest few values alone.
+
+    Five equal largest values are an end at which the sample was cut off: the status is `TIED`, alpha infinite, the interval (0, inf).
 
     Args:
         x: samples, (..., n), n >= 50, in the order in which neighbours may depend. Ties of rounded values are spread over the
@@ -110,7 +118,7 @@ def tail_index(x, tail: str = "both") -> TailFit:
 
     Returns:
         `TailFit` with the k and threshold of the interval. Coverage by class of laws: benchmarks/results/tails.md. Under `jax.jit`
-        ties and dependence are not looked for.
+        ties, zeros and dependence are not looked for (a sample with zeros is `TIED`), and compiling takes half a minute.
 
     Raises:
         ValueError: fewer than 50 values, equal values, NaN or infinite entries, fewer than 50 positive values.
@@ -130,7 +138,8 @@ def tail_index(x, tail: str = "both") -> TailFit:
     rows = x.reshape((-1, n))
     if xp is not np:
         with jax.numpy_rank_promotion("allow"):
-            fit = _of_rows(xp, rows, _fit.largest(rows, n), 1.0)
+            top = _fit.largest(rows, n)
+            fit = _of_rows(xp, rows, top, top[:, 0] == top[:, ATOM - 1], 1.0)
     else:
         size = max(1, BATCH // n)
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy lets go of the interpreter's lock
@@ -144,16 +153,28 @@ def tail_index(x, tail: str = "both") -> TailFit:
     return TailFit(alpha, error, interval, threshold, k, n, "tail index", status, *extremal)
 
 
-def ordered(x: np.ndarray) -> np.ndarray:
-    """Order statistics from large to small, (row, m), of the positive values; ties of rounded values are spread."""
+def ordered(x: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Order statistics of positive values from large to small: places of rows with as many, (row,), these, (row, m), and which are cut off.
+
+    What a row gives depends on this row alone. Ties of rounded values are spread.
+    """
     top = np.sort(x, axis=-1)[..., ::-1]
-    positive = int(np.min(np.sum(top > 0, axis=-1)))
+    n = x.shape[-1]
+    positive = np.sum(top > 0, axis=-1)  # the logarithm of 0 has no place
     few = f"have at least {_fit.SMALLEST} positive values in every sample"
-    _check.require(positive >= _fit.SMALLEST, "x", few, _check.words(f"a sample with {positive}"))
-    top = np.ascontiguousarray(top[..., :positive])  # the logarithm of 0 has no place
-    for row in np.flatnonzero(np.mean(top[..., 1:] == top[..., :-1], axis=-1) > TIES):
-        top[row] = _spread(top[row])
-    return top
+    fewest = int(np.min(positive))
+    _check.require(fewest >= _fit.SMALLEST, "x", few, _check.words(f"a sample with {fewest}"))
+    octaves = np.floor(FILL * np.log2(positive / _fit.SMALLEST))
+    used = np.where(positive == n, n, np.floor(_fit.SMALLEST * 2 ** (octaves / FILL))).astype(int)
+    out = []
+    for m in np.unique(used):
+        rows = np.flatnonzero(used == m)
+        part = np.ascontiguousarray(top[rows, :m])
+        cut = part[:, 0] == part[:, ATOM - 1]
+        for row in np.flatnonzero(cut | (np.mean(part[:, 1:] == part[:, :-1], axis=-1) > TIES)):
+            part[row] = _spread(part[row])
+        out.append((rows, part, cut))
+    return out
 
 
 def _spread(top: np.ndarray) -> np.ndarray:
@@ -170,13 +191,13 @@ def _spread(top: np.ndarray) -> np.ndarray:
 
 
 def _of_numpy(x: np.ndarray) -> tuple:
-    """Fields of the fits of concrete samples, (row, n): one design for every inflation that occurs."""
-    top = ordered(x)
-    inflation, extremal = dependence.of(x, top)
+    """Fields of the fits of concrete samples, (row, n): one design for every number of values and every inflation that occurs."""
     parts = []
-    for value in np.unique(inflation):
-        rows = np.flatnonzero(inflation == value)
-        parts.append((rows, (*_of_rows(np, x[rows], top[rows], float(value)), extremal[rows])))
+    for rows, top, cut in ordered(x):
+        inflation, extremal = dependence.of(x[rows], top)
+        for value in np.unique(inflation):
+            at = inflation == value
+            parts.append((rows[at], (*_of_rows(np, x[rows[at]], top[at], cut[at], float(value)), extremal[at])))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     return tuple(part[order] for part in _joined([fields for _, fields in parts]))
 
@@ -185,7 +206,7 @@ def _joined(parts: list[tuple]) -> tuple:
     return tuple(np.concatenate(fields) for fields in zip(*parts, strict=True))
 
 
-def _of_rows(xp: Any, x: Any, top: Any, inflation: float) -> tuple:
+def _of_rows(xp: Any, x: Any, top: Any, cut: Any, inflation: float) -> tuple:
     """Alpha, standard error, interval, threshold, k, status of samples with one inflation."""
     n, m = x.shape[-1], top.shape[-1] - 1
     design = _spacings.design(m, inflation)
@@ -201,33 +222,54 @@ def _of_rows(xp: Any, x: Any, top: Any, inflation: float) -> tuple:
     threshold = xp.take_along_axis(top, k[..., None], axis=-1)[..., 0]
     status = xp.where(abs(slow - log_gamma) > (high - low) / 4, TailStatus.SLOW.code, TailStatus.OK.code)
     status = xp.where(gap > NO_BETTER, TailStatus.NOT_BEGUN.code, status)
-    fields = (alpha, interval, status)
+    broken = _spacings.above_break(xp, sums, design) > 0
+    law, law_error, holds = _stable(xp, abs(x))
+    law_error = law_error * inflation**0.5
+    near = (abs(xp.log(law / alpha)) < AGREE * spread) & ~broken
+    interval = _widened(xp, interval, law, law_error, holds)
     if n >= STABLE_FROM:
-        stable, p = xp.full_like(alpha, xp.inf), xp.zeros_like(alpha)
-        if xp is not np:
-            stable, _, p = characteristic(abs(x))
-        else:
-            near = np.log(alpha / 2) < AGREE * spread  # a stable index, at most 2, may agree
-            if np.any(near):  # most laws are refused by some of their values
-                near[near] = characteristic(abs(x[near, :: n // SCREEN]))[2] > CONTRADICTION / 1e5
-            if np.any(near):
-                stable[near], _, p[near] = characteristic(abs(x[near]))
-        fields = _sharpened(xp, fields, stable, p > CONTRADICTION / 10, spread, TailStatus.STABLE)
+        alpha, status = xp.where(holds & near, law, alpha), xp.where(holds & near, TailStatus.STABLE.code, status)
     if m + 1 == n:
         total = xp.sum(sums, axis=-1)
         models = design.plain(POWER, 4)
         counts = design.counts.astype(sums.dtype)
         residual = sums * (xp.sum(counts) / total)[:, None] - counts
         missing = xp.sum((residual @ models.basis[0, 1:].astype(sums.dtype).T) ** 2, axis=-1)
-        fields = _sharpened(xp, fields, xp.sum(counts) / total, missing < WHOLE, spread, TailStatus.PARETO)
-    alpha, interval, status = fields
+        law = xp.sum(counts) / total
+        holds = (missing < WHOLE) & (abs(xp.log(law / alpha)) < AGREE * spread) & ~broken
+        interval = _widened(xp, interval, law, law / np.sqrt(np.sum(design.counts)), holds)
+        alpha, status = xp.where(holds, law, alpha), xp.where(holds, TailStatus.PARETO.code, status)
+    status = xp.where(broken & (status != TailStatus.NOT_BEGUN.code), TailStatus.BREAK.code, status)
     if inflation > 1:
         status = np.full(len(x), TailStatus.DEPENDENT.code)
         if n < LEAST * inflation:
             alpha, spread = np.full(len(x), np.nan), np.full(len(x), np.nan)
             interval = np.broadcast_to([0.0, np.inf], (len(x), 2))
-    tied = ~xp.isfinite(spread) & (status != TailStatus.DEPENDENT.code)
+    tied = cut | (~xp.isfinite(spread) & (status != TailStatus.DEPENDENT.code))
+    alpha, spread = xp.where(tied, xp.inf, alpha), xp.where(tied, xp.nan, spread)
+    interval = xp.where(tied[:, None], xp.asarray([0.0, np.inf], dtype=interval.dtype), interval)
     return alpha, alpha * spread, interval, threshold, k, xp.where(tied, TailStatus.TIED.code, status)
+
+
+def _stable(xp: Any, x: Any) -> tuple[Any, Any, Any]:
+    """Index and standard error of a symmetric stable law, and where the whole sample does not contradict it."""
+    if xp is not np:
+        law, error, p = characteristic(x)
+        return law, error, p > CONTRADICTION / 10
+    law, error, p = np.full(len(x), np.inf), np.zeros(len(x)), np.zeros(len(x))
+    left = np.ones(len(x), bool)
+    if x.shape[-1] > 2 * SCREEN:  # most laws are refused by some of their values
+        left = characteristic(x[:, :: x.shape[-1] // SCREEN])[2] > CONTRADICTION / 1e5
+    if left.any():
+        law[left], error[left], p[left] = characteristic(x[left])
+    return law, error, p > CONTRADICTION / 10
+
+
+def _widened(xp: Any, interval: Any, alpha: Any, error: Any, holds: Any) -> Any:
+    """The interval, and where a law of the whole sample holds also the one under that law."""
+    half = _interval.NORMAL * error
+    both = xp.stack([xp.minimum(interval[:, 0], alpha - half), xp.maximum(interval[:, 1], alpha + half)], axis=-1)
+    return xp.where(holds[:, None], both, interval)
 
 
 def mixture(xp: Any, sums: Any, design: _spacings.Design) -> tuple[Any, Any, Any, Any, Any]:
@@ -312,15 +354,3 @@ def _quantile(xp: Any, a: Any, error: Any, weight: Any, level: float) -> Any:
         below = xp.sum(share * cdf((middle[:, None] - a) / error), axis=-1) < level
         low, high = xp.where(below, middle, low), xp.where(below, high, middle)
     return (low + high) / 2
-
-
-def _sharpened(xp: Any, fields: tuple, alpha: Any, holds: Any, error: Any, status: TailStatus) -> tuple:
-    """The fields with the index of a law of the whole sample, where this `holds` and agrees, and an interval that contains it."""
-    old, interval, was = fields
-    holds = holds & (abs(xp.log(alpha) - xp.log(old)) < AGREE * error)
-    low, high = xp.minimum(interval[:, 0], alpha), xp.maximum(interval[:, 1], alpha)
-    return (
-        xp.where(holds, alpha, old),
-        xp.where(holds[:, None], xp.stack([low, high], axis=-1), interval),
-        xp.where(holds, status.code, was),
-    )
