@@ -11,6 +11,7 @@ SHARES = (0.05, 0.01)  # of the sample above the thresholds
 FEWEST = 30  # values above a threshold
 BLOCKS = 20  # blocks at least
 PAIRS = 5  # of exceedances that share a block by chance, at least
+CLUSTERS = 20  # of exceedances of the first threshold, at least: fewer do not show how much their sums vary
 SORTED = 2  # turns at most
 SURE = 4.0  # standard errors by which a variance must exceed that of independent values
 
@@ -19,7 +20,8 @@ def of(x: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inflation of variances, 1 or a power of sqrt(2), and extremal index, both (row,).
 
     The inflation is the largest ratio of variances, over block lengths 2, 4, 8 ... and two thresholds, if one of them exceeds 1 by
-    four standard errors. The extremal index is that of the intervals between exceedances (Ferro and Segers 2003, equation 12), 1 where
+    four standard errors. It is n where less than 20 clusters exceed the larger threshold: variances seen in so few are too small. The
+    extremal index is that of the intervals between exceedances (Ferro and Segers 2003, equation 12), 1 where
     nothing was seen.
 
     A sorted sample (or the absolute values of one) has no order left, and counts as independent.
@@ -43,6 +45,8 @@ def of(x: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         turns = np.diff(np.sign(np.diff(x[row])))
         if np.count_nonzero(turns) <= SORTED:
             inflation[row] = 1.0
+    exceedances = min(max(FEWEST, int(SHARES[0] * n)), top.shape[-1] - 1)
+    inflation[(inflation > 1) & (extremal * exceedances < CLUSTERS)] = n
     seen = inflation > 1
     steps = np.ceil(2 * np.log2(inflation))  # few different designs
     return np.where(seen, 2 ** (steps / 2), 1.0), np.where(seen, extremal, 1.0)

@@ -45,7 +45,7 @@ class TailStatus(enum.Enum):
     )
     DEPENDENT = (
         "Neighbours in the sample depend on each other: the interval is widened by what sums over blocks show; where that leaves less"
-        " than 150 independent values' worth there is no index."
+        " than 150 independent values' worth, or the largest 5 % are less than 20 clusters, there is no index."
     )
     BREAK = (
         "The law changes abruptly between the largest values and those below, as spikes over a bulk, a tail on a body or a law that was"

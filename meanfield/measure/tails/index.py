@@ -100,7 +100,8 @@ def tail_index(x, tail: str = "both") -> TailFit:
     order within the class? `SLOW` where a tail bent like 1 / log(1 / v), slower than every power, has as much evidence and an index that
     differs by more than half of the interval's half. Are the values independent in the order given? Sums over blocks of what each value
     contributes to Hill's estimator tell (`DEPENDENT`); their variance, over that of independent values, divides the number of values that
-    everything is based on. Where this leaves fewer than 150 the answer is NaN, with the interval (0, inf).
+    everything is based on. Where this leaves fewer than 150, or the largest 5 % are fewer than 20 clusters, the answer is NaN, with the
+    interval (0, inf). Dependence without an order, as of groups that were shuffled, cannot be seen.
 
     Then two laws are tried on the whole sample, which know more than the tail. A Pareto law, where no power of v is missing
     among all n - 1 spacings (chi2_3, p > 1e-4), and a symmetric stable law, where `stable_characteristic` does not contradict it
