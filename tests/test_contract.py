@@ -134,6 +134,7 @@ class Broken(AbstractDynamics):
         change = {
             "order": lambda v: v + 0.1 * jnp.roll(v, 1, axis=0),
             "index": lambda v: v * (1 + place),
+            "index in late steps": lambda v: jnp.where(state.step > 20, v * (1 + place), v),
             "first neuron": lambda v: jnp.where(place > 0, v, 0.0),
             "sum over the others before": lambda v: jnp.cumsum(v, axis=0),
             "one over the width": lambda v: v / width,
@@ -215,6 +216,24 @@ def own(dynamics, key, state, width, dim):
     return mf.dynamics.per_particle(key, width, lambda k: jax.random.normal(k, (dim,)))
 
 
+def by_key(place):
+    """Noise of neuron i from the key of neuron place(i)."""
+
+    def noise(dynamics, key, state, width, dim):
+        return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, place(i)), (dim,)))(jnp.arange(width))
+
+    return noise
+
+
+def common(factor):
+    """Noise of every neuron's own, times what one further key of the step says to all neurons."""
+
+    def noise(dynamics, key, state, width, dim):
+        return factor(own(dynamics, key, state, width, dim), jax.random.fold_in(key, 1_000_000))
+
+    return noise
+
+
 def scaled(factor):
     return lambda dynamics, key, state, width, dim: own(dynamics, key, state, width, dim) * factor(width)
 
@@ -234,6 +253,15 @@ NOISES = {
     "noise without key": lambda d, key, state, *size: own(d, jax.random.fold_in(jax.random.key(0), state.step), state, *size),
     "noise that is common": lambda d, key, state, width, dim: jnp.broadcast_to(jax.random.normal(key, (1, dim)), (width, dim)),
     "key in the state": lambda d, key, state, *size: own(d, state.key, state, *size),
+    "noise of pairs": by_key(lambda i: i // 2 * 2),
+    "three noises": by_key(lambda i: i % 3),
+    "noise of neighbours": lambda *arguments: by_key(lambda i: i)(*arguments) + by_key(lambda i: i + 1)(*arguments),
+    "noise of one size": common(lambda z, key: z * jnp.abs(jax.random.cauchy(key))),
+    "noise of one sign": common(
+        lambda z, key: (
+            jnp.abs(z) * jax.random.rademacher(key, (), z.dtype) * (1 - 2 * (jnp.arange(len(z), dtype=z.dtype) % 2))[:, None]
+        )
+    ),
 }
 counter = {"calls": 0}
 SINS = {
@@ -274,6 +302,12 @@ SINS = {
     "noise without key": "does not treat neurons alike",
     "noise that is common": "moves all neurons together",
     "batch from the noise stream": "moves all neurons together",
+    "index in late steps": "does not treat neurons alike",
+    "noise of pairs": "correlates the moves of neurons",
+    "three noises": "correlates the moves of neurons",
+    "noise of neighbours": "correlates the moves of neurons",
+    "noise of one size": "correlates the sizes of the moves of neurons",
+    "noise of one sign": "correlates the moves of neurons",
     # the width
     "path": "draws other data at another width",
     "noise drawn by width": "every neuron is there twice",
@@ -326,6 +360,9 @@ SIMILAR = (
     "one over the width",
     "info of one neuron",
     "order",
+    "three noises",
+    "noise of pairs",
+    "noise of one sign",
 )
 
 
