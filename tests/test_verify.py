@@ -8,7 +8,7 @@ import pytest
 
 import meanfield as mf
 from meanfield import verify
-from meanfield.verify import Check, Claim, Estimate, Hypothesis, Verdict
+from meanfield.verify import Check, Claim, Estimate, Hypothesis, Verdict, report
 
 
 def toy(truth=0.0, predicted=0.0, detects=0.2, size=1000, holds=True, count=1, rate=0.01) -> Claim:
@@ -238,3 +238,63 @@ def test_domains_hold_what_they_draw():
     for domain in domains:
         assert all(domain.holds(domain.draw(rng)) for _ in range(100)), domain
         assert not any(domain.holds(one) for one in (float("nan"), None, "x", -1, 71, (1,), (9, 1), (1, 1), ((2.0, 1),))), domain
+
+
+# -- wrong calls ------------------------------------------------------------------------------------------------------------
+
+BAD_CLAIMS = {  # changed fields of `toy`, and what `test` says
+    "predict": (None, "a function of parameters"),
+    "predict, a number": (lambda p: 3.0, "return at least one number by its name"),
+    "measure": (lambda d, p: {"mean 0": 3.0}, "an `Estimate`"),
+    "measure, nothing": (lambda d, p: None, "return at least one number by its name"),
+    "experiment": (lambda k, s, p: 3, "return arrays by name"),
+    "sizes": (5, "two integers >= 1"),
+    "sizes, negative": ((100, -5), "an integer >= 1"),
+    "hypotheses": ([3], "hold `Hypothesis` objects"),
+    "hypotheses, a truth": ((Hypothesis("h", lambda d, p: True),), "return a `Check`"),
+    "parameters": (None, "map names to numbers"),
+    "controls": ({"c": {"foo": 1}}, "map names to changed fields of a claim"),
+    "name": (3, "a text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CLAIMS)
+def test_a_claim_of_wrong_parts_is_a_sentence(case):
+    value, must = BAD_CLAIMS[case]
+    with pytest.raises(mf.ArgumentError, match=must):
+        dataclasses.replace(toy(), **{case.split(",")[0]: value}).test()
+
+
+BAD_CALLS = {
+    "judge nothing": (lambda: toy().judge(None), "`data` must map names to arrays"),
+    "judge other arrays": (lambda: toy().judge({"y": np.ones(9)}), "`data` must hold the array 'mean 0', which the claim reads"),
+    "judge masked": (lambda: toy().judge({"mean 0": np.ma.masked_array([1.0, 9.0, 2.0], [0, 1, 0])}), "without masked entries"),
+    "rate": (lambda: toy().at_rate("a"), "`rate` must lie in"),
+    "results": (
+        lambda: dataclasses.replace(toy(), read=lambda r, p: {}).collect_from(None),
+        "`results` must be `Results`",
+    ),
+    "predicted": (lambda: verify.compare("a", "x", Estimate(0.0, 1.0), 1.0, 0.05), "`predicted` must be a number or bounds"),
+    "measured": (lambda: verify.compare("a", 0.0, 3.0, 1.0, 0.05), "`measured of 'a'` must be an `Estimate`"),
+    "value": (lambda: verify.compare("a", 0.0, Estimate("0", 1.0), 1.0, 0.05), "`value of 'a'` must be a number"),
+    "mean of one": (lambda: verify.mean([1.0]), "hold at least 2 values"),
+    "mean of nothing": (lambda: verify.mean([]), "not be empty"),
+    "mean of NaN": (lambda: verify.mean([np.nan, 1.0]), "`values` must be finite"),
+    "mean of masked": (lambda: verify.mean(np.ma.masked_array([1.0, 2.0, 30.0], [0, 0, 1])), "without masked entries"),
+    "p-values": (lambda: verify.holm([2.0, -1.0]), r"lie in \[0, 1\]"),
+    "family rate": (lambda: verify.holm([0.1], rate=2), r"`rate` must lie in \(0, 1\)"),
+    "claims": (lambda: report.run(["limit"], "out"), "a sequence of `Claim` objects"),
+    "one claim": (lambda: report.run(toy(), "out"), "a sequence of `Claim` objects"),
+    "out": (lambda: report.run([toy()], None), "`out` must be a path"),
+    "told": (lambda: report.run([toy()], "out", told=3), "`told` must be a function"),
+    "again": (lambda: report.again(None, "out"), "a sequence of `Claim` objects"),
+    "reread": (lambda: report.reread(toy(), "/nothing"), "hold data/toy.npz"),
+    "refuted": (lambda: report.refuted(None), "map names of claims to `Evidence`"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_a_wrong_call_is_a_sentence(case):
+    call, must = BAD_CALLS[case]
+    with pytest.raises(mf.ArgumentError, match=must):
+        call()

@@ -291,10 +291,12 @@ class DivergentLimit:
 
     def error_mean_log(self, width: float) -> float:
         """E log error with `width` parts."""
+        width = _check.number("width", width, "be a number >= 1", lambda v: v >= 1)
         return self.mean_log / self.q - float(decay_exponent(self.alpha, self.q)) * np.log(width)
 
     def error_quantile(self, width: float, level: float = 0.5) -> float:
         """Quantile of the error with `width` parts."""
+        width = _check.number("width", width, "be a number >= 1", lambda v: v >= 1)
         return self.quantile(level) ** (1 / self.q) * width ** -float(decay_exponent(self.alpha, self.q))
 
 

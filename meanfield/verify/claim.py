@@ -210,7 +210,23 @@ class Claim:
     fits: Callable[[Numbers], None] | None = None
 
     def __post_init__(self):
+        for name in ("name", "statement", "formula", "source"):
+            _check.require(isinstance(getattr(self, name), str), name, "be a text", getattr(self, name))
+        _check.require(isinstance(self.parameters, Mapping), "parameters", "map names to numbers", self.parameters)
+        for name, of in (("predict", "parameters"), ("experiment", "(key, size, parameters)"), ("measure", "(data, parameters)")):
+            _check.function(name, getattr(self, name), of)
+        sizes = isinstance(self.sizes, tuple | list) and len(self.sizes) == 2
+        _check.require(sizes, "sizes", "be two integers >= 1, of the quick and the full budget", self.sizes)
+        for size in self.sizes:
+            _check.integer("sizes", size, at_least=1)
         _check.number("rate", self.rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
+        for one in self.hypotheses:
+            _check.require(isinstance(one, Hypothesis), "hypotheses", "hold `Hypothesis` objects", one)
+            _check.function(f"check of {one.statement!r}", one.check, "(data, parameters)")
+        fields = {one.name for one in dataclasses.fields(self)}
+        for name, changed in self.controls.items():
+            known = isinstance(changed, Mapping) and set(changed) <= fields
+            _check.require(known, "controls", "map names to changed fields of a claim", {name: changed})
         statements = [one.statement for one in self.hypotheses]
         _check.require(len(set(statements)) == len(statements), "hypotheses", "have different statements", statements)
 
@@ -245,7 +261,7 @@ class Claim:
 
     def at_rate(self, rate: float) -> "Claim":
         """The claim with another false-alarm rate: its share of that of a family (`holm`)."""
-        return dataclasses.replace(self, rate=float(rate))
+        return dataclasses.replace(self, rate=_check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1)))
 
     def control(self, name: str) -> "Claim":
         """A negative control: this claim with a tampered prediction, or on a system that breaks a hypothesis."""
@@ -264,19 +280,20 @@ class Claim:
             found = self.experiment(jax.random.key(seed), size, self.parameters)
         except DivergenceError as error:
             found = {DIVERGED: np.array(str(error))}
-        return {name: np.asarray(a) for name, a in found.items()}
+        return _arrays("experiment", f"return arrays by name, as that of {self.name!r}", found)
 
     def collect_from(self, results: Results) -> Arrays:
         """The same arrays from somebody's own simulation.
 
         Raises:
-            ArgumentError: a claim that does not read `Results`.
+            ArgumentError: a claim that does not read `Results`, or something else than `Results`.
         """
+        _check.require(isinstance(results, Results), "results", "be `Results` of a simulation", results)
         read = self.read
         _check.require(
             read is not None, "results", f"be left out: {self.name!r} has only its own experiment", _check.words("given")
         )
-        return {} if read is None else {name: np.asarray(a) for name, a in read(results, self.parameters).items()}
+        return {} if read is None else _arrays("read", "return arrays by name", read(results, self.parameters))
 
     def judge_controls(self, data: Arrays, seed: int = 0, budget: str = "full") -> dict[str, Evidence]:
         """Evidence for all negative controls. Those that tamper with the prediction alone are judged on `data`, the claim's own."""
@@ -291,13 +308,17 @@ class Claim:
         """The verdict on data: of `collect`, from a file, or somebody's own with the same names ("data": judged as "full").
 
         Raises:
-            ArgumentError: an unknown budget; predictions, measurements or deviations that are no numbers or do not belong together.
+            ArgumentError: an unknown budget; data that are no arrays by name, or lack one; predictions, measurements or deviations that
+                are no numbers or do not belong together.
         """
         _check.choice("budget", budget, ("quick", "full", "data"))
+        data = _Data(_arrays("data", "map names to arrays", data))
         if DIVERGED in data:
             checks = {"The runs do not diverge.": Check(False, str(data[DIVERGED]))}
             return Evidence(Verdict.ASSUMPTION_VIOLATED, (), checks, 1.0, self.rate, dict(self.parameters), budget)
         found = {h.statement: h.check(data, self.parameters) for h in self.hypotheses}
+        for statement, check in found.items():
+            _check.require(isinstance(check, Check), f"check of {statement!r}", "return a `Check`", check)
         checks = {name: Check(bool(check.holds), check.evidence) for name, check in found.items()}
         holds = all(check.holds for check in checks.values())
         try:
@@ -320,8 +341,9 @@ class Claim:
 
     def _compared(self, data: Arrays, budget: str) -> tuple[Comparison, ...]:
         predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
+        for name, given in {"predict": predicted, "measure": measured}.items():
+            _check.require(isinstance(given, Mapping) and bool(given), name, "return at least one number by its name", given)
         detects = self.deviations(budget)
-        _check.require(bool(predicted), "predict", "return at least one number", dict(predicted))
         for name, given in {"measure": measured, "detects": detects}.items():
             _check.require(
                 set(given) == set(predicted), name, f"have the names of the predictions, {sorted(predicted)}", sorted(given)
@@ -336,6 +358,20 @@ class Claim:
         return dataclasses.replace(self.judge(data, budget), seed=seed, size=size, seconds=seconds)
 
 
+class _Data(dict):
+    """Arrays by name; one that is missing is a sentence."""
+
+    def __missing__(self, name):
+        _check.require(False, "data", f"hold the array {name!r}, which the claim reads", sorted(self))
+
+
+def _arrays(argument: str, must: str, found: Any) -> Arrays:
+    _check.require(isinstance(found, Mapping) and bool(found), argument, must, found)
+    for name, array in found.items():
+        _check.unmasked(f"{argument}[{name!r}]", array)
+    return {name: np.asarray(array) for name, array in found.items()}
+
+
 def bounds(predicted: Prediction) -> tuple[float, float]:
     """The prediction as bounds (low, high), equal ones for a number.
 
@@ -343,8 +379,9 @@ def bounds(predicted: Prediction) -> tuple[float, float]:
         >>> bounds(1.0), bounds((2.0, math.inf))
         ((1.0, 1.0), (2.0, inf))
     """
-    ends = np.atleast_1d(np.asarray(predicted, np.float64))
-    _check.require(ends.shape in ((1,), (2,)), "predicted", "be a number or bounds (low, high)", predicted)
+    ends = np.atleast_1d(_check.as_numpy(predicted))
+    real = ends.dtype.kind in "iuf" and ends.shape in ((1,), (2,))
+    _check.require(real, "predicted", "be a number or bounds (low, high)", predicted)
     return float(ends[0]), float(ends[-1])
 
 
@@ -368,6 +405,12 @@ def compare(name: str, predicted: Prediction, measured: Estimate, detects: float
         >>> [round(v, 3) for v in compare("mean", 0.0, Estimate(0.1, 0.1, bias=0.05), detects=0.5, rate=0.05).interval]
         [-0.146, 0.346]
     """
+    _check.require(isinstance(measured, Estimate), f"measured of {name!r}", "be an `Estimate`", measured)
+    for part in ("value", "standard_error", "dof", "bias"):
+        number = _check.as_numpy(getattr(measured, part))
+        _check.require(
+            number.dtype.kind in "iuf" and number.ndim == 0, f"{part} of {name!r}", "be a number", getattr(measured, part)
+        )
     (low, high), error, dof = bounds(predicted), float(measured.standard_error), float(measured.dof)
     bias = float(measured.bias)
     must = "be a number or bounds (low, high), of which one is finite"
@@ -390,8 +433,13 @@ def compare(name: str, predicted: Prediction, measured: Estimate, detects: float
 
 
 def mean(values) -> Estimate:
-    """Estimate of an expectation from independent values: mean, standard error, Student's law."""
-    values = np.asarray(values, np.float64)
+    """Estimate of an expectation from independent values, two or more: mean, standard error, Student's law.
+
+    Raises:
+        ValueError: fewer than two values, NaN, infinite or masked ones.
+    """
+    values = np.asarray(_check.finite("values", values, ndim=tuple(range(9))), np.float64)
+    _check.require(values.size >= 2, "values", "hold at least 2 values", _check.words(f"an array of {values.size}"))
     return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size)), values.size - 1)
 
 
@@ -417,6 +465,8 @@ def holm(p_values, rate: float = RATE) -> np.ndarray:
         [0.015, 0.01, 0.015]
     """
     p_values = np.asarray(_check.finite("p_values", p_values, ndim=(1,)), np.float64)
+    _check.numbers("p_values", p_values, "lie in [0, 1]", lambda v: (v >= 0) & (v <= 1))
+    rate = _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
     levels, level = np.empty(len(p_values)), 0.0
     refuting = True
     for rank, i in enumerate(np.argsort(p_values, kind="stable")):

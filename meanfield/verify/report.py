@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,10 @@ def run(
         Exception: whatever an experiment raises, with a note that names its claim; the report has those before it.
         KeyboardInterrupt: Ctrl-C, inside a simulation too; the claim is not judged, and the report names it as interrupted.
     """
+    claims = _claims(claims)
+    if told is not None:
+        _check.function("told", told, "(claim, evidence)")
+    _check.path("out", out)
     names = [claim.name for claim in claims]
     _check.require(bool(names) and len(set(names)) == len(names), "claims", "be one or several, of different names", names)
     for claim in claims:
@@ -144,7 +148,7 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
     Raises:
         ArgumentError: no report in `out`, files that are broken, or a claim that is not known.
     """
-    out, known = Path(out), {claim.name: claim for claim in claims}
+    out, known = _check.path("out", out), {claim.name: claim for claim in _claims(claims)}
     content = _files.content(out)
     with _check.own_directory("out", out):
         level = content["family_rate"] / content["planned"]
@@ -168,8 +172,22 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
 
 
 def reread(claim: Claim, out: str | os.PathLike, budget: str = "full") -> Evidence:
-    """The evidence once more, from the file that `run` left."""
+    """The evidence once more, from the file that `run` left.
+
+    Raises:
+        ArgumentError: no such file in `out`, or one that cannot be read.
+    """
+    _check.require(isinstance(claim, Claim), "claim", "be a `Claim`", claim)
+    path = _check.path("out", out) / f"data/{claim.name}.npz"
+    _check.require(path.is_file(), "out", f"hold {f'data/{claim.name}.npz'}, as `run` leaves it", str(out))
     return claim.judge(_arrays(Path(out), f"data/{claim.name}.npz"), budget)
+
+
+def _claims(claims: Any) -> list[Claim]:
+    several = isinstance(claims, Iterable) and not isinstance(claims, str | Claim)
+    found: list[Any] = list(claims) if several else []
+    _check.require(several and all(isinstance(one, Claim) for one in found), "claims", "be a sequence of `Claim` objects", claims)
+    return found
 
 
 def _arrays(out: Path, name: str) -> Arrays:
@@ -191,6 +209,7 @@ def escaped(out: str | os.PathLike) -> list[str]:
 
 def refuted(evidence: dict[str, Evidence]) -> bool:
     """Whether anything was."""
+    _check.require(isinstance(evidence, Mapping), "evidence", "map names of claims to `Evidence`, as `run` returns it", evidence)
     return any(one.verdict is Verdict.REFUTED for one in evidence.values())
 
 
