@@ -245,7 +245,7 @@ REFUSED = {
     "a moment beyond float64": (
         stats.lognorm(5, 0.1),
         10.0,
-        "have a moment of order q = 10 in the range of float64, but is lognorm",
+        "have a moment of order q = 10 that can be computed in float64, but is lognorm",
     ),
     "one number": (stats.norm(1e200, 1), 2.0, "have a density in the range of float64, but is norm without one."),
 }

@@ -192,7 +192,7 @@ def test_bad_arrays():
         mf.data.from_arrays(x, y[:3])
     with sentence(r"Argument `y` must hold labels in 0, ..., 1, but is holding \[2\]."):
         mf.data.from_arrays(x, y, classes=2)
-    with sentence("`y` must hold labels in 0"):
+    with sentence("`y` must hold no negative labels"):
         mf.data.from_arrays(x, y - 1)
     with sentence("`y_test` must hold labels in 0, ..., 2"):
         mf.data.from_arrays(x, y, x, y + 5)

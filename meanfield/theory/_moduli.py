@@ -37,6 +37,8 @@ def moduli(distribution: Any) -> "Moduli":
     must = "be a frozen continuous distribution of scipy.stats, such as stats.t(3)"
     _check.require(usable, "distribution", must, _check.words(f"of type {type(distribution).__name__}"))
     law: Any = distribution.dist
+    single = all(np.ndim(v) == 0 for v in (*distribution.args, *distribution.kwds.values()))
+    _check.require(single, "distribution", "be one law", _check.words(f"an array of laws {law.name}"))
     low, high = (float(v) for v in distribution.support())
     shapes, loc, scale = law._parse_args(*distribution.args, **distribution.kwds)
     shapes, loc, scale = tuple(float(s) for s in shapes), float(loc), float(scale)
@@ -189,7 +191,8 @@ class Moduli:
             return float(np.logaddexp(inside, math.log(constant * alpha / (alpha - q)) + (q - alpha) * y))
         last = float(self.density(np.exp(y)))
         ok = self._bounded or last == 0 or math.log(last) + (q + 1) * y < inside - 30
-        _check.require(ok, "distribution", f"have a moment of order q = {q:g} in the range of float64", self._words("without it"))
+        must = f"have a moment of order q = {q:g} that can be computed in float64"
+        _check.require(ok, "distribution", must, self._words("whose density has not decayed at its end"))
         return inside
 
     def partial(self, q: float, lower: float, upper: float) -> float:

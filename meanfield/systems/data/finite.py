@@ -194,12 +194,10 @@ def from_arrays(x, y, x_test=None, y_test=None, *, classes: int | None = None) -
     _check.integer("classes", classes, at_least=1)
     for name, labels in (("y", y), ("y_test", y_test)):
         outside = labels[(labels < 0) | (labels >= classes)]
-        _check.require(
-            outside.size == 0,
-            name,
-            f"hold labels in 0, ..., {classes - 1}",
-            _check.words(f"holding {outside[:5].tolist()}"),
-        )
+        found = _check.words(f"holding {outside[:5].tolist()}")
+        negative = outside.size > 0 and outside.min() < 0
+        must = "hold no negative labels" if negative else f"hold labels in 0, ..., {classes - 1}"
+        _check.require(outside.size == 0, name, must, found)
     x, x_test = jnp.asarray(x, float), jnp.asarray(x_test, float)
     return FiniteData(x, jnp.asarray(y, jnp.int32), x_test, jnp.asarray(y_test, jnp.int32), classes)
 
