@@ -482,6 +482,28 @@ def truncated(alpha: float, cut: float) -> Law:
     return Law(f"Pareto({alpha:g}) cut at {cut:.2g}", np.nan, np.nan, draw, "BOUNDED", log_tail=tail, cut=cut)
 
 
+def clipped(alpha: float, cut: float) -> Law:
+    """Pareto, with all values beyond the quantile of the share `cut` set to it."""
+    end = cut ** (-1 / alpha)
+
+    def draw(rng, shape):
+        return np.minimum(rng.pareto(alpha, shape) + 1, end)
+
+    def tail(x):
+        return np.where(np.asarray(x) < end, -alpha * np.log(np.maximum(x, 1.0)), -np.inf)
+
+    return Law(f"Pareto({alpha:g}) clipped at {cut:.2g}", np.nan, np.nan, draw, "BOUNDED", log_tail=tail, cut=cut)
+
+
+def saturated(slope: float) -> Law:
+    """`tanh(slope z)` in float32, z normal: 1 where rounding says so."""
+
+    def draw(rng, shape):
+        return np.tanh(np.float32(slope) * rng.standard_normal(shape, np.float32)).astype(np.float64)
+
+    return Law(f"tanh({slope:g} z)", np.nan, np.nan, draw, "BOUNDED")
+
+
 def tempered(alpha: float, cut: float) -> Law:
     """`x^-alpha exp(-(x - 1)/L)`, L the quantile of the share `cut`: the smaller of a Pareto and a shifted exponential."""
     scale = cut ** (-1 / alpha)
@@ -571,7 +593,8 @@ def _without(pick: Callable[[float, float], float]) -> list[Law]:
     ]
     cuts = [10 ** pick(-2.3, -1.7), 10 ** pick(-3.3, -2.7), 10 ** pick(-4.3, -3.7)]
     found += [truncated(pick(1.2, 2.5), cut) for cut in cuts]
-    return found + [tempered(pick(1.2, 2.5), cut) for cut in cuts]
+    found += [tempered(pick(1.2, 2.5), cut) for cut in cuts]
+    return [*found, clipped(pick(1.2, 2.5), 10 ** pick(-3, -1.5)), saturated(pick(2, 8))]
 
 
 def _lognormal(sigma: float) -> Draw:

@@ -123,7 +123,9 @@ def _shares(law, depths, samples=200, n=500):
 
 
 def _depths(law):
-    """Where the eleven terms of the series of a stable law close to the normal hold, the tail is deep."""
+    """Where the eleven terms of the series of a stable law close to the normal hold, the tail is deep; before values are clipped."""
+    if "clipped" in law.name:
+        return (0.2, 2 * law.cut)
     return (0.001, 0.0002) if "stable" in law.name and law.alpha > 1.9 else (0.02, 0.002)
 
 
