@@ -280,7 +280,11 @@ def test_settings_are_scored(tmp_path):
 
     other = dataclasses.replace(scorer.setting(0, config), claim=verify.CLAIMS["columns"].control("limit off by 20 %"))
     wrong = scorer.scored(dataclasses.replace(other, claim=dataclasses.replace(other.claim, name="columns")))
-    broken = scorer.scored(dataclasses.replace(other, claim=dataclasses.replace(other.claim, experiment=None)))
+
+    def breaks(key, size, parameters):
+        raise TypeError("it broke")
+
+    broken = scorer.scored(dataclasses.replace(other, claim=dataclasses.replace(other.claim, experiment=breaks)))
     assert (wrong["verdict"], wrong["again"], broken["verdict"]) == ("REFUTED", "REFUTED", "ERROR")
     content["settings"][0] = {**wrong, "number": 0}
     path.write_text(json.dumps(content))
