@@ -145,9 +145,11 @@ def _moment_is_infinite(data: Arrays, parameters: Numbers) -> Check:
     if not np.isfinite(fit.alpha):
         return Check(False, "No tail can be read off the neurons.")
     z = float((np.log(p) - np.log(fit.alpha)) * fit.alpha / fit.standard_error)
+    side = "below" if z > 0 else "above"
     return Check(
         bool(z > 4),
-        f"The tail index of the neurons is {fit.alpha:.3g} +- {fit.standard_error:.2g}, {z:+.1f} standard errors below p = {p:g}.",
+        f"The tail index of the neurons is {fit.alpha:.3g} +- {fit.standard_error:.2g}, {abs(z):.1f} standard errors {side} p = {p:g}; it"
+        " must be 4 below.",
     )
 
 
