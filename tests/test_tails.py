@@ -519,6 +519,16 @@ def test_a_sample_that_was_cut_off_has_no_index(law, n):
     assert all(one is tails.Family.LIGHT for one in family.family)
 
 
+@pytest.mark.parametrize("n", [1000, 10_000, 100_000])
+def test_the_end_of_a_bounded_law_is_no_power_law(n):
+    """10 samples of tanh(2.4 z) in float32, whose log-spacings are 1e-7: never POWER, never an index of 1e6 under OK."""
+    z = np.random.default_rng(42).standard_normal((10, n), np.float32)
+    family = tails.tail_family(np.tanh(np.float32(2.4) * z))
+    assert not any(one is tails.Family.POWER for one in family.family)
+    vouched = np.isin(family.fit.status, [tails.TailStatus.OK.code, tails.TailStatus.PARETO.code])
+    assert not np.any(vouched & (family.fit.alpha > 100))
+
+
 def test_five_equal_values_are_an_end_and_four_are_chance():
     x = np.sort(np.random.default_rng(34).pareto(1.5, 5000) + 1)
     for count, tied in ((4, False), (5, True)):

@@ -78,7 +78,8 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     is not refused (`tail_index`), if half of this k agrees. POWER: 5 against tails that follow their law from the body on, or 4 against
     tails that need follow it beyond the threshold only, and 1 at half of k. LIGHT: 6 against the power law and 4 against log-normal.
     LOGNORMAL: 7 and 4. FINITE: 7 against the power law. A sample cut off at its largest value (`TIED`) is bounded, so LIGHT. Fewer
-    than 150 values above a break (`BREAK`) are no power law. Dependent samples count as fewer values, as in `tail_index`.
+    than 150 values above a break (`BREAK`) are no power law, nor is a tail with an index above 100. Dependent samples count as fewer
+    values, as in `tail_index`.
 
     Args:
         x: samples, (..., n), n >= 50, in the order in which neighbours may depend. Below some 50 000 values most laws are
@@ -127,7 +128,7 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     beyond = np.maximum(evidence[..., 3], evidence[..., 4]) - evidence[..., 0]
     light = evidence[:, 0, 2] - evidence[:, 0, 1]
     power = (gap[:, 1] < -AGAIN) & (beyond[:, 1] < -AGAIN) & ((gap[:, 0] < -POWER) | (beyond[:, 0] < -POWER_BEYOND))
-    power &= (above == 0) | (above >= ABOVE)
+    power &= ((above == 0) | (above >= ABOVE)) & ~(np.ravel(fit.alpha) > _index.LARGEST)
     finite = np.where(light > FROM_LIGHT, gap[:, 0] > LIGHTER, gap[:, 0] > FINITE) & (gap[:, 1] > 0)
     named = np.where(light > FROM_LIGHT, 1, np.where(light < -FROM_LIGHT, 2, 3))
     place = np.where(cut, 1, np.where(power, 0, np.where(finite, named, 4)))

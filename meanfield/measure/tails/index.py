@@ -35,6 +35,7 @@ STABLE_FROM = 50_000  # values from which the test of the stable law has power a
 TIES = 0.01  # share of equal neighbours from which they are spread
 ATOM = 5  # equal largest values, of a sample that was cut off: chance makes no five in one place of a power law
 FILL = 32  # steps for every factor 2 to which a number of positive values below n is rounded down: few different designs
+LARGEST = 100.0  # index up to which a tail counts as one of a power law: a bounded law looks like a larger one near its end
 LEAST = 150  # independent values' worth of a dependent sample that has an index
 BATCH = 1_000_000  # values fitted at a time by a thread
 
@@ -96,12 +97,12 @@ def tail_index(x, tail: str = "both") -> TailFit:
 
     Four questions go with it, and answers stand in `status`. Is it one tail? `BREAK` where the mean log-spacing falls between
     neighbouring octaves by more than 1.5 times what chance does in 1 of 10 000 samples. Does the sample show a power law? `NOT_BEGUN`
-    where a log-normal, stretched exponential or bounded tail, bent by the same terms, has at least 1 / e of the evidence. Is its second
-    order within the class? `SLOW` where a tail bent like 1 / log(1 / v), slower than every power, has as much evidence and an index that
-    differs by more than half of the interval's half. Are the values independent in the order given? Sums over blocks of what each value
-    contributes to Hill's estimator tell (`DEPENDENT`); their variance, over that of independent values, divides the number of values that
-    everything is based on. Where this leaves fewer than 150, or the largest 5 % are fewer than 20 clusters, the answer is NaN, with the
-    interval (0, inf). Dependence without an order, as of groups that were shuffled, cannot be seen.
+    where a log-normal, stretched exponential or bounded tail, bent by the same terms, has at least 1 / e of the evidence, or the index
+    exceeds 100. Is its second order within the class? `SLOW` where a tail bent like 1 / log(1 / v), slower than every power, has as much
+    evidence and an index that differs by more than half of the interval's half. Are the values independent in the order given? Sums over
+    blocks of what each value contributes to Hill's estimator tell (`DEPENDENT`); their variance, over that of independent values, divides
+    the number of values that everything is based on. Where this leaves fewer than 150, or the largest 5 % are fewer than 20 clusters, the
+    answer is NaN, with the interval (0, inf). Dependence without an order, as of groups that were shuffled, cannot be seen.
 
     Then two laws are tried on the whole sample, which know more than the tail. A Pareto law, where no power of v is missing
     among all n - 1 spacings (chi2_3, p > 1e-4), and a symmetric stable law, where `stable_characteristic` does not contradict it
@@ -222,7 +223,7 @@ def _of_rows(xp: Any, x: Any, top: Any, cut: Any, inflation: float) -> tuple:
     k = xp.asarray(design.sizes)[chosen]
     threshold = xp.take_along_axis(top, k[..., None], axis=-1)[..., 0]
     status = xp.where(abs(slow - log_gamma) > (high - low) / 4, TailStatus.SLOW.code, TailStatus.OK.code)
-    status = xp.where(gap > NO_BETTER, TailStatus.NOT_BEGUN.code, status)
+    status = xp.where((gap > NO_BETTER) | (alpha > LARGEST), TailStatus.NOT_BEGUN.code, status)
     broken = _spacings.above_break(xp, sums, design) > 0
     law, law_error, holds = _stable(xp, abs(x))
     law_error = law_error * inflation**0.5
