@@ -136,6 +136,30 @@ def test_numbers_of_the_tails_page_are_those_of_the_committed_runs():
         assert f"| {row['predicted']:g} | {row['width']} | {index} |" in text
 
 
+def test_coverage_by_class_is_that_of_the_committed_battery():
+    """docs/tails.md and benchmarks/results/tails.json: every class of laws, at every size."""
+    text = (ROOT / "docs" / "tails.md").read_text()
+    content = json.loads((ROOT / "benchmarks" / "results" / "tails.json").read_text())
+    lines = {
+        ("pareto", "covered"): "Pareto",
+        ("fast", "covered"): "\\|rho\\| of 1 and more",
+        ("middle", "covered"): ".5 to 1",
+        ("quarter", "covered"): ".25 to .5",
+        ("slow", "covered"): "below .25: covers",
+        ("slow", "good"): "below .25: covers, or a status says that it may not",
+        ("log-gamma", "covered"): "\\|rho\\| = 0, log-gamma: covers",
+        ("log-gamma", "good"): "\\|rho\\| = 0: covers, or a status says that it may not",
+        ("traps", "good"): "rounded, mixed with a normal, nearly normal, shifted: covers, or a status says so",
+        ("dependent", "covered"): "dependent values",
+    }
+    for (cls, counted), name in lines.items():
+        shares = []
+        for n in content["sizes"]:
+            rows = [row for row in content["rows"] if (row["class"], row["n"]) == (cls, n)]
+            shares.append(f"{sum(row[counted] for row in rows) / sum(row['samples'] for row in rows):.3f}".lstrip("0"))
+        assert f"| {name} | {' | '.join(shares)}" in text, (name, shares)
+
+
 def test_numbers_of_the_compressibility_page_are_those_of_the_committed_run():
     text = (ROOT / "docs" / "compressibility.md").read_text()
     results = json.loads((ROOT / "docs" / "results" / "compressibility.json").read_text())
