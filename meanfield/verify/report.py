@@ -175,12 +175,12 @@ def reread(claim: Claim, out: str | os.PathLike, budget: str = "full") -> Eviden
     """The evidence once more, from the file that `run` left.
 
     Raises:
-        ArgumentError: no such file in `out`, or one that cannot be read.
+        ArgumentError: no such file in `out`.
     """
     _check.require(isinstance(claim, Claim), "claim", "be a `Claim`", claim)
-    path = _check.path("out", out) / f"data/{claim.name}.npz"
-    _check.require(path.is_file(), "out", f"hold {f'data/{claim.name}.npz'}, as `run` leaves it", str(out))
-    return claim.judge(_arrays(Path(out), f"data/{claim.name}.npz"), budget)
+    out, name = _check.path("out", out), f"data/{claim.name}.npz"
+    _check.require((out / name).is_file(), "out", f"hold {name}, as `run` leaves it", str(out))
+    return claim.judge(_arrays(out, name), budget)
 
 
 def _claims(claims: Any) -> list[Claim]:
