@@ -302,12 +302,12 @@ def test_a_wrong_argument_leaves_the_files_of_an_earlier_run(tmp_path):
     """The one neuron of width 1 has an error of 0 wherever anything is kept: it has no place in the figure, and no crash."""
     done = job("--out", tmp_path, "--widths", 1, "--seeds", 1, "--steps", 20, "--step-sizes", 0.5)
     assert done.returncode == 0, done.stderr
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("[!.]*")}
     assert set(before) == {"config.json", "results.nc", "summary.json", "figure.png"}
     for wrong in (("--data", "nope"), ("--key", "99999999999999999999"), ("--steps", "-1")):
         done = job("--out", tmp_path, *wrong)
         assert done.returncode == 2 and done.stderr.startswith("error: Argument `"), done.stderr
-    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before == {path.name: path.read_bytes() for path in tmp_path.glob("[!.]*")}
 
 
 @pytest.mark.slow
