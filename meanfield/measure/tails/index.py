@@ -37,7 +37,7 @@ ATOM = 5  # equal largest values, of a sample that was cut off: chance makes no 
 FILL = 32  # steps for every factor 2 to which a number of positive values below n is rounded down: few different designs
 LARGEST = 100.0  # index up to which a tail counts as one of a power law: a bounded law looks like a larger one near its end
 LEAST = 150  # independent values' worth of a dependent sample that has an index
-BATCH = 1_000_000  # values fitted at a time by a thread
+BATCH = 500_000  # values fitted at a time by a thread
 
 
 def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
@@ -282,14 +282,18 @@ def mixture(xp: Any, sums: Any, design: _spacings.Design) -> tuple[Any, Any, Any
         and there the mean log evidence of a power law.
     """
     places = range(len(design.sizes))
-    modes, evidences, statistics = [], [], []
+    chosen = choice(xp, xp.stack([missing(xp, sums, design, j) for j in places], axis=-1))
+    modes, evidences = [], []
     for j in places:
-        counts, part = design.counts[: design.inside[j]], sums[:, : design.inside[j]]
-        a, evidence, _ = _spacings.modes(xp, part, counts, design.power_laws(j))
+        models = design.power_laws(j)
+        used = slice(None) if xp is not np else np.flatnonzero((chosen >= j) & (chosen < j + len(MIXED)))
+        a, evidence, _ = _spacings.modes(xp, sums[used, : design.inside[j]], design.counts[: design.inside[j]], models)
+        if xp is np:  # the k of the other samples do not enter their averages
+            every = np.zeros((2, len(sums), len(models.kinds)), sums.dtype)
+            every[:, used] = a, evidence
+            a, evidence = every
         modes.append(a)
         evidences.append(evidence)
-        statistics.append(missing(xp, sums, design, j))
-    chosen = choice(xp, xp.stack(statistics, axis=-1))
     modes, evidences = xp.stack(modes), xp.stack(evidences)
     errors = xp.asarray(np.stack([design.power_laws(j).error for j in places]).astype(sums.dtype))
     parts = []

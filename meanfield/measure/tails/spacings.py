@@ -156,23 +156,18 @@ class Design:
         return self.middle[: self.inside[j]] / self.sizes[j]
 
     def _models(self, j: int, rows: list, terms: int = TERMS) -> Models:
+        kinds, bases, h, scales, weights = zip(*rows, strict=True)
         root = np.sqrt(self.counts[: self.inside[j]])[:, None]
-        bases, precisions, covariances, heads, constants = [], [], [], [], []
-        for _, _, h, scale, weight in rows:
-            q, r = np.linalg.qr(root * h[:, None] ** np.arange(terms))
-            inverse = np.linalg.inv(r)
-            prior = scale ** -np.arange(1.0, terms)  # square roots of the precisions of c_j
-            part = np.concatenate([[0.0], prior])[:, None] * inverse
-            precision = part.T @ part
-            bases.append((q / root).T)
-            precisions.append(precision)
-            covariances.append(np.linalg.inv(np.eye(terms) + precision))
-            heads.append(inverse[0])
-            volume = np.sum(np.log(np.abs(np.diag(inverse)))) - np.linalg.slogdet(np.eye(terms) + precision)[1] / 2
-            constants.append(weight + np.sum(np.log(prior)) + volume)
-        kinds = np.array([row[0] for row in rows])
-        base = np.stack([row[1] for row in rows])
-        return Models(kinds, base, *map(np.stack, (bases, precisions, covariances, heads, constants)))
+        q, r = np.linalg.qr(root * np.stack(h)[..., None] ** np.arange(terms))
+        inverse, one = np.linalg.inv(r), np.eye(terms)
+        prior = np.array(scales)[:, None] ** -np.arange(1.0, terms)  # square roots of the precisions of c_j
+        part = np.pad(prior, ((0, 0), (1, 0)))[..., None] * inverse
+        precision = np.swapaxes(part, -1, -2) @ part
+        volume = np.sum(np.log(abs(np.diagonal(inverse, axis1=-2, axis2=-1))), axis=-1)
+        volume = volume - np.linalg.slogdet(one + precision)[1] / 2
+        basis = np.ascontiguousarray(np.swapaxes(q / root, -1, -2))
+        constant = np.array(weights) + np.sum(np.log(prior), axis=-1) + volume
+        return Models(np.array(kinds), np.stack(bases), basis, precision, np.linalg.inv(one + precision), inverse[:, 0], constant)
 
 
 def _normal(u: np.ndarray) -> np.ndarray:
@@ -234,12 +229,13 @@ def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = S
     sums = xp.maximum(sums, np.finfo(kind).tiny)
     flat = sums * xp.exp(-base)[:, None, :]  # (model, sample, bin): the base is taken out
     level = xp.log(xp.sum(flat, axis=-1) / np.sum(counts))
-    theta = level[..., None] * (basis @ counts)[:, None, :]
+    flat = flat * xp.exp(-level)[..., None]  # so is the level: the mean moves from 0 by at most 1 in a step
+    theta = xp.zeros((*level.shape, basis.shape[1]), kind)
     own = (flat, basis, np.swapaxes(basis, -1, -2), precision, covariance)
     live, now, moving = np.arange(len(base)), theta, xp.ones_like(theta[..., :1])
     for _ in range(steps):
         flat_now, basis_now, columns, precise, spread = own
-        residual = flat_now * xp.exp(-xp.clip(now @ basis_now, -60.0, 60.0)) - counts
+        residual = flat_now * xp.exp(-(now @ basis_now)) - counts
         step = (residual @ columns - now @ precise) @ spread
         longest = xp.max(abs(step @ basis_now), axis=-1, keepdims=True)
         moving = moving * (longest > TOLERANCE).astype(kind)  # each sample by itself: what stands beside it does not matter
@@ -254,11 +250,11 @@ def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = S
     else:
         theta = now
     mean = theta @ basis
-    residual = flat * xp.exp(-xp.clip(mean, -60.0, 60.0)) - counts
-    fit = -xp.sum(counts * mean + residual, axis=-1) - (base @ counts)[:, None]
+    residual = flat * xp.exp(-mean) - counts
+    fit = -xp.sum(counts * mean + residual, axis=-1) - (base @ counts)[:, None] - np.sum(counts) * level
     penalty = xp.sum((theta @ precision) * theta, axis=-1) / 2
     evidence = fit - penalty + models.constant.astype(kind)[:, None]
-    return xp.einsum("mst,mt->sm", theta, models.head.astype(kind)), evidence.T, residual
+    return xp.einsum("mst,mt->sm", theta, models.head.astype(kind)) + level.T, evidence.T, residual
 
 
 def log_mean(xp: Any, evidence: Any, weights: Any = 0.0) -> Any:
