@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy import stats
 
 import meanfield as mf
 from benchmarks import verify as scorer
@@ -258,6 +259,24 @@ def test_what_hill_is_off_on_a_finite_set():
     assert raw.value - predicted < -4 * raw.standard_error and measured.bias < 0.005
     of_set = partial(_bias.finite_set, tuple(a.tolist()), tuple(y.tolist()), 0.3701, 88)
     assert of_set(5.5)[0] == pytest.approx(of_set(4.5)[0], abs=1e-3)  # the theorem's index only sets how far the grid goes
+
+
+@pytest.mark.parametrize("s", [0.5, 1.0, 2.0])
+def test_what_a_sample_does_not_see_of_a_moment(s):
+    """Of a log-normal law the part beyond t is Phi(s sigma - log t / sigma), exactly."""
+    sigma, n = 1.5, 100_000
+    x = np.exp(sigma * np.random.default_rng(3).normal(size=n))
+    tenth = np.log(np.sort(x)[-10])
+    found = _bias.rare(x, s, lambda v: (v * sigma) ** 2 / 2)
+    held = np.sum(np.sort(x)[-10:] ** s) / n / np.exp((s * sigma) ** 2 / 2)
+    assert found == pytest.approx(max(stats.norm.cdf(s * sigma - tenth / sigma), held), rel=1e-3)
+
+
+def test_a_moment_that_no_sample_shows_is_not_refuted():
+    """At step size 0.826 the second moment after 9 steps is 20, and 30 000 pairs have a mean of 2.2: most of it lies beyond them."""
+    claim = verify.CLAIMS["contraction"].with_parameters(step_size=0.826, batch_size=1, dim=1, steps=9)
+    evidence = claim.test(1466448043, "quick")
+    assert evidence.verdict is Verdict.INCONCLUSIVE and "what 30000 pairs of chains do not see of it" in str(evidence.reasons)
 
 
 def test_a_flow_that_has_forgotten_its_start_is_refused():

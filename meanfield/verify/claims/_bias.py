@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from meanfield.theory import recursion
 from meanfield.verify.claim import Estimate
@@ -148,10 +148,25 @@ def unseen(values: np.ndarray, index: float) -> float:
     return tenth * 10 ** (1 / index) / n * index / (index - 1)
 
 
-def rare(values: np.ndarray) -> float:
-    """Part of a mean of positive values that the ten largest hold: what lies beyond them may hold as much."""
+def rare(values: np.ndarray, s: float, log_moment: Callable[[float], float]) -> float:
+    """What a sample of positive X does not see of E X^s, relative to it: the part beyond its tenth largest value t, by theory.
+
+    `E[X^s; X > t] / E X^s` is about `Phi(-w)`, `w^2 / 2 = max_u (u log t - log E X^(s + u) + log E X^s)`, w < 0 where u is: by large
+    deviations of log X, each value weighted by X^s. It is no less than what the ten largest values hold.
+
+    Args:
+        values: of X, (n,).
+        s: order.
+        log_moment: log E X^s of an order s > 0.
+    """
     n = len(values)
-    return float(np.sum(np.partition(np.asarray(values, np.float64), n - 10)[n - 10 :]) / n)
+    largest = np.partition(np.asarray(values, np.float64), n - 10)[n - 10 :]
+    log_t, at = math.log(largest[0]), log_moment(s)
+    found = optimize.minimize_scalar(
+        lambda u: log_moment(s + u) - at - u * log_t, bounds=(-0.99 * s, 40.0), method="bounded", options={"xatol": 1e-3}
+    )
+    w = math.copysign(math.sqrt(max(-2 * found.fun, 0.0)), found.x)
+    return max(float(special.ndtr(-w)), float(np.sum(largest**s) / n / math.exp(at)))
 
 
 # -- a finite data set ----------------------------------------------------------------------------------------------------
