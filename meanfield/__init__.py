@@ -1,11 +1,17 @@
 """Wide two-layer networks trained by SGD as interacting particles: mean-field limits, heavy tails, compressibility."""
 
-from meanfield import measure, theory, verify
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
 from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
 from meanfield.systems import data, dynamics, noise, scaling
 from meanfield.systems.network import Activation, Particles, TwoLayer
 from meanfield.systems.system import System
+
+if TYPE_CHECKING:
+    from meanfield import verify
 
 __version__ = "0.1.0"
 
@@ -30,3 +36,10 @@ __all__ = [
     "theory",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`verify`, when it is first used: its claims need packages that nothing else does."""
+    if name == "verify":
+        return importlib.import_module("meanfield.verify")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from scipy.spatial.distance import cdist, pdist
+import scipy
 
 from meanfield import _check
 from meanfield.measure import _interval
@@ -167,7 +167,7 @@ def median_bandwidth(x, y) -> float:
     some = [z[np.linspace(0, len(z) - 1, math.ceil(share * len(z))).astype(int)] for z in (x, y)]
     points = np.concatenate(some)
     unit = float(np.max(np.abs(points))) or 1.0  # squares of numbers up to 1 cannot overflow
-    distances = pdist(points / unit)
+    distances = scipy.spatial.distance.pdist(points / unit)
     distances = distances[distances > 0]
     return unit * float(np.median(distances)) if distances.size else 1.0
 
@@ -242,7 +242,7 @@ def mmd(x, y, bandwidth: float | None = None) -> Distance:
 
 def _kernel(x, y, bandwidth: float) -> np.ndarray:
     """Gaussian kernel less 1, for all pairs. Differences before squares: no cancellation, wherever the points lie."""
-    k = cdist(x / bandwidth, y / bandwidth, "sqeuclidean")
+    k = scipy.spatial.distance.cdist(x / bandwidth, y / bandwidth, "sqeuclidean")
     k *= -0.5
     return np.expm1(k, out=k)
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 from jax.sharding import Mesh
 
 from meanfield import _check
@@ -28,6 +27,9 @@ from meanfield.simulate.results import Results, Status
 from meanfield.systems.data.finite import FiniteData
 from meanfield.systems.dynamics.base import NEVER
 from meanfield.systems.system import System
+
+if TYPE_CHECKING:
+    import xarray
 
 _CHUNK_SECONDS = 0.3  # how long Ctrl-C may wait, and how often the progress bar moves
 _log = logging.getLogger("meanfield")
@@ -278,8 +280,10 @@ def _union(probes, steps) -> list[int]:
     return sorted({step for probe in probes for step in probe.schedule(steps)})
 
 
-def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
+def _label(system, grid, widths, steps, probes, columns) -> "xarray.Dataset":
     """Put what every width left behind into labelled arrays."""
+    import xarray
+
     at = _union(probes, steps)
     coords: dict[str, Any] = {"width": list(widths), **grid.sweeps, "seed": list(grid.seeds), "step": at}
     variables = {}
@@ -313,7 +317,7 @@ def _label(system, grid, widths, steps, probes, columns) -> xr.Dataset:
         variables[name] = (dims, array.astype(np.int32), attrs)
     attrs = {"long_name": "programs that the runs were divided into, to fit into memory", "units": "1"}
     variables["programs"] = (("width",), np.array([column["programs"] for column in columns], np.int32), attrs)
-    dataset = xr.Dataset(variables, coords)
+    dataset = xarray.Dataset(variables, coords)
     units = {
         "width": ("number of neurons N", "neuron"),
         "step_size": ("step size of one neuron", "1"),

@@ -9,13 +9,15 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from meanfield import _check
 from meanfield.systems.network import Particles
+
+if TYPE_CHECKING:
+    import xarray  # takes half a second, and only results need it
 
 
 class Status(enum.Enum):
@@ -50,11 +52,13 @@ class Results:
             component); with `simulate(..., particles="device")` as jax arrays on the mesh.
     """
 
-    dataset: xr.Dataset
+    dataset: "xarray.Dataset"
     particles: dict[int, Particles]
 
     def __post_init__(self):
-        labelled = isinstance(self.dataset, xr.Dataset) and all(name in self.dataset for name in ("status", "steps_done"))
+        import xarray
+
+        labelled = isinstance(self.dataset, xarray.Dataset) and all(name in self.dataset for name in ("status", "steps_done"))
         _check.require(
             labelled, "dataset", "be an xarray dataset with `status` and `steps_done`", _check.words(_text(self.dataset))
         )
@@ -110,6 +114,8 @@ class Results:
         Raises:
             ValueError: a path that cannot be written to, a dataset that netCDF cannot hold.
         """
+        import xarray
+
         path = _check.path("path", path)
         _check.require(not path.is_dir(), "path", "be the name of a file", _check.words(f"the directory {str(path)!r}"))
         dims = self.dataset["status"].dims[1:]
@@ -117,7 +123,7 @@ class Results:
         for width, particles in self.particles.items():
             axes = {"w": ("neuron", "input"), "a": ("neuron", "output"), "bias": ("neuron",)}
             arrays = {name: (*dims, *axes[name]) for name in axes if getattr(particles, name) is not None}
-            group = xr.Dataset({name: (at, np.asarray(getattr(particles, name))) for name, at in arrays.items()})
+            group = xarray.Dataset({name: (at, np.asarray(getattr(particles, name))) for name, at in arrays.items()})
             for name, text in {"w": "input weights", "a": "output weights", "bias": "bias"}.items():
                 if name in group:
                     group[name].attrs = {"long_name": f"{text} at the last step", "units": "1"}
@@ -125,7 +131,7 @@ class Results:
             tree[f"particles_{width}"] = group.rename(neuron=f"neuron_{width}")
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # processes may write the same file
         with _sentences(path, "be a file that can be written, with a dataset that netCDF can hold"):
-            xr.DataTree.from_dict(tree).to_netcdf(partial, engine="h5netcdf")
+            xarray.DataTree.from_dict(tree).to_netcdf(partial, engine="h5netcdf")
             partial.replace(path)
 
     @classmethod
@@ -135,13 +141,15 @@ class Results:
         Raises:
             ValueError: no such file, a file that is damaged, or one that `save` did not write.
         """
+        import xarray
+
         path = _check.path("path", path)
         _check.require(path.is_file(), "path", "be a file that exists", _check.words(repr(str(path))))
         with _sentences(path, "be a netCDF-4 file that is whole"):
             foreign = _foreign(path)
             must = "be a file that `Results.save` wrote, with `status`, `steps_done` and groups `particles_N`"
             _check.require(foreign is None, "path", must, _check.words(f"{str(path)!r}, which holds {foreign}"))
-            with xr.open_datatree(path, engine="h5netcdf") as tree:
+            with xarray.open_datatree(path, engine="h5netcdf") as tree:
                 tree.load()
         particles = {}
         for name, node in tree.children.items():
@@ -149,7 +157,7 @@ class Results:
             particles[int(name.removeprefix("particles_"))] = Particles(**arrays)  # type: ignore[arg-type]
         return cls(tree.to_dataset(), particles)
 
-    def with_variables(self, **variables: xr.DataArray) -> "Results":
+    def with_variables(self, **variables: "xarray.DataArray") -> "Results":
         """These results with more labelled arrays."""
         try:
             return dataclasses.replace(self, dataset=self.dataset.assign(variables))
@@ -189,4 +197,6 @@ def _sentences(path: Path, must: str):
 
 
 def _text(value) -> str:
-    return f"a {type(value).__name__}" + (f" with {list(value)}" if isinstance(value, dict | xr.Dataset) else "")
+    import xarray
+
+    return f"a {type(value).__name__}" + (f" with {list(value)}" if isinstance(value, dict | xarray.Dataset) else "")

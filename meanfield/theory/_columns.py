@@ -3,7 +3,8 @@
 import math
 
 import numpy as np
-from scipy import fft, special
+import scipy
+from scipy import special
 
 from meanfield import _check
 from meanfield.theory._moduli import GammaModuli, Moduli, Panels
@@ -54,8 +55,8 @@ def _lorenz(panels: Panels, dim: int, end: float, size: int, kappa: float) -> fl
     excess = np.concatenate([[0.0, 0.0], v * below - moment])  # E[v - V; V < v], whose kinks are the masses
     masses = np.diff(excess, 2) * size
     tilt = np.exp(-TILT * np.arange(size) / size)
-    transform: np.ndarray = np.asarray(fft.rfft(masses * tilt, ROOM * size))
-    masses = fft.irfft(transform**dim, ROOM * size)[:size] / tilt
+    transform: np.ndarray = np.asarray(scipy.fft.rfft(masses * tilt, ROOM * size))
+    masses = scipy.fft.irfft(transform**dim, ROOM * size)[:size] / tilt
     sums = np.cumsum(masses)
     if sums[-1] < 1 - kappa:
         return None

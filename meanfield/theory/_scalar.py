@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from scipy import optimize
+import scipy
 
 from meanfield import _check
 
@@ -28,5 +28,5 @@ def between(name: str, value: Any, low: float, high: float) -> None:
 
 def root(function: Callable[[float], float], lower: float, upper: float) -> float:
     """Root of `function` to relative precision, given a bracket."""
-    solution: Any = optimize.root_scalar(function, bracket=(lower, upper), method="brentq", xtol=1e-300, rtol=1e-14)
+    solution: Any = scipy.optimize.root_scalar(function, bracket=(lower, upper), method="brentq", xtol=1e-300, rtol=1e-14)
     return float(solution.root)

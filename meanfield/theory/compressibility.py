@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import integrate, special, stats
+import scipy
+from scipy import special
 
 from meanfield import _check
 from meanfield.theory import _columns, _scalar
@@ -76,6 +77,7 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
     infinite for alpha <= q.
 
     Examples:
+        >>> from scipy import stats
         >>> [round(float(limit_error(stats.norm(), kappa)), 4) for kappa in (0.1, 0.5)]
         [0.7488, 0.2671]
         >>> float(limit_error(stats.t(2), 0.1)), float(limit_error(stats.levy_stable(1.5, 0), 0.01))
@@ -106,6 +108,7 @@ def prunable_fraction(distribution: Any, error: float, q: float = 2.0) -> float:
     Source: inverse of `limit_error`.
 
     Examples:
+        >>> from scipy import stats
         >>> round(prunable_fraction(stats.norm(), 0.1), 4), prunable_fraction(stats.cauchy(), 0.1)
         (0.2653, 1.0)
     """
@@ -143,6 +146,7 @@ def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
     neighbours so that its mean stays; its dim-fold convolution is a power of a Fourier transform.
 
     Examples:
+        >>> from scipy import stats
         >>> [round(float(node_limit_error(stats.norm(), dim, 0.1)) ** 2, 4) for dim in (1, 10, 784)]
         [0.5607, 0.8082, 0.8909]
     """
@@ -200,7 +204,7 @@ def singular_limit_error(kappa, aspect: float = 1.0, q: float = 2.0):
             def integrand(phi):
                 return 2 / np.pi * np.cos(phi / 2) ** 2 * (2 * np.sin(phi / 2)) ** order
 
-        return integrate.quad(integrand, 0.0, upper, epsabs=0, epsrel=1e-12, limit=200)[0]
+        return scipy.integrate.quad(integrand, 0.0, upper, epsabs=0, epsrel=1e-12, limit=200)[0]
 
     total = moment(q, np.pi)
 
@@ -234,10 +238,11 @@ def layer_elliptical_limit_error(kappa, q: float = 2.0):
     Source: ours; Barsbey et al. (2021) plot it in their synthetic study.
 
     Examples:
+        >>> from scipy import stats
         >>> float(layer_elliptical_limit_error(0.1) - limit_error(stats.norm(), 0.1))
         0.0
     """
-    return limit_error(stats.norm(), kappa, q)
+    return limit_error(scipy.stats.norm(), kappa, q)
 
 
 @dataclass(frozen=True)
@@ -319,6 +324,7 @@ def divergent_limit(distribution: Any, kappa: float, q: float = 2.0, dim: int = 
     Source: ours, from the classical limit of sums in the domain of attraction of a positive stable law (Feller 1971, XIII.6).
 
     Examples:
+        >>> from scipy import stats
         >>> pareto = divergent_limit(stats.pareto(1), 0.1)
         >>> round(pareto.constant, 6), round(divergent_limit(stats.pareto(1.5), 0.1).constant, 6)
         (5.729578, 0.740337)
@@ -361,6 +367,7 @@ def prunable_quantile(distribution: Any, error: float, width: float, q: float = 
     Source: ours; see `DivergentLimit`.
 
     Examples:
+        >>> from scipy import stats
         >>> [round(prunable_quantile(stats.cauchy(), 0.1, n), 3) for n in (100, 1000, 10_000)]
         [0.822, 0.973, 0.997]
     """

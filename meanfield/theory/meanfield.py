@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import integrate, optimize, stats
+import scipy
 
 from meanfield import _check
 from meanfield.theory import _scalar
@@ -101,7 +101,7 @@ def response(tau):
 def _response(tau):
     """`response`, even in tau: a step of a solver may go a little below 0."""
     tau = np.maximum(np.abs(np.asarray(tau, float)), 0.02)  # constant to the last digit below
-    excess = lambda c: tau * stats.norm.pdf(c / tau) - c * stats.norm.sf(c / tau)  # noqa: E731
+    excess = lambda c: tau * scipy.stats.norm.pdf(c / tau) - c * scipy.stats.norm.sf(c / tau)  # noqa: E731
     return -2.5 + 10 * (excess(0.5) - excess(1.5))
 
 
@@ -118,7 +118,7 @@ def response_slope(tau):
 
 def _response_slope(tau):
     tau = np.maximum(np.abs(np.asarray(tau, float)), 0.02)  # constant to the last digit below
-    return 10 * (stats.norm.pdf(0.5 / tau) - stats.norm.pdf(1.5 / tau))
+    return 10 * (scipy.stats.norm.pdf(0.5 / tau) - scipy.stats.norm.pdf(1.5 / tau))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,9 @@ def radial_flow(radii, delta: float, times) -> RadialFlow:
         return -(plus * up * _response_slope(up * r) + minus * down * _response_slope(down * r))
 
     end = max(times[-1], 1e-12)
-    flow = integrate.solve_ivp(velocity, (0, end), radii, t_eval=np.minimum(times, end), rtol=1e-9, atol=1e-11, method="LSODA")
+    flow = scipy.integrate.solve_ivp(
+        velocity, (0, end), radii, t_eval=np.minimum(times, end), rtol=1e-9, atol=1e-11, method="LSODA"
+    )
     at = flow.y.T
     return RadialFlow(times, np.array([radial_risk(np.maximum(r, 0), delta) for r in at]), at)
 
@@ -257,14 +259,16 @@ def _margin(delta: float) -> float:
         best = int(np.argmax(along))
         low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
         options = {"xatol": 1e-11 * max(1.0, high)}
-        polished = optimize.minimize_scalar(lambda r: -float(n @ curve(r)), bounds=(low, high), method="bounded", options=options)
+        polished = scipy.optimize.minimize_scalar(
+            lambda r: -float(n @ curve(r)), bounds=(low, high), method="bounded", options=options
+        )
         return max(float(along[best]), -float(polished.fun))
 
     angles = np.linspace(0, 2 * np.pi, 361)
     coarse = np.max(np.stack([np.cos(angles), np.sin(angles)], axis=1) @ points, axis=1)
     best = angles[int(np.argmin(coarse))]
     step = angles[1]
-    found = optimize.minimize_scalar(support, bounds=(best - step, best + step), method="bounded", options={"xatol": 1e-12})
+    found = scipy.optimize.minimize_scalar(support, bounds=(best - step, best + step), method="bounded", options={"xatol": 1e-12})
     return float(found.fun)
 
 

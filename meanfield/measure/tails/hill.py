@@ -8,7 +8,7 @@ from typing import Any
 
 import jax.core
 import numpy as np
-from scipy import stats
+import scipy
 
 from meanfield import _check
 from meanfield.measure._interval import LEVEL
@@ -30,7 +30,7 @@ def interval(alpha, k: int) -> Any:
         _check.require(ok, "alpha", must, alpha)
         alpha = np.asarray(alpha, np.float64)
     _check.integer("k", k, at_least=1)
-    return alpha[..., None] * (stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)).astype(alpha.dtype)
+    return alpha[..., None] * (scipy.stats.chi2(2 * k).ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (2 * k)).astype(alpha.dtype)
 
 
 def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
@@ -58,6 +58,7 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
     Source: Hill (1975); de Haan and Ferreira (2006), Theorem 3.2.5.
 
     Examples:
+        >>> from scipy import stats
         >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
         >>> fit = hill(x, k=2000)
         >>> bool(fit.interval[0] < 1.5 < fit.interval[1]), round(float(fit.standard_error / fit.alpha), 4)
@@ -91,6 +92,7 @@ def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
     Source: Dekkers, Einmahl, de Haan (1989), Theorem 2.1, Corollary 3.2.
 
     Examples:
+        >>> from scipy import stats
         >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
         >>> low, high = moment(x, k=5000).interval
         >>> bool(low < 1.5 < high)
@@ -125,6 +127,7 @@ def pickands(x, k: int | None = None, tail: str = "both") -> TailFit:
     Source: Pickands (1975); variance: Dekkers and de Haan (1989), Theorem 2.3.
 
     Examples:
+        >>> from scipy import stats
         >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
         >>> low, high = pickands(x, k=20_000).interval
         >>> bool(low < 1.5 < high)
@@ -163,6 +166,7 @@ def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
     Source: Csorgo, Deheuvels, Mason (1985), with a kernel of Groeneboom, Lopuhaa, de Wolf (2003).
 
     Examples:
+        >>> from scipy import stats
         >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
         >>> low, high = kernel(x, k=5000).interval
         >>> bool(low < 1.5 < high)
