@@ -305,17 +305,45 @@ def _chaos_plot(ax, data, parameters):
     ax.legend(fontsize="small")
 
 
+@lru_cache(maxsize=64)
+def _gain(step_size: float, scale: float, dim: int, alpha: float, mode: str) -> float:
+    """E tanh'(w.x)^2 at the stationary law of a weight without data, 20 000 draws: by how much an output pulls itself back."""
+    wide = stable.euler_scale(alpha, scale, step_size)
+    wide *= {"isotropic": 1.0, "coordinates": dim ** (1 / alpha - 1 / 2), "scalar": dim**0.5}[mode]  # of w.x, |x| = 1
+    z = stats.levy_stable(alpha, 0).rvs(20_000, random_state=np.random.default_rng(0))
+    return float(np.mean(np.cosh(np.clip(wide * z, -50, 50)) ** -4))
+
+
+def _response(parameters) -> tuple[float, float]:
+    """Size of eta g, and of eta (1 + g'), of the narrower network: a step multiplies what outputs are off by `1 - eta (1 + g)`.
+
+    The signs of N neurons make the gains of K outputs spread up to `g' = g (1 + sqrt(K / N))^2`, as eigenvalues of Wishart matrices.
+    """
+    eta = parameters["step_size"]
+    g = _gain(eta, parameters["scale"], parameters["dim"], parameters["alpha"], parameters["mode"])
+    return eta * g, eta * (1 + g * (1 + math.sqrt(OUTPUTS / parameters["widths"][0])) ** 2)
+
+
 def _chaos_measure(data, parameters):
-    """The next order of a mean over N neurons is 1/N, relative."""
+    """The next order is c / N, relative: 1 for a mean over N neurons, and the spread of the gains in `-log(1 - m^2) / 2`, m the factor of a step."""
     widths = parameters["widths"]
+    pull, whole = _response(parameters)
+    m = max(abs(1 - whole), abs(1 - parameters["step_size"] - pull))
+    c = 1 + OUTPUTS * pull**2 * (1 + m**2) / (1 - m**2) ** 2 / 2
     found = log_slope(widths, [data[f"N = {n}"] for n in widths])
-    bias = (1 / widths[0] - 1 / widths[1]) / math.log(widths[1] / widths[0])
+    bias = c * (1 / widths[0] - 1 / widths[1]) / math.log(widths[1] / widths[0])
     return {"slope": replace(found, bias=bias, why=f"the order 1/N at {widths[0]} neurons")}
 
 
+STABLE = 1.9  # largest eta (1 + g') of networks that come together: from 2 on they oscillate, and what is small grows
+
+
 def _chaos_fits(parameters) -> None:
-    widths = parameters["widths"]
+    widths, eta = parameters["widths"], parameters["step_size"]
     _check.require(widths[1] >= 4 * widths[0], "widths", "be 4 times as large at the second place as at the first", widths)
+    whole = _response(parameters)[1]
+    must = f"be below {eta * STABLE / whole:.3g}, so that {widths[0]} neurons do not oscillate"
+    _check.require(whole <= STABLE, "step_size", must, eta)
 
 
 CHAOS = Claim(
