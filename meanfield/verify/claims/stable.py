@@ -325,7 +325,10 @@ def _response(parameters) -> tuple[float, float]:
 
 
 def _chaos_measure(data, parameters):
-    """The next order is c / N, relative: 1 for a mean over N neurons, and the spread of the gains in `-log(1 - m^2) / 2`, m the factor of a step."""
+    """The next order is c / N, relative.
+
+    1 is that of a mean over N neurons. The rest is what the spread of the gains makes of `-log(1 - m^2) / 2`, m the factor of a step.
+    """
     widths = parameters["widths"]
     pull, whole = _response(parameters)
     m = max(abs(1 - whole), abs(1 - parameters["step_size"] - pull))
