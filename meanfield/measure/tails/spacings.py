@@ -201,7 +201,7 @@ def above_break(xp: Any, sums: Any, design: Design) -> Any:
     """Number of values above the last place where the mean log-spacing falls abruptly, (sample,), 0 where it nowhere does.
 
     The mean of `U_j` over i / 2 < j <= i is compared with that over i < j <= 4 i: 1.5 times F(2 a, 2 b) at p = 1e-4, of a and b spacings.
-    Of the 39 600 samples of laws with |rho| of .25 and more in benchmarks/results/tails.json, 1 gets there. |stable 1.99| does more often.
+    Of the 42 900 samples of laws with |rho| of .25 and more in benchmarks/results/tails.json, 1 gets there. |stable 1.99| does more often.
     """
     start, middle, end, upper, lower, critical = design.falls
     total = xp.concatenate([xp.zeros_like(sums[..., :1]), xp.cumsum(sums, axis=-1)], axis=-1)

@@ -345,8 +345,8 @@ def _chaos_fits(parameters) -> None:
     widths, eta = parameters["widths"], parameters["step_size"]
     _check.require(widths[1] >= 4 * widths[0], "widths", "be 4 times as large at the second place as at the first", widths)
     whole = _response(parameters)[1]
-    must = f"be below {eta * STABLE / whole:.3g}, so that {widths[0]} neurons do not oscillate"
-    _check.require(whole <= STABLE, "step_size", must, eta)
+    must = f"be so small that {widths[0]} neurons do not oscillate, eta (1 + g') at most {STABLE}"
+    _check.require(whole <= STABLE, "step_size", must, _check.words(f"{eta:g}, with {whole:.3g}"))
 
 
 CHAOS = Claim(
