@@ -43,3 +43,7 @@ def __getattr__(name: str) -> Any:
     if name == "verify":
         return importlib.import_module("meanfield.verify")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "verify"})

@@ -457,6 +457,14 @@ def test_wrong_k(estimator, k):
         estimator(np.random.default_rng(23).standard_t(2, 100), k=k)
 
 
+@pytest.mark.parametrize("n", [300, 2000, 20_000])
+def test_a_sample_clipped_within_the_tail_that_is_fitted(n):
+    x = np.random.default_rng(0).pareto(1.5, n)
+    fit = tails.hill_reduced(np.stack([np.minimum(x, np.quantile(x, 0.8)), x]))
+    assert fit.status.tolist() == [tails.TailStatus.TIED.code, tails.TailStatus.OK.code]
+    assert np.isinf(fit.alpha[0]) and np.isfinite(fit.interval[1]).all()
+
+
 @pytest.mark.parametrize("estimator", EVERY, ids=name)
 def test_ties_and_zeros(estimator):
     """Rounded values and a sample half of zeros: finite answers, no warning."""

@@ -77,7 +77,8 @@ def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
     with jax.numpy_rank_promotion("allow"):
         sums = _spacings.binned(xp, top, design.edges).reshape((-1, len(design.counts)))
         a, _, _ = _spacings.modes(xp, sums, design.counts, models, steps=60)
-    alpha = xp.exp(-a[:, 0].reshape(x.shape[:-1]))
+    tied = xp.sum(sums, axis=-1) == 0
+    alpha = xp.where(tied, xp.inf, xp.exp(-a[:, 0])).reshape(x.shape[:-1])
     half = special.ndtri((1 + LEVEL) / 2) * float(models.error[0])
     interval = alpha[..., None] * np.exp(np.array([-half, half])).astype(x.dtype)
     status = xp.where(xp.isfinite(alpha), TailStatus.OK.code, TailStatus.TIED.code)

@@ -226,10 +226,10 @@ def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = S
     kind = sums.dtype
     basis, precision, covariance = (z.astype(kind) for z in (models.basis, models.precision, models.covariance))
     base, counts = models.base.astype(kind), counts.astype(kind)
-    sums = xp.maximum(sums, np.finfo(kind).tiny)
+    sums = xp.maximum(sums, np.finfo(kind).tiny / np.finfo(kind).eps)  # ties leave none
     flat = sums * xp.exp(-base)[:, None, :]  # (model, sample, bin): the base is taken out
-    level = xp.log(xp.sum(flat, axis=-1) / np.sum(counts))
-    flat = flat * xp.exp(-level)[..., None]  # so is the level: the mean moves from 0 by at most 1 in a step
+    average = xp.sum(flat, axis=-1) / np.sum(counts)
+    level, flat = xp.log(average), flat / average[..., None]  # so is the level: the mean moves from 0 by at most 1 in a step
     theta = xp.zeros((*level.shape, basis.shape[1]), kind)
     own = (flat, basis, np.swapaxes(basis, -1, -2), precision, covariance)
     live, now, moving = np.arange(len(base)), theta, xp.ones_like(theta[..., :1])
