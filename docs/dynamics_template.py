@@ -1,4 +1,4 @@
-"""A dynamics to copy: plain SGD on the particles, with everything a dynamics can say. Change `step` first.
+"""A dynamics to copy: plain SGD on the particles. Change `step` first; docs/extending.md lists what else can be said.
 
 Put it to the contract with `meanfield.testing.check_dynamics(MySGD(step_size=0.1, batch_size=2))`.
 """

@@ -62,7 +62,7 @@ class Config:
 
 
 def run(config: Config) -> dict:
-    """All four parts."""
+    """All parts, in the order of the panels (a) to (f)."""
     _check.integers("parts", config.parts, at_least=100)
     _check.require(len(config.parts) > 1, "parts", "hold at least two numbers", config.parts)
     for name in ("replicas", "indices", "seeds"):
@@ -89,7 +89,7 @@ def run(config: Config) -> dict:
     }
 
 
-# -- (a) independent parts ------------------------------------------------------------------------------------------------------
+# -- (a, b) independent parts ---------------------------------------------------------------------------------------------------
 
 
 def _samples(config: Config, name: str, law: Any, n: int):
@@ -138,7 +138,7 @@ def decay(config: Config) -> list[dict]:
     return rows
 
 
-# -- (b) the synthetic study of the founding paper ----------------------------------------------------------------------------------
+# -- (c) the synthetic study of the founding paper ----------------------------------------------------------------------------------
 
 
 def study(config: Config) -> dict:
@@ -173,7 +173,7 @@ def study(config: Config) -> dict:
     }
 
 
-# -- (c) mean field, heavy tails and compressibility together ----------------------------------------------------------------------
+# -- (d) mean field, heavy tails and compressibility together ----------------------------------------------------------------------
 
 
 def combined(config: Config) -> list[dict]:
@@ -211,7 +211,7 @@ def combined(config: Config) -> list[dict]:
     return rows
 
 
-# -- (d) real networks --------------------------------------------------------------------------------------------------------------
+# -- (e, f) real networks -----------------------------------------------------------------------------------------------------------
 
 
 def networks(config: Config) -> dict:

@@ -1,7 +1,7 @@
 """Observables with a schedule of their own, reduced on the device.
 
-A probe is a frozen, hashable dataclass: called with (network, particles, data) of one run it returns named arrays; `describe`
-names their axes and units. Adding one is one class.
+A probe is a frozen, hashable dataclass: called with (network, particles, data) of one run it returns named arrays, whose
+axes and units `variables` names; `coords` gives the values of the axes. Adding one is one class.
 """
 
 import abc

@@ -103,7 +103,7 @@ def log_growth(
         log k(s).
 
     Raises:
-        ArgumentError: an argument out of its range, a `grow` that does not give finite vectors, too small a population for the order.
+        ValueError: an argument out of its range, a `grow` that does not give finite vectors, too small a population for the order.
 
     Source: this module's. The correction of the bias is ours.
 
@@ -135,7 +135,7 @@ def lyapunov(grow: Growth, dim: int, key: jax.Array | None = None, population: i
         rho; -inf if a vector became 0.
 
     Raises:
-        ArgumentError: an argument out of its range, a `grow` that does not give finite vectors.
+        ValueError: an argument out of its range, a `grow` that does not give finite vectors.
 
     Source: this module's, without weights.
 
@@ -166,7 +166,7 @@ def tail_index(grow: Growth, dim: int, key: jax.Array | None = None, population:
         alpha. The error falls like `(population * steps)^(-1/2)`.
 
     Raises:
-        ArgumentError: an argument out of its range, a `grow` that does not give finite vectors, a Lyapunov exponent that is >= 0
+        ValueError: an argument out of its range, a `grow` that does not give finite vectors, a Lyapunov exponent that is >= 0
             within its error, too small a population for the order alpha, maps that lengthen no vector.
 
     Source: Kesten (1973) for matrices; the solver is this module's.

@@ -44,7 +44,7 @@ def gaussian_tail_index(
         alpha; with standard error 0, by `recursion.tail_index`, if all positive eigenvalues are equal.
 
     Raises:
-        ArgumentError: an argument out of its range, a step size at which there is no stationary law (or whose Lyapunov exponent
+        ValueError: an argument out of its range, a step size at which there is no stationary law (or whose Lyapunov exponent
             cannot be told from 0), one so small that the population is too small for alpha.
 
     Source: as in the head of this module; the law of a step is that of `dynamics.LinearRecursion`.
@@ -104,7 +104,7 @@ def empirical_tail_index(
         alpha; with standard error 0 if it is infinite or solves the equation above.
 
     Raises:
-        ArgumentError: an argument out of its range, a step size at which there is no stationary law (or whose Lyapunov exponent
+        ValueError: an argument out of its range, a step size at which there is no stationary law (or whose Lyapunov exponent
             cannot be told from 0), one so small that the population is too small for alpha.
 
     Source: Pavasovic, Durmus, Simsekli (2023) for SGD on finite sets; the equation and the condition are ours. In one dimension with

@@ -34,7 +34,7 @@ def quadratic_tail_index(step_size: float, weight_decay: float, noise_std: float
         alpha, to about 1e-9.
 
     Raises:
-        ArgumentError: an argument out of its range, a step size at which there is no stationary law.
+        ValueError: an argument out of its range, a step size at which there is no stationary law.
 
     Source: ours, with Kesten (1973). The expectation over g is a confluent hypergeometric function, that over x a trapezoid sum in
     log |x|.
@@ -139,7 +139,7 @@ def tail_index(
         alpha.
 
     Raises:
-        ArgumentError: an argument out of its range, a step size at which there is no stationary law (or whose Lyapunov exponent
+        ValueError: an argument out of its range, a step size at which there is no stationary law (or whose Lyapunov exponent
             cannot be told from 0), one so small that the population is too small for alpha.
 
     Source: ours. The step is that of `dynamics.SGD` on `TwoLayer("relu")` with independent noise.
@@ -162,7 +162,7 @@ def relu_steps(inputs, residuals, step_size: float, batch_size: int, weight_deca
         inputs, residuals, step_size, batch_size, weight_decay: as in `tail_index`.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Examples:
         >>> grow, dim = relu_steps([[1.0]], [[0.5]], step_size=0.2, batch_size=1)
@@ -200,7 +200,7 @@ def relu_gradient(neurons: np.ndarray, x: np.ndarray, r: np.ndarray) -> np.ndarr
         The gradient, (N, dim + outputs).
 
     Raises:
-        ArgumentError: arrays that do not fit together, NaN or infinite entries.
+        ValueError: arrays that do not fit together, NaN or infinite entries.
 
     Examples:
         >>> relu_gradient(np.array([[2.0, 3.0], [-2.0, 3.0]]), np.ones((2, 1)), np.ones((2, 1))).tolist()

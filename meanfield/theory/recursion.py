@@ -35,7 +35,7 @@ def moment(s: float, step_size: float, batch_size: int, dim: int, sigma: float =
         h(s), to about 1e-12 relative; inf beyond the range of float64.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Source: Gurbuzbalaban, Simsekli, Zhu (2021), h(s) for Gaussian inputs; the equality for every s holds because Q is
     independent of x.
@@ -64,7 +64,7 @@ def lyapunov(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, we
         rho, to about 1e-13 absolute.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Source: Gurbuzbalaban, Simsekli, Zhu (2021), rho for Gaussian inputs.
 
@@ -89,7 +89,7 @@ def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, 
         alpha.
 
     Raises:
-        ArgumentError: an argument out of its range; a step size at which there is no stationary law.
+        ValueError: an argument out of its range; a step size at which there is no stationary law.
 
     Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2.
 
@@ -131,7 +131,7 @@ def critical_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_dec
         The step size.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Source: Gurbuzbalaban, Simsekli, Zhu (2021), threshold alpha = 2 for Gaussian inputs; with weight decay ours.
 
@@ -157,7 +157,7 @@ def maximal_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_deca
         The step size, the first root of rho above the critical one, where rho < 0 by Jensen's inequality.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Source: Gurbuzbalaban, Simsekli, Zhu (2021), condition rho < 0 of Theorem 2.
 
@@ -193,7 +193,7 @@ def step_size_for(alpha: float, batch_size: int, dim: int, sigma: float = 1.0, w
         The step size.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Source: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2, solved for eta. The root is bracketed by Jensen's inequality: it
     lies below the critical step size for alpha > 2, between this and the maximal one for alpha < 2. For alpha >= 1 it is the
@@ -235,7 +235,7 @@ def second_moment(step_size: float, batch_size: int, dim: int, sigma: float = 1.
         The second moment; inf at the critical step size and beyond.
 
     Raises:
-        ArgumentError: an argument out of its range.
+        ValueError: an argument out of its range.
 
     Source: `E |q|^2 / (1 - h(2))`, q = (eta / b) sum_i a_i s g_i, with h(2) of Gurbuzbalaban, Simsekli, Zhu (2021).
 
@@ -275,7 +275,7 @@ def homogenized_bounds(covariance, step_size: float, batch_size: int, weight_dec
         The lower bound, 0 where there is none, and the upper bound.
 
     Raises:
-        ArgumentError: an argument out of its range, a step size at which there is no stationary law for sure (an upper bound <= 0).
+        ValueError: an argument out of its range, a step size at which there is no stationary law for sure (an upper bound <= 0).
 
     Source: the diffusion is that of Paquette et al. (2022), with a ridge Jiao, Keller-Ressel (2024), who compare it with Pearson
     diffusions; the bounds in this form are ours. Directions without inputs are left out: nothing random happens there.
@@ -306,7 +306,7 @@ def spectrum(covariance) -> tuple[np.ndarray, np.ndarray]:
         covariance: (d, d), symmetric, without negative eigenvalues.
 
     Raises:
-        ArgumentError: not such a matrix, or 0.
+        ValueError: not such a matrix, or 0.
 
     Examples:
         >>> spectrum([[0.0, 0.0], [0.0, 4.0]])[0].tolist()

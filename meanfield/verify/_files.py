@@ -103,7 +103,7 @@ def content(out: Path) -> dict:
     """What report.json in `out` says of `HEAD` and `ROW`, checked.
 
     Raises:
-        ArgumentError: there is none, or it is none of `report.run`.
+        ValueError: there is none, or it is none of `report.run`.
     """
 
     def require(ok: bool, why: str) -> None:

@@ -234,7 +234,7 @@ class Claim:
         """The claim at other parameters.
 
         Raises:
-            ArgumentError: an unknown name, a value outside of the claim's `domain`, values that do not fit together.
+            ValueError: an unknown name, a value outside of the claim's `domain`, values that do not fit together.
         """
         for name, value in parameters.items():
             _check.choice("parameters", name, tuple(self.parameters))
@@ -286,7 +286,7 @@ class Claim:
         """The same arrays from somebody's own simulation.
 
         Raises:
-            ArgumentError: a claim that does not read `Results`, or something else than `Results`.
+            ValueError: a claim that does not read `Results`, or something else than `Results`.
         """
         _check.require(isinstance(results, Results), "results", "be `Results` of a simulation", results)
         read = self.read
@@ -308,7 +308,7 @@ class Claim:
         """The verdict on data: of `collect`, from a file, or somebody's own with the same names ("data": judged as "full").
 
         Raises:
-            ArgumentError: an unknown budget; data that are no arrays by name, or lack one; predictions, measurements or deviations that
+            ValueError: an unknown budget; data that are no arrays by name, or lack one; predictions, measurements or deviations that
                 are no numbers or do not belong together.
         """
         _check.choice("budget", budget, ("quick", "full", "data"))

@@ -61,7 +61,7 @@ def run(
         Evidence by the names of the claims.
 
     Raises:
-        ArgumentError: no claims, two of one name, a name that a file cannot have, parameters that JSON cannot hold, an unknown
+        ValueError: no claims, two of one name, a name that a file cannot have, parameters that JSON cannot hold, an unknown
             budget, a seed or rate out of its range, a claim that does not read `results`.
         Exception: whatever an experiment raises, with a note that names its claim; the report has those before it.
         KeyboardInterrupt: Ctrl-C, inside a simulation too; the claim is not judged, and the report names it as interrupted.
@@ -146,7 +146,7 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
         Evidence by the names of the claims.
 
     Raises:
-        ArgumentError: no report in `out`, files that are broken, or a claim that is not known.
+        ValueError: no report in `out`, files that are broken, or a claim that is not known.
     """
     out, known = _check.path("out", out), {claim.name: claim for claim in _claims(claims)}
     content = _files.content(out)
@@ -175,7 +175,7 @@ def reread(claim: Claim, out: str | os.PathLike, budget: str = "full") -> Eviden
     """The evidence once more, from the file that `run` left.
 
     Raises:
-        ArgumentError: no such file in `out`.
+        ValueError: no such file in `out`.
     """
     _check.require(isinstance(claim, Claim), "claim", "be a `Claim`", claim)
     out, name = _check.path("out", out), f"data/{claim.name}.npz"

@@ -1,4 +1,6 @@
-"""Data sources. Each has inputs of mean square norm 1, so that a step size means the same thing for all of them.
+"""Data sources. Inputs have a mean square norm of 1, so that a step size means the same thing for all of them.
+
+The two Gaussian models, `gaussian_regression` and `gaussian_classes`, are not scaled: their theory has unit entries.
 
 A source is a pytree with
 
