@@ -360,7 +360,7 @@ CHAOS = Claim(
     measure=_chaos_measure,
     detects=0.05,
     quick_detects=0.35,
-    sizes=(CHAOS_RUNS, 800),
+    sizes=(CHAOS_RUNS, 1000),
     controls={
         "exponent off by 0.1": {"predict": lambda parameters: {"slope": -0.6}},
         "unbounded neurons": {"experiment": lambda key, size, p: _coupled_experiment(key, size, p, act="identity")},
