@@ -54,7 +54,7 @@ def memory(width: int, dim: int, batch_size: int) -> dict:
     Ours(data, 16, batch_size).run(1)
     before = peak_bytes()
     ours = Ours(data, width, batch_size)
-    jax.block_until_ready(ours.lanes.states)
+    jax.block_until_ready(ours.threads.states)
     after_init = peak_bytes()
     ours.run(16)
     after_steps = max(after_init, peak_bytes())  # the counter of the kernel is off by some pages

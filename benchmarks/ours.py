@@ -6,7 +6,7 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.simulate import ensemble, placement
-from meanfield.simulate.lanes import Lanes
+from meanfield.simulate.threads import Threads
 from meanfield.systems.dynamics.base import NEVER
 
 SEED = 20211103
@@ -38,18 +38,18 @@ class Ours:
         source = system.dynamics.prepare(system.data)
         self.cells = len(self.grid.keys)
         self.stride = system.dynamics.stride(system.network, width)  # steps in one trip through memory
-        self.lanes = Lanes(system, system.data, source, self.grid.dynamics, self.grid.keys, width, ())
-        self.lanes.start()
+        self.threads = Threads(system, system.data, source, self.grid.dynamics, self.grid.keys, width, ())
+        self.threads.start()
         self._first_bad = np.full(self.cells, NEVER, np.int32)
-        self._needed = {name: placement.size(tree) for name, tree in {"state": self.lanes.states, "data": source}.items()}
+        self._needed = {name: placement.size(tree) for name, tree in {"state": self.threads.states, "data": source}.items()}
 
     def run(self, steps: int) -> None:
         """Take so many steps in all cells."""
-        self._first_bad, _ = self.lanes.advance(self._first_bad, steps)
+        self._first_bad, _ = self.threads.advance(self._first_bad, steps)
 
     def particles(self) -> tuple[np.ndarray, np.ndarray]:
         """Copies of the weights of the first cell, (N, dim) and (N, outputs)."""
-        particles = self.lanes.states[0].particles
+        particles = self.threads.states[0].particles
         return np.array(particles.w[0]), np.array(particles.a[0])
 
     def indices(self, steps: int) -> np.ndarray:
@@ -60,10 +60,10 @@ class Ours:
 
     def finite(self) -> bool:
         """Whether no cell has diverged."""
-        leaves = jax.tree.leaves([states.particles for states in self.lanes.states])
+        leaves = jax.tree.leaves([states.particles for states in self.threads.states])
         return bool(np.all(self._first_bad == NEVER)) and all(bool(jnp.all(jnp.isfinite(v))) for v in leaves)
 
     @property
     def bytes(self) -> dict[str, int]:
         """Bytes of what must be held (particles, other state, data), and of what the compiled chunk of steps holds at its peak."""
-        return self._needed | {"chunk_peak": placement.needs(self.lanes._advance)}
+        return self._needed | {"chunk_peak": placement.needs(self.threads._advance)}

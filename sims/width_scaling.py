@@ -202,7 +202,7 @@ def summarise(results: mf.Results, config: Config) -> dict:
                     "tail_index": pooled[0],
                     "tail_index_interval": pooled[1],
                     "tail_index_far": 1 / (1 / all_seeds["tail_index_far"]).mean("seed").item(),
-                    "growth": _growth(one),
+                    "growth": _recursion_quadrature(one),
                     "error": {str(k): error.sel(kind=k).item() for k in pruning.KINDS},
                     "node_error_drawn": one["node_error_drawn"].item(),
                     "prunable_fraction": {str(k): one["prunable_fraction"].sel(kind=k).item() for k in pruning.KINDS},
@@ -247,7 +247,7 @@ def _pooled_index(results: mf.Results, width: int, step_size: float) -> tuple[fl
     return pooled, tails.interval(pooled, tails.default_k(width) * alpha.size).tolist()
 
 
-def _growth(one: xr.Dataset) -> float:
+def _recursion_quadrature(one: xr.Dataset) -> float:
     quantile = one["norm_quantile"].sel(level=0.99).to_numpy()
     steps = one["step"].to_numpy()
     if len(steps) < 3:

@@ -31,7 +31,7 @@ def ctrl_c(monkeypatch):
     from meanfield.simulate import driver
 
     def within(what):
-        owner, name = {"chunk": (driver.Lanes, "advance"), "width": (driver, "_joined")}[what]
+        owner, name = {"chunk": (driver.Threads, "advance"), "width": (driver, "_joined")}[what]
         original = getattr(owner, name)
 
         def pressed(*arguments):

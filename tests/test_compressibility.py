@@ -12,7 +12,7 @@ from scipy.stats import _distr_params
 
 import meanfield as mf
 from meanfield.measure import pruning
-from meanfield.theory import _columns, _moduli, compressibility
+from meanfield.theory import _absolute, _column_norms, compressibility
 
 KNOWN = json.loads((Path(__file__).parent / "known" / "compressibility.json").read_text())
 LAWS = {
@@ -53,7 +53,7 @@ def test_limits_of_the_table(name, q):
 @pytest.mark.parametrize("q", [0.7, 2.0])
 def test_quadrature_agrees_with_the_closed_forms(name, q):
     """Two routes: incomplete gamma and beta functions, and the density alone; also shifted out of the closed form's reach."""
-    closed, plain = _moduli.moduli(LAWS[name]), _moduli.Moduli(LAWS[name])
+    closed, plain = _absolute.absolute_law(LAWS[name]), _absolute.AbsoluteLaw(LAWS[name])
     assert type(closed) is not type(plain)
     assert plain.total(q) == pytest.approx(closed.total(q), rel=1e-9)
     assert plain.tail() == pytest.approx(closed.tail(), rel=1e-9)
@@ -65,7 +65,7 @@ def test_quadrature_agrees_with_the_closed_forms(name, q):
 
 @pytest.mark.parametrize("law", [stats.gamma(0.3), stats.dweibull(0.6), stats.chi(7), stats.maxwell(scale=3), stats.dgamma(2)])
 def test_scales_and_signs_do_not_matter(law):
-    plain = _moduli.Moduli(law)
+    plain = _absolute.AbsoluteLaw(law)
     exact = (plain.partial(1.5, 0, plain.threshold(0.2)) / plain.total(1.5)) ** (1 / 1.5)
     assert compressibility.limit_error(law, 0.2, 1.5) == pytest.approx(exact, rel=1e-8)
 
@@ -102,7 +102,7 @@ def test_infinite_moments_have_limit_zero():
         (stats.genpareto(0.8), 1.25),
         (stats.halfcauchy(scale=9), 1.0),
     ):
-        assert _moduli.moduli(law).tail()[0] == pytest.approx(index, rel=1e-6)
+        assert _absolute.absolute_law(law).tail()[0] == pytest.approx(index, rel=1e-6)
         assert compressibility.limit_error(law, 0.01, 2.0) == 0 == compressibility.limit_error(law, 0.01, index)
         assert compressibility.limit_error(law, 0.01, 0.9 * index) > 0.01
         assert compressibility.prunable_fraction(law, 0.01) == 1.0
@@ -138,13 +138,13 @@ def test_stable_laws_with_place_and_skewness():
     """Half of Levy's law (1/2, 1) against incomplete gamma functions, scipy's S1 place and scale in the middle."""
     levy = stats.levy_stable(0.5, 1.0, 0.0, 2.0)
     cut = 2 / stats.chi2(1).ppf(1e-6)  # scale / g^2
-    own = _moduli.moduli(levy)
+    own = _absolute.absolute_law(levy)
     assert own.unit * own.threshold(1e-6) == pytest.approx(2 / (2 * special.erfinv(1e-6) ** 2), rel=1e-10)
     assert cut == pytest.approx(own.unit * own.threshold(stats.chi2(1).cdf(2 / cut)), rel=1e-9)
     share = special.gammaincc(0.5 - 0.2, 2 / cut / 2)  # E[g^(-2q); g^2 > 2 / cut]
     assert compressibility.limit_error(levy, 1e-6, 0.2) == pytest.approx(share ** (1 / 0.2), rel=1e-9)
     law = stats.levy_stable(1.5, 0.5, 2.0, 0.3)
-    own = _moduli.moduli(law)
+    own = _absolute.absolute_law(law)
     x = 2.2 / own.unit
     assert own.density(x) / own.unit == pytest.approx(law.pdf(2.2) + law.pdf(-2.2), rel=1e-8)
     assert own.above(x) == pytest.approx(law.sf(2.2) + law.cdf(-2.2), rel=1e-8)
@@ -194,9 +194,9 @@ def test_edges(case):
 
 def test_tails_are_read_where_the_density_is_last_seen():
     """Index 20, whose density vanishes early; a skewed stable law, far beyond scipy's."""
-    assert _moduli.moduli(stats.genpareto(0.05)).tail() == pytest.approx((20, 20.0**20), rel=1e-6)
+    assert _absolute.absolute_law(stats.genpareto(0.05)).tail() == pytest.approx((20, 20.0**20), rel=1e-6)
     assert compressibility.limit_error(stats.genpareto(0.05), 0.1, 20.0) == 0
-    skewed = _moduli.moduli(stats.levy_stable(1.3, 0.7)).tail()
+    skewed = _absolute.absolute_law(stats.levy_stable(1.3, 0.7)).tail()
     assert skewed == pytest.approx((1.3, mf.theory.stable.tail_constant(1.3)), rel=1e-12)
 
 
@@ -321,7 +321,7 @@ def test_every_law_of_scipy_is_right_or_refused(name, shapes):
     except mf.ArgumentError:
         assert name in NOT_SCANNED
         return
-    if _moduli.moduli(law).tail()[0] <= 1 + 1e-6:
+    if _absolute.absolute_law(law).tail()[0] <= 1 + 1e-6:
         assert not found.any()
     else:
         with np.errstate(all="ignore"):
@@ -342,7 +342,7 @@ def test_gaussian_columns_of_the_table():
 def test_grids_agree_with_the_gamma_law(dim):
     kappas = (0.02, 0.3)
     exact = [special.gammainc(dim / 2 + 1, special.gammainccinv(dim / 2, kappa)) for kappa in kappas]
-    found = np.exp(_columns.log_shares(_moduli.Moduli(stats.norm()), dim, 2.0, kappas))
+    found = np.exp(_column_norms.log_shares(_absolute.AbsoluteLaw(stats.norm()), dim, 2.0, kappas))
     np.testing.assert_allclose(found, exact, atol=1e-7)
 
 

@@ -17,9 +17,9 @@ import pytest
 
 import meanfield as mf
 from meanfield.simulate import driver, ensemble
-from meanfield.simulate import lanes as lanes_module
+from meanfield.simulate import threads as threads_module
 from meanfield.simulate.ensemble import make_grid
-from meanfield.simulate.lanes import Lanes
+from meanfield.simulate.threads import Threads
 
 RISK = (mf.probes.Evaluation(at=(0, 7)),)
 
@@ -64,13 +64,13 @@ def test_chunks_do_not_matter_bit_for_bit(digits, key, monkeypatch):
     """How many steps the host loop asks for at a time depends on the clock; the results do not, to the last bit."""
     system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2))
     run = lambda: mf.simulate(system, widths=16, steps=1000, seeds=2, key=key, probes=())  # noqa: E731
-    lengths, advance = [], Lanes.advance
+    lengths, advance = [], Threads.advance
 
     def watched(self, first_bad, steps):
         lengths[-1].append(steps)
         return advance(self, first_bad, steps)
 
-    monkeypatch.setattr(Lanes, "advance", watched)
+    monkeypatch.setattr(Threads, "advance", watched)
     particles = []
     for seconds in (1e-9, 1e9):  # the shortest and the longest chunks there are
         monkeypatch.setattr(driver, "_CHUNK_SECONDS", seconds)
@@ -103,9 +103,9 @@ def test_lanes_do_not_matter_bit_for_bit(digits, key, monkeypatch, x64):
     system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(step_size=[0.5, 1.0, 1e30], batch_size=2))
     results = {}
     with jax.enable_x64(x64):
-        for lanes in (1, 2, 3, 6):
-            monkeypatch.setattr(lanes_module, "count", lambda cells, mesh, lanes=lanes: lanes)
-            results[lanes] = mf.simulate(system, widths=16, steps=300, seeds=2, key=key)
+        for threads in (1, 2, 3, 6):
+            monkeypatch.setattr(threads_module, "count", lambda cells, mesh, threads=threads: threads)
+            results[threads] = mf.simulate(system, widths=16, steps=300, seeds=2, key=key)
     alone = results.pop(1)
     assert alone.particles[16].w.dtype == (np.float64 if x64 else np.float32)
     assert x64 or (alone.dataset["status"].values[0] == [[0, 0], [0, 0], [1, 1]]).all()
@@ -117,17 +117,17 @@ def test_lanes_do_not_matter_bit_for_bit(digits, key, monkeypatch, x64):
 
 def test_lanes_are_as_many_as_there_are_cores_for(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
-    assert [lanes_module.count(cells, None) for cells in (1, 3, 5, 6, 8, 16)] == [1, 3, 1, 3, 4, 4]
-    assert lanes_module.count(8, mf.make_mesh(1)) == 1
+    assert [threads_module.count(cells, None) for cells in (1, 3, 5, 6, 8, 16)] == [1, 3, 1, 3, 4, 4]
+    assert threads_module.count(8, mf.make_mesh(1)) == 1
 
 
 def test_lanes_hold_more_memory_together(digits, key, monkeypatch):
-    """The plan counts all lanes, and the data once."""
+    """The plan counts all threads, and the data once."""
     grid = make_grid(mf.dynamics.SGD(1.0, 1), tuple(range(8)), key)
     network, needed = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(1.0, 1)), {}
-    for lanes in (1, 4):
-        monkeypatch.setattr(lanes_module, "count", lambda cells, mesh, lanes=lanes: lanes)
-        needed[lanes] = Lanes(network, digits, digits, grid.dynamics, grid.keys, 512, ()).bytes
+    for threads in (1, 4):
+        monkeypatch.setattr(threads_module, "count", lambda cells, mesh, threads=threads: threads)
+        needed[threads] = Threads(network, digits, digits, grid.dynamics, grid.keys, 512, ()).bytes
     particles = 8 * 4 * 512 * 74
     assert particles < needed[4] and 0.8 < needed[4] / needed[1] < 1.25
 
@@ -153,7 +153,7 @@ class Counting(mf.dynamics.AbstractDynamics):
 
 
 def test_numbers_never_recompile(digits, key, monkeypatch):
-    monkeypatch.setattr(lanes_module, "count", lambda cells, mesh: 1)  # on many cores 4 runs and 6 are the same program
+    monkeypatch.setattr(threads_module, "count", lambda cells, mesh: 1)  # on many cores 4 runs and 6 are the same program
 
     def run(**numbers):
         mf.simulate(

@@ -20,10 +20,10 @@ from jax.sharding import Mesh
 from meanfield import _check
 from meanfield.simulate import ensemble, placement
 from meanfield.simulate import probes as _probes
-from meanfield.simulate.lanes import Lanes
 from meanfield.simulate.progress import progress_bar
 from meanfield.simulate.provenance import provenance
 from meanfield.simulate.results import Results, Status
+from meanfield.simulate.threads import Threads
 from meanfield.systems.data.finite import FiniteData
 from meanfield.systems.dynamics.base import NEVER
 from meanfield.systems.system import System
@@ -189,20 +189,20 @@ class _Programs:
         lowest = replicas * placement.size(shapes) // (1 if self.mesh is None else self.mesh.size)
         groups = placement.plan(lowest, cells // replicas, free, width)
         dynamics, keys = grid.part(0, replicas * groups[0])
-        needed = self.lanes(dynamics, keys, width).bytes // groups[0]
+        needed = self.threads(dynamics, keys, width).bytes // groups[0]
         sizes = placement.plan(needed, cells // replicas, free, width)
         must = "be 'host' for a grid whose runs do not fit into memory together"
         _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
         return [replicas * size for size in sizes]
 
-    def lanes(self, dynamics, keys, width) -> Lanes:
+    def threads(self, dynamics, keys, width) -> Threads:
         """Some cells of one width, compiled, not begun. What was compiled before is not compiled again."""
-        return Lanes(self.system, self.data, self.source, dynamics, keys, width, tuple(set(self.due.values())), self.mesh)
+        return Threads(self.system, self.data, self.source, dynamics, keys, width, tuple(set(self.due.values())), self.mesh)
 
     def run(self, dynamics, keys, width, say, clock, particles) -> dict[str, Any]:
         """Some cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
-        lanes = self.lanes(dynamics, keys, width)
-        lanes.start()
+        threads = self.threads(dynamics, keys, width)
+        threads.start()
         cells, steps, due = len(keys), self.steps, self.due
         first_bad = np.full(cells, NEVER, np.int32)
         seen: dict[str, dict[int, np.ndarray]] = {}
@@ -215,7 +215,7 @@ class _Programs:
                 if not take:
                     break
                 start = time.perf_counter()
-                first_bad, broken = lanes.advance(first_bad, take)
+                first_bad, broken = threads.advance(first_bad, take)
                 seconds = time.perf_counter() - start
                 # A short chunk is timed badly: the length grows stepwise.
                 chunk = max(1, min(4 * chunk, int(take * _CHUNK_SECONDS / seconds)))
@@ -226,7 +226,7 @@ class _Programs:
                 break
             if due.get(stop):
                 about = {name: variable for probe in due[stop] for name, variable in probe.variables.items()}
-                for name, value in lanes.observe(due[stop]).items():
+                for name, value in threads.observe(due[stop]).items():
                     seen.setdefault(name, {})[stop] = value
                     lost = ~np.isfinite(value).reshape(cells, -1).all(axis=1) & (not about[name].may_be_nan)
                     first_bad = np.minimum(first_bad, np.where(lost, stop, NEVER).astype(np.int32))
@@ -234,7 +234,7 @@ class _Programs:
         status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
         return {
             "particles": [
-                placement.gathered(self.mesh, v.particles) if particles == "host" else v.particles for v in lanes.states
+                placement.gathered(self.mesh, v.particles) if particles == "host" else v.particles for v in threads.states
             ],
             "status": status,
             "first_bad_step": np.where(bad, first_bad, -1),
@@ -251,7 +251,7 @@ def _joined(parts, shape) -> dict[str, Any]:
         name: {step: together([p["seen"].get(name, {}).get(step, _blank(p, value)) for p in parts]) for step, value in at.items()}
         for name, at in parts[0]["seen"].items()
     }
-    particles = _stacked([lane for part in parts for lane in part.pop("particles")], shape)
+    particles = _stacked([thread for part in parts for thread in part.pop("particles")], shape)
     return column | {"particles": particles, "seen": seen, "programs": len(parts)}
 
 

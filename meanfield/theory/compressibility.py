@@ -19,8 +19,8 @@ import scipy
 from scipy import special
 
 from meanfield import _check
-from meanfield.theory import _columns, _scalar
-from meanfield.theory._moduli import SAME, Moduli, moduli
+from meanfield.theory import _column_norms, _scalar
+from meanfield.theory._absolute import SAME, AbsoluteLaw, absolute_law
 
 
 def decay_exponent(alpha, q: float = 2.0):
@@ -85,7 +85,7 @@ def limit_error(distribution: Any, kappa, q: float = 2.0):
     """
     kappas = _fractions(kappa)
     _scalar.positive("q", q)
-    law = moduli(distribution)
+    law = absolute_law(distribution)
     total = law.log_total(q)
     if np.isinf(total):
         return np.where(kappas > 0, 0.0, 1.0)[()]
@@ -114,7 +114,7 @@ def prunable_fraction(distribution: Any, error: float, q: float = 2.0) -> float:
     """
     error = _check.number("error", error, "be a number in [0, 1]", lambda v: (v >= 0) & (v <= 1))
     _scalar.positive("q", q)
-    law = moduli(distribution)
+    law = absolute_law(distribution)
     total = law.log_total(q)
     if error == 0:
         return 0.0
@@ -155,10 +155,10 @@ def node_limit_error(distribution: Any, dim: int, kappa, q: float = 2.0):
     _scalar.positive("q", q)
     if dim == 1:
         return limit_error(distribution, kappa, q)
-    law = moduli(distribution)
+    law = absolute_law(distribution)
     if np.isinf(law.log_total(q)):
         return np.where(kappas > 0, 0.0, 1.0)[()]
-    return _errors(kappas, q, lambda inside: _columns.log_shares(law, int(dim), q, inside))
+    return _errors(kappas, q, lambda inside: _column_norms.log_shares(law, int(dim), q, inside))
 
 
 def singular_limit_error(kappa, aspect: float = 1.0, q: float = 2.0):
@@ -334,11 +334,11 @@ def divergent_limit(distribution: Any, kappa: float, q: float = 2.0, dim: int = 
     _scalar.between("kappa", kappa, 0, 1)
     _scalar.positive("q", q)
     _check.integer("dim", dim, 1)
-    law = moduli(distribution)
+    law = absolute_law(distribution)
     alpha, tail = law.tail()
     must = f"have a tail index below q = {q:g}"
     _check.require(alpha < q * (1 - SAME), "distribution", must, _check.words(f"one of index {alpha:g}"))
-    body = law.log_partial(q, law.threshold(kappa)) if dim == 1 else _columns.log_body(law, int(dim), q, kappa)
+    body = law.log_partial(q, law.threshold(kappa)) if dim == 1 else _column_norms.log_body(law, int(dim), q, kappa)
     with np.errstate(over="ignore"):
         body, tail = np.exp([body + q * math.log(law.unit), math.log(tail * dim) + alpha * math.log(law.unit)])
     must = "have a body and a tail constant in the range of float64; divide it by its scale"
@@ -374,12 +374,12 @@ def prunable_quantile(distribution: Any, error: float, width: float, q: float = 
     _scalar.between("error", error, 0, 1)
     _scalar.positive("width", width)
     limit = divergent_limit(distribution, 0.5, q)
-    law = moduli(distribution)
+    law = absolute_law(distribution)
     allowed = error**q * width ** (1 / limit.beta - 1) * limit.body / limit.quantile(1 - level)
     return _pruned(law, q, math.log(allowed) - q * math.log(law.unit))
 
 
-def _pruned(law: Moduli, q: float, wanted: float) -> float:
+def _pruned(law: AbsoluteLaw, q: float, wanted: float) -> float:
     """`P(|X| < t)` with `log E[|X|^q; |X| < t] = wanted`."""
 
     def excess(t):

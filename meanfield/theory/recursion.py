@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from meanfield import _check
-from meanfield.theory import _growth, _scalar
+from meanfield.theory import _recursion_quadrature, _scalar
 
 
 def moment(s: float, step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
@@ -45,9 +45,9 @@ def moment(s: float, step_size: float, batch_size: int, dim: int, sigma: float =
         0.75
     """
     _scalar.nonnegative("s", s)
-    arguments = _growth.checked(step_size, batch_size, dim, sigma, weight_decay)
+    arguments = _recursion_quadrature.checked(step_size, batch_size, dim, sigma, weight_decay)
     with np.errstate(over="ignore"):
-        return float(np.exp(_growth.log_moment(float(s), _growth.nodes(*arguments, float(s)))))
+        return float(np.exp(_recursion_quadrature.log_moment(float(s), _recursion_quadrature.nodes(*arguments, float(s)))))
 
 
 def lyapunov(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
@@ -72,7 +72,9 @@ def lyapunov(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, we
         >>> round(lyapunov(1.0, batch_size=1, dim=1, weight_decay=1.0), 6)  # - (Euler's gamma + log 2)
         -1.270363
     """
-    return _growth.slope(0.0, _growth.nodes(*_growth.checked(step_size, batch_size, dim, sigma, weight_decay), 0.0))
+    return _recursion_quadrature.slope(
+        0.0, _recursion_quadrature.nodes(*_recursion_quadrature.checked(step_size, batch_size, dim, sigma, weight_decay), 0.0)
+    )
 
 
 def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, weight_decay: float = 0.0) -> float:
@@ -97,22 +99,22 @@ def tail_index(step_size: float, batch_size: int, dim: int, sigma: float = 1.0, 
         >>> round(tail_index(2 / 3, batch_size=1, dim=1), 9), round(tail_index(0.8, batch_size=1, dim=1), 4)
         (2.0, 1.5464)
     """
-    arguments = _growth.checked(step_size, batch_size, dim, sigma, weight_decay)
-    if _growth.slope(0.0, _growth.nodes(*arguments, 0.0)) >= 0:
+    arguments = _recursion_quadrature.checked(step_size, batch_size, dim, sigma, weight_decay)
+    if _recursion_quadrature.slope(0.0, _recursion_quadrature.nodes(*arguments, 0.0)) >= 0:
         maximal = maximal_step_size(batch_size, dim, sigma, weight_decay)
         must = f"be below {maximal:.5g} (Lyapunov exponent 0: beyond there is no stationary law)"
         _check.require(False, "step_size", must, step_size)
     upper, growth = max(2.0, 1.8 / arguments[1]), 1.0  # alpha tends to 1.79556 b / (eta sigma^2) for small step sizes
     while True:
-        nodes = _growth.nodes(*arguments, upper)
-        excess = _growth.log_moment(upper, nodes)
+        nodes = _recursion_quadrature.nodes(*arguments, upper)
+        excess = _recursion_quadrature.log_moment(upper, nodes)
         if excess < 0:
             upper, growth = upper * (1 + growth), 2 * growth
             continue
-        alpha = _scalar.root(lambda s, nodes=nodes: _growth.slope(s, nodes), 0.0, upper)
+        alpha = _scalar.root(lambda s, nodes=nodes: _recursion_quadrature.slope(s, nodes), 0.0, upper)
         if excess < 5:  # else the nodes, chosen for the moment of order `upper`, may miss what matters at alpha
             return alpha
-        growth = 1e-6 / max(1.0, _growth.log_moment(alpha * (1 + 1e-6), nodes))
+        growth = 1e-6 / max(1.0, _recursion_quadrature.log_moment(alpha * (1 + 1e-6), nodes))
         upper = alpha * (1 + growth)
 
 
@@ -139,7 +141,7 @@ def critical_step_size(batch_size: int, dim: int, sigma: float = 1.0, weight_dec
         >>> critical_step_size(batch_size=10, dim=9)
         1.0
     """
-    _growth.checked(1.0, batch_size, dim, sigma, weight_decay)
+    _recursion_quadrature.checked(1.0, batch_size, dim, sigma, weight_decay)
     second = weight_decay**2 + 2 * weight_decay * sigma**2 + sigma**4 * (dim + batch_size + 1) / batch_size
     return float(2 * (weight_decay + sigma**2) / second)
 
@@ -207,7 +209,10 @@ def step_size_for(alpha: float, batch_size: int, dim: int, sigma: float = 1.0, w
     alpha = float(alpha)
 
     def growth(step_size):
-        return _growth.log_moment(alpha, _growth.nodes(*_growth.checked(step_size, batch_size, dim, sigma, weight_decay), alpha))
+        return _recursion_quadrature.log_moment(
+            alpha,
+            _recursion_quadrature.nodes(*_recursion_quadrature.checked(step_size, batch_size, dim, sigma, weight_decay), alpha),
+        )
 
     critical = critical_step_size(batch_size, dim, sigma, weight_decay)
     if alpha == 2:
@@ -243,7 +248,7 @@ def second_moment(step_size: float, batch_size: int, dim: int, sigma: float = 1.
         >>> second_moment(0.5, batch_size=1, dim=1), second_moment(0.7, batch_size=1, dim=1)
         (1.0, inf)
     """
-    _growth.checked(step_size, batch_size, dim, sigma, 0.0)
+    _recursion_quadrature.checked(step_size, batch_size, dim, sigma, 0.0)
     _scalar.nonnegative("noise_std", noise_std)
     room = 2 * batch_size - step_size * sigma**2 * (dim + batch_size + 1)
     return float(step_size * dim * noise_std**2 / room) if room > 0 else math.inf

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from meanfield import _check
-from meanfield.systems import window
+from meanfield.systems import multistep
 from meanfield.systems.dynamics.base import NEVER, AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.injected import AbstractInjection
 from meanfield.systems.network import TwoLayer
@@ -118,10 +118,10 @@ class AbstractGradientDynamics(AbstractDynamics):
 
     def stride(self, network: TwoLayer, width: int) -> int:
         """Steps in one window."""
-        return window.plan(width, self.batch_size, network.dim or 1).steps if self._windowed(network) else 1
+        return multistep.plan(width, self.batch_size, network.dim or 1).steps if self._windowed(network) else 1
 
     def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: State, steps: jax.Array) -> Any:
-        """The steps, with shared mini-batches in windows: several in one pass over the particles (systems/window.py).
+        """The steps, with shared mini-batches in windows: several in one pass over the particles (systems/multistep.py).
 
         Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0. A run
         whose pre-activations overflow is lost as a whole window: its first bad step may be up to a window early.
@@ -146,7 +146,7 @@ class AbstractGradientDynamics(AbstractDynamics):
         Cells go in groups that fit into the cache, each through all the steps.
         """
         cells = states.step.shape[0]
-        together = window.together(cells, sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(states.particles)) // cells)
+        together = multistep.together(cells, sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(states.particles)) // cells)
         if together == cells:
             return self._windows_of(source, streams, states, steps, width, axis)
 
@@ -161,7 +161,7 @@ class AbstractGradientDynamics(AbstractDynamics):
     def _windows_of(self, source, streams, states, steps, width, axis):
         """`_in_windows` for one group."""
         network, (cells, _, dim) = states.network, states.particles.w.shape
-        cut = window.plan(width, self.batch_size, dim)
+        cut = multistep.plan(width, self.batch_size, dim)
         begin = states.step[0]
         end = begin + steps.astype(begin.dtype)
         dtype = states.particles.w.dtype
@@ -178,7 +178,7 @@ class AbstractGradientDynamics(AbstractDynamics):
                 return x, y, jnp.where(happens, eta, jnp.zeros_like(eta))
 
             x, y, eta = jax.vmap(prepared)(self, streams[0])
-            particles, risks = window.run(network, particles, x, y, eta, decay, cut, axis)
+            particles, risks = multistep.run(network, particles, x, y, eta, decay, cut, axis)
             lost = jnp.min(jnp.where(happens[None] & ~jnp.isfinite(risks), at[None] + 1, NEVER), axis=1)
             return particles, jnp.minimum(bad, lost.astype(jnp.int32))
 

@@ -20,7 +20,7 @@ from meanfield.verify.claims._tools import complete, log_hill, lognormal, off, r
 from meanfield.verify.domain import Real, Row, Several, Whole
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
-SIDE, LANES = 50_000, 2  # chains of one run: two at a time, for two cores
+SIDE, AT_ONCE = 50_000, 2  # chains of one run: two at a time, for two cores
 
 
 def chains_of(data, one, init_scale: float = 1.0) -> System:
@@ -33,9 +33,9 @@ def chains_of(data, one, init_scale: float = 1.0) -> System:
 def norms(key, size: int, data, one, steps: int) -> np.ndarray:
     """Norms |x| of `size` independent chains after so many steps of the dynamics `one`: one program for any number of them."""
     made, system = [], chains_of(data, one)
-    for i in range(-(-size // (SIDE * LANES))):
+    for i in range(-(-size // (SIDE * AT_ONCE))):
         own = jax.random.fold_in(key, i)
-        results = complete(system, widths=SIDE, steps=steps, seeds=LANES, key=own)
+        results = complete(system, widths=SIDE, steps=steps, seeds=AT_ONCE, key=own)
         made.append(np.linalg.norm(np.asarray(results.particles[SIDE].w, np.float64), axis=-1).ravel())
     return np.concatenate(made)[:size]
 

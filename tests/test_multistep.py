@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import ensemble, lanes
-from meanfield.systems import window
+from meanfield.simulate import ensemble, threads
+from meanfield.systems import multistep
 from meanfield.systems.dynamics import gradient
 
 DATA = np.random.default_rng(0).normal(size=(30, 5)) / 5**0.5
 LABELS, TARGETS = np.arange(30) % 3, np.sin(3 * DATA[:, :3])
-PLANS = [window.Plan(1, 1, 4), window.Plan(8, 1, 100), window.Plan(6, 2, 7), window.Plan(3, 3, 11), window.Plan(12, 4, 5)]
+PLANS = [
+    multistep.Plan(1, 1, 4),
+    multistep.Plan(8, 1, 100),
+    multistep.Plan(6, 2, 7),
+    multistep.Plan(3, 3, 11),
+    multistep.Plan(12, 4, 5),
+]
 
 
 def one_by_one(dynamics, system, key, steps, width=11):
@@ -30,7 +36,7 @@ def one_by_one(dynamics, system, key, steps, width=11):
 
 def in_windows(dynamics, system, key, steps, plan, monkeypatch, width=11):
     """The same in windows of a given cut, as one cell."""
-    monkeypatch.setattr(window, "plan", lambda *_: plan)
+    monkeypatch.setattr(multistep, "plan", lambda *_: plan)
     streams = tuple(jax.random.fold_in(key, i)[None] for i in (0, 1))
     state = jax.tree.map(lambda v: v[None], dynamics.init(key, system.network, width))
     cells = jax.tree.map(lambda v: jnp.asarray(v)[None], dynamics)
@@ -86,10 +92,10 @@ def test_output_weights_that_are_all_one(monkeypatch):
 def test_the_comparison_sees_a_wrong_gram_number(monkeypatch):
     """Power: a correction that is off by a thousandth, or left out, fails the test above by orders of magnitude."""
     dynamics, network = mf.dynamics.SGD(0.7, 2, weight_decay=0.4), mf.TwoLayer("tanh")
-    einsum = window._einsum
+    einsum = multistep._einsum
     for factor in (0.999, 0.0):
         wrong = lambda how, *v, f=factor: (f if how == "cmd,cld->cml" else 1.0) * einsum(how, *v)  # noqa: E731
-        monkeypatch.setattr(window, "_einsum", wrong)
+        monkeypatch.setattr(multistep, "_einsum", wrong)
         assert differences(network, dynamics, monkeypatch) > 1e-6
 
 
@@ -127,7 +133,7 @@ def test_float32_loses_no_more_than_single_steps():
         exact = np.asarray(single(jnp.float64).vectors)
     start = mf.Particles(jnp.asarray(w[None], jnp.float32), jnp.asarray(a[None], jnp.float32))
     batches = jnp.asarray(x[None], jnp.float32), jnp.asarray(y[None])
-    ours, _ = window.run(network, start, *batches, jnp.ones((1, 64)), jnp.zeros(1), window.Plan(64, 8, 16))
+    ours, _ = multistep.run(network, start, *batches, jnp.ones((1, 64)), jnp.zeros(1), multistep.Plan(64, 8, 16))
     error = [np.linalg.norm(np.asarray(v, float) - exact) for v in (single(jnp.float32).vectors, ours.vectors[0])]
     assert 0 < error[0] < 1e-2 * np.linalg.norm(exact)
     assert error[1] < 3 * error[0]
@@ -137,7 +143,7 @@ def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     """Chunks that begin and end inside windows, and an empty one, equal one chunk; infinite numbers stay what they are."""
     data, key = mf.data.from_arrays(DATA, LABELS), jax.random.key(1)
     grid = ensemble.make_grid(mf.dynamics.SGD([0.5, 1.0], 2, weight_decay=0.1), (0, 1), key)
-    monkeypatch.setattr(window, "plan", lambda *_: window.Plan(8, 2, 4))
+    monkeypatch.setattr(multistep, "plan", lambda *_: multistep.Plan(8, 2, 4))
 
     def run(*chunks, start=lambda particles: particles):
         states = ensemble.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
@@ -163,10 +169,10 @@ def test_cells_in_groups_equal_all_at_once(monkeypatch):
     """Groups of 1, 2 and 4 of 8 cells, one of which is lost on the way: the same numbers, each in its place."""
     data, key = mf.data.from_arrays(DATA, TARGETS), jax.random.key(1)
     system = mf.System(mf.TwoLayer("identity", "squared"), data, mf.dynamics.SGD([0.1, 0.2, 0.4, 300.0], 2))
-    monkeypatch.setattr(lanes, "count", lambda cells, mesh: 1)
+    monkeypatch.setattr(threads, "count", lambda cells, mesh: 1)
 
     def run(together):
-        monkeypatch.setattr(window, "together", lambda cells, size: together)
+        monkeypatch.setattr(multistep, "together", lambda cells, size: together)
         jax.clear_caches()
         return mf.simulate(system, widths=10, steps=40, seeds=2, key=key, probes=())
 
@@ -179,7 +185,7 @@ def test_cells_in_groups_equal_all_at_once(monkeypatch):
 
 
 def test_groups_divide_the_cells():
-    assert [window.together(*v) for v in ((64, 75776), (16, 2424832), (6, 600_000), (1, 10**9))] == [16, 1, 2, 1]
+    assert [multistep.together(*v) for v in ((64, 75776), (16, 2424832), (6, 600_000), (1, 10**9))] == [16, 1, 2, 1]
 
 
 def test_the_step_at_which_a_run_is_lost(monkeypatch):
@@ -222,7 +228,7 @@ def test_who_goes_in_windows():
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 100, 1000])
 @pytest.mark.parametrize("dim", [1, 64, 784])
 def test_plans_are_consistent(width, batch_size, dim):
-    cut = window.plan(width, batch_size, dim)
+    cut = multistep.plan(width, batch_size, dim)
     assert cut.steps % cut.group == 0 and cut.group <= cut.steps
     assert cut.block >= 1
 

@@ -31,7 +31,7 @@ NODES, WEIGHTS = legendre.leggauss(ORDER)
 COEFFICIENTS = legendre.legvander(NODES, ORDER - 1) * WEIGHTS[:, None] * (np.arange(ORDER) + 0.5)
 
 
-def moduli(distribution: Any) -> "Moduli":
+def absolute_law(distribution: Any) -> "AbsoluteLaw":
     """The law of |X| in units of `unit`, |location| or scale; with closed forms where the distribution has them."""
     usable = all(hasattr(distribution, name) for name in ("dist", "pdf", "cdf"))
     must = "be a frozen continuous distribution of scipy.stats, such as stats.t(3)"
@@ -54,18 +54,18 @@ def moduli(distribution: Any) -> "Moduli":
     _check.require(right, "distribution", must, _check.words(f"{law.name} without a distribution function there"))
     if own:
         alpha, beta = shapes
-        return StableModuli(distribution, unit, alpha, beta, loc / scale, scale, law.parameterization == "S0")
+        return StableLaw(distribution, unit, alpha, beta, loc / scale, scale, law.parameterization == "S0")
     kind = _gamma_like(law.name, shapes) if loc == 0 else None
     if kind is not None:
-        return GammaModuli(distribution, unit, *kind)
+        return GammaLaw(distribution, unit, *kind)
     if loc == 0 and law.name in ("pareto", "lomax", "t", "cauchy", "halfcauchy"):
         shape = shapes[0] if shapes else 1.0
-        return PowerModuli(distribution, unit, {"cauchy": "t", "halfcauchy": "t"}.get(law.name, law.name), shape)
+        return PowerLaw(distribution, unit, {"cauchy": "t", "halfcauchy": "t"}.get(law.name, law.name), shape)
     if loc == 0 and law.name in ("lognorm", "gibrat"):
-        return LogNormalModuli(distribution, unit, shapes[0] if shapes else 1.0)
+        return LogNormalLaw(distribution, unit, shapes[0] if shapes else 1.0)
     if law.name == "uniform" and (low == 0 or low == -high):
-        return UniformModuli(distribution, unit, high / unit)
-    return Moduli(distribution, unit)
+        return UniformLaw(distribution, unit, high / unit)
+    return AbsoluteLaw(distribution, unit)
 
 
 @contextlib.contextmanager
@@ -156,7 +156,7 @@ class Panels:
 
 
 @dataclass(frozen=True)
-class Moduli:
+class AbsoluteLaw:
     """The law of |X| / unit from its density, on panels in log |x| that are halved until polynomials follow the density.
 
     Panels end up narrow only where the density jumps or is infinite; there the distribution function gives the mass.
@@ -391,7 +391,7 @@ class Moduli:
 
 
 @dataclass(frozen=True)
-class GammaModuli(Moduli):
+class GammaLaw(AbsoluteLaw):
     """`(|X| / s)^c ~ Gamma(a)`: normal, Laplace, exponential power, Weibull, chi and others."""
 
     a: float = 1.0
@@ -416,7 +416,7 @@ class GammaModuli(Moduli):
 
 
 @dataclass(frozen=True)
-class UniformModuli(Moduli):
+class UniformLaw(AbsoluteLaw):
     """|X| uniform on (0, high)."""
 
     high: float = 1.0
@@ -438,7 +438,7 @@ class UniformModuli(Moduli):
 
 
 @dataclass(frozen=True)
-class LogNormalModuli(Moduli):
+class LogNormalLaw(AbsoluteLaw):
     """Log |X| normal of mean 0 and standard deviation s."""
 
     s: float = 1.0
@@ -460,7 +460,7 @@ class LogNormalModuli(Moduli):
 
 
 @dataclass(frozen=True)
-class PowerModuli(Moduli):
+class PowerLaw(AbsoluteLaw):
     """Pareto, Lomax, Student: incomplete beta functions. The index is `shape`."""
 
     name: str = "pareto"
@@ -507,7 +507,7 @@ class PowerModuli(Moduli):
 
 
 @dataclass(frozen=True)
-class StableModuli(Moduli):
+class StableLaw(AbsoluteLaw):
     """Stable laws from our own density and survival function, right to the ends of float64; scipy's stop short in the tails."""
 
     alpha: float = 2.0

@@ -7,7 +7,7 @@ import scipy
 from scipy import special
 
 from meanfield import _check
-from meanfield.theory._moduli import GammaModuli, Moduli, Panels
+from meanfield.theory._absolute import AbsoluteLaw, GammaLaw, Panels
 
 COARSE, FINEST = 2**14, 2**20  # points of the first and of the last grid
 TILT, ROOM = 5.0, 4  # masses are taken times exp(-TILT) at the end, so that sums beyond ROOM ends fold back times exp(-TILT ROOM)
@@ -15,16 +15,16 @@ ENOUGH = 1e-6  # relative change by another halving of the grid, three times the
 LEAST = 3e-7  # mean of S below s over the end of the grid, on which rounding is about 2e-13
 
 
-def log_shares(law: Moduli, dim: int, q: float, kappas) -> list[float]:
+def log_shares(law: AbsoluteLaw, dim: int, q: float, kappas) -> list[float]:
     """Log of `E[S; S < s] / E S` with P(S > s) = kappa, for finite E S and kappas in (0, 1)."""
-    if isinstance(law, GammaModuli) and law.c == q:
+    if isinstance(law, GammaLaw) and law.c == q:
         shape = dim * law.a
         return [math.log(special.gammainc(shape + 1, special.gammainccinv(shape, kappa))) for kappa in kappas]
     mean = math.log(dim) + law.log_total(q)
     return [log_body(law, dim, q, kappa) - mean for kappa in kappas]
 
 
-def log_body(law: Moduli, dim: int, q: float, kappa: float) -> float:
+def log_body(law: AbsoluteLaw, dim: int, q: float, kappa: float) -> float:
     """Log of `E[S; S < s]` with P(S > s) = kappa.
 
     |X|^q is split between neighbours of a grid so that its mean stays: what this adds to E[S; S < s] is the variance added times the

@@ -26,11 +26,11 @@ def count(cells: int, mesh: Mesh | None) -> int:
     return max(n for n in range(1, min(cells, cores) + 1) if cells % n == 0)
 
 
-class Lanes:
+class Threads:
     """Runs that step together.
 
     Programs are compiled here, before anything runs, in the thread of the caller: settings such as `jax.enable_x64` hold in the
-    thread that makes them, and the threads of the lanes only execute.
+    thread that makes them, and the threads of the threads only execute.
 
     Args:
         system: as in `simulate`.
@@ -53,11 +53,11 @@ class Lanes:
         mesh: Mesh | None = None,
     ):
         self._data, self._source = data, source
-        lanes = count(len(keys), mesh)
+        threads = count(len(keys), mesh)
         dynamics, keys = placement.put(mesh, (dynamics, keys))
-        self._size = len(keys) // lanes
-        part = lambda lane: jax.tree.map(lambda v: v[lane * self._size : (lane + 1) * self._size], (dynamics, keys))  # noqa: E731
-        self._given = [(dynamics, keys)] if lanes == 1 else [part(lane) for lane in range(lanes)]
+        self._size = len(keys) // threads
+        part = lambda thread: jax.tree.map(lambda v: v[thread * self._size : (thread + 1) * self._size], (dynamics, keys))  # noqa: E731
+        self._given = [(dynamics, keys)] if threads == 1 else [part(thread) for thread in range(threads)]
         dynamics, keys = self._given[0]
         lowered = ensemble.init.lower(dynamics, keys, network=system.network, width=width, mesh=mesh)
         bad = np.full(self._size, NEVER, np.int32)
@@ -79,15 +79,15 @@ class Lanes:
 
     def start(self) -> None:
         """Draw the states at step 0."""
-        self.states = self._in_threads(lambda lane: self._init(*self._given[lane]))
+        self.states = self._in_threads(lambda thread: self._init(*self._given[thread]))
 
     def advance(self, first_bad: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Take so many steps: `first_bad` brought up to date, and where a number of the particles is not finite."""
 
-        def one(lane):
-            (dynamics, keys), states, self.states[lane] = self._given[lane], self.states[lane], None
-            bad = first_bad[lane * self._size : (lane + 1) * self._size]
-            self.states[lane], bad, broken = self._advance(dynamics, self._source, keys, states, bad, np.int32(steps))
+        def one(thread):
+            (dynamics, keys), states, self.states[thread] = self._given[thread], self.states[thread], None
+            bad = first_bad[thread * self._size : (thread + 1) * self._size]
+            self.states[thread], bad, broken = self._advance(dynamics, self._source, keys, states, bad, np.int32(steps))
             return np.asarray(bad), np.asarray(broken)
 
         bad, broken = zip(*self._in_threads(one), strict=True)
@@ -96,7 +96,7 @@ class Lanes:
     def observe(self, probes: tuple) -> dict[str, np.ndarray]:
         """What these probes see."""
         look = self._observe[probes]
-        seen = self._in_threads(lambda lane: jax.tree.map(np.asarray, look(self._data, self.states[lane])))
+        seen = self._in_threads(lambda thread: jax.tree.map(np.asarray, look(self._data, self.states[thread])))
         return {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
 
     def _in_threads(self, work: Callable[[int], Any]) -> list[Any]:
