@@ -121,7 +121,7 @@ class _Bench:
     def grid(self) -> ensemble.Grid:
         """Two step sizes, two seeds."""
         law, two = self.dynamics.step_size, np.array([1.0, 0.5])  # type: ignore[attr-defined]
-        sizes = dataclasses.replace(law, gamma=law.gamma * two) if isinstance(law, mf.scaling.MeanField) else law * two
+        sizes = dataclasses.replace(law, gamma=law.gamma * two) if isinstance(law, mf.scaling.StepSizeLaw) else law * two
         swept = dataclasses.replace(self.dynamics, step_size=sizes)  # type: ignore[type-var]
         return ensemble.make_grid(swept, (0, 3), jax.random.key(4))
 
@@ -230,7 +230,7 @@ class _Bench:
     def step_of_twins(self, system: mf.System, source: Any) -> _Stepped:
         """`twins` of another dynamics on the same particles; it must have a state of the same make."""
         dynamics, law = system.dynamics, system.dynamics.step_size  # type: ignore[attr-defined]
-        if isinstance(law, mf.scaling.MeanField):  # the width enters through gamma N^(beta - 1) alone
+        if isinstance(law, mf.scaling.StepSizeLaw):  # the width enters through gamma N^(beta - 1) alone
             law = dataclasses.replace(law, gamma=float(law.gamma * 2 ** (1 - law.beta)))  # type: ignore[operator]
             dynamics = dataclasses.replace(dynamics, step_size=law)  # type: ignore[type-var]
         double = jax.tree.map(lambda v, own: np.concatenate([v, v]) if own else v, self.state, self.per_neuron)

@@ -312,7 +312,7 @@ def _predicted(config: Config) -> list[dict]:
     x, _ = small_digits()
     rows = []
     for eta, decay, temperature in config.noisy:
-        dynamics = mf.dynamics.Langevin(eta, 1, weight_decay=decay, temperature=temperature, noise="independent")
+        dynamics = mf.dynamics.Langevin(eta, 1, weight_decay=decay, temperature=temperature, minibatches="independent")
         seen, residuals, accuracy = _trained(config, dynamics, width, tuple(steps * k // 8 for k in range(1, 9)))
         predicted = network.tail_index(x, residuals.mean(axis=0), eta, 1, decay, **solver)
         norms = np.linalg.norm(seen.astype(np.float64), axis=-1)
@@ -330,7 +330,7 @@ def _condensation(config: Config) -> list[dict]:
     rows = []
     for eta, decay in config.noiseless:
         times = tuple(steps * k // 20 for k in range(1, 21))
-        dynamics = mf.dynamics.SGD(eta, 1, weight_decay=decay, noise="independent")
+        dynamics = mf.dynamics.SGD(eta, 1, weight_decay=decay, minibatches="independent")
         seen, residuals, accuracy = _trained(config, dynamics, width, times)
         norms = np.linalg.norm(seen.astype(np.float64), axis=-1)
         maps = [network.relu_steps(x, one, eta, 1, decay) for one in residuals]

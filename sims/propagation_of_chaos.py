@@ -65,14 +65,14 @@ class _Lab:
         self._done: dict = {}
 
     def vectors(self, dynamics, width: int) -> np.ndarray:
-        """Final particles (seeds, N, D). A `MeanField` law takes as many steps as its width needs.
+        """Final particles (seeds, N, D). A `StepSizeLaw` law takes as many steps as its width needs.
 
         Its gamma is rounded so that a whole number of steps ends at the same time at every width.
         """
         at = (str(dynamics), width)
         if at not in self._done:
             law, time_ = dynamics.step_size, self.config.time
-            if isinstance(law, mf.scaling.MeanField):
+            if isinstance(law, mf.scaling.StepSizeLaw):
                 steps = max(1, round(time_ / float(law.time_step(width))))
                 law = dataclasses.replace(law, gamma=float(np.asarray(law.gamma)) * time_ / (steps * float(law.time_step(width))))
                 dynamics = dataclasses.replace(dynamics, step_size=law)
@@ -109,7 +109,7 @@ def run(config: Config) -> dict:
     ode = mf.dynamics.McKeanVlasov(config.limit_step)  # the limit for every beta < 1, with a time step of its own
     rows.append(lab.row("interaction: ODE on N particles against its limit", ode, ode, -1.0, beta=np.nan))
     for beta in config.betas:
-        law = mf.scaling.MeanField(config.gamma, beta=beta)
+        law = mf.scaling.StepSizeLaw(config.gamma, beta=beta)
         for size in config.batch_sizes:
             sgd = mf.dynamics.SGD(law, size)
             at = {"beta": beta, "batch_size": size}
@@ -117,7 +117,7 @@ def run(config: Config) -> dict:
             rows.append(lab.row("SGD against the ODE", sgd, ode, beta - 1, **at))
     size = config.batch_sizes[0]
     shared = mf.dynamics.SGD(config.fixed_step, size)
-    independent = mf.dynamics.SGD(config.fixed_step, size, noise="independent")
+    independent = mf.dynamics.SGD(config.fixed_step, size, minibatches="independent")
     ode = mf.dynamics.McKeanVlasov(config.fixed_step)  # with the step of SGD: the difference is noise alone
     at = {"beta": 1.0, "batch_size": size}
     rows.append(lab.row("SGD, shared noise, against the ODE", shared, ode, 0.0, **at))

@@ -18,7 +18,7 @@ from meanfield.measure import chaos, rates
 from meanfield.theory.meanfield import linear_toy
 from sims import _run
 
-NOISES = ("shared", "independent")
+MINIBATCHES = ("shared", "independent")
 
 
 @_run.config(widths=(8, 32), runs=60)
@@ -50,18 +50,20 @@ def run(config: Config) -> dict:
     at = tuple(range(0, config.steps + 1, 2))
     probe = mf.probes.Subsample(count=8, at=at)
     rows, paths = [], {}
-    for noise in NOISES:
-        sgd = mf.dynamics.SGD(config.step_size, 1, weight_decay=config.weight_decay, noise=noise)
+    for minibatches in MINIBATCHES:
+        sgd = mf.dynamics.SGD(config.step_size, 1, weight_decay=config.weight_decay, minibatches=minibatches)
         system = mf.System(mf.dynamics.chains(), data, sgd)
         key = jax.random.key(config.key)
         results = mf.simulate(system, widths=widths, steps=config.steps, seeds=runs, key=key, probes=[probe]).require_complete()
         one = results.dataset["particle"].isel(step_size=0, seed=0, component=0, width=-1)
-        paths[noise] = one.transpose("neuron", "step").to_numpy()
+        paths[minibatches] = one.transpose("neuron", "step").to_numpy()
         for width in widths:
             w = np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
-            theory = linear_toy(config.step_size, config.weight_decay, 1.0, width=width, noise=noise)
-            limit = linear_toy(config.step_size, config.weight_decay, 1.0, noise=noise)
-            rows.append({"noise": noise, "width": width} | _measured(w) | _predicted(theory, "") | _predicted(limit, "_limit"))
+            theory = linear_toy(config.step_size, config.weight_decay, 1.0, width=width, minibatches=minibatches)
+            limit = linear_toy(config.step_size, config.weight_decay, 1.0, minibatches=minibatches)
+            rows.append(
+                {"minibatches": minibatches, "width": width} | _measured(w) | _predicted(theory, "") | _predicted(limit, "_limit")
+            )
     small = config.step_size / (2 * config.weight_decay)
     return {
         "about": {
@@ -100,12 +102,12 @@ def _measured(w: np.ndarray) -> dict:
 def tables(summary: dict) -> list[Table]:
     """Predictions and measurements."""
     names = ("variance", "correlation", "mean_variance")
-    columns = ["noise", "width"]
+    columns = ["minibatches", "width"]
     for name in ("variance", "correlation", "variance\nof the mean"):
         columns += [f"{name}\npredicted", "measured"]
     rows = []
     for row in summary["rows"]:
-        cells = [row["noise"], str(row["width"])]
+        cells = [row["minibatches"], str(row["width"])]
         for name in names:
             cells += [f"{row[f'{name}_predicted']:.5f}", _run.with_interval(row[name], row[f"{name}_interval"], 5)]
         rows.append(cells)
@@ -116,19 +118,21 @@ def plot(summary: dict) -> Figure:
     """Paths of eight neurons under both noises; correlation against width."""
     figure = Figure(figsize=(12.5, 4), layout="constrained")
     axes = figure.subplots(1, 3)
-    for ax, noise, letter in zip(axes, NOISES, "ab", strict=False):
-        for i, path in enumerate(summary["paths"][noise]):
+    for ax, minibatches, letter in zip(axes, MINIBATCHES, "ab", strict=False):
+        for i, path in enumerate(summary["paths"][minibatches]):
             ax.plot(summary["steps"], path, linewidth=0.9, color=mfplot.style(i, 8)["color"])
         ax.set(xlabel="step", ylabel="weight of a neuron")
-        ax.set_title(f"({letter}) eight neurons, {noise} mini-batches", loc="left", fontsize="medium")
+        ax.set_title(f"({letter}) eight neurons, {minibatches} mini-batches", loc="left", fontsize="medium")
     widths = sorted({r["width"] for r in summary["rows"]})
-    for i, noise in enumerate(NOISES):
-        rows = [r for r in summary["rows"] if r["noise"] == noise]
+    for i, minibatches in enumerate(MINIBATCHES):
+        rows = [r for r in summary["rows"] if r["minibatches"] == minibatches]
         value = np.array([r["correlation"] for r in rows])
         spread = np.abs(np.array([r["correlation_interval"] for r in rows]).T - value)
         look = mfplot.style(i, 3) | {"linestyle": "none"}
-        axes[2].errorbar(widths, value, spread, capsize=3, markersize=5, label=f"{noise}: measured", **look)
-        axes[2].plot(widths, [r["correlation_predicted"] for r in rows], ":", color=look["color"], label=f"{noise}: predicted")
+        axes[2].errorbar(widths, value, spread, capsize=3, markersize=5, label=f"{minibatches}: measured", **look)
+        axes[2].plot(
+            widths, [r["correlation_predicted"] for r in rows], ":", color=look["color"], label=f"{minibatches}: predicted"
+        )
     axes[2].set(xscale="log", xlabel="width $N$ (neurons)", ylabel="correlation of two neurons over runs", ylim=(-0.2, 1.1))
     mfplot.plain_numbers(axes[2].xaxis)
     axes[2].set_xticks(widths, [str(n) for n in widths])

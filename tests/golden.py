@@ -56,11 +56,11 @@ LABELS = mf.data.from_arrays(
 )
 TARGETS = mf.data.from_arrays(BATCH.normal(size=(30, 3)), np.linspace(-1.0, 1.0, 30))
 SQUARED = mf.TwoLayer(loss="squared")
-LAW = mf.scaling.MeanField(0.3, beta=0.5, decay=0.2)
+LAW = mf.scaling.StepSizeLaw(0.3, beta=0.5, decay=0.2)
 DYNAMICS = {
     "sgd": mf.dynamics.SGD([0.1, 0.3], 2, weight_decay=0.1),
     "sgd with a law": mf.dynamics.SGD(LAW, 2),
-    "sgd, independent": mf.dynamics.SGD(0.1, 2, noise="independent"),
+    "sgd, independent": mf.dynamics.SGD(0.1, 2, minibatches="independent"),
     "langevin": mf.dynamics.Langevin(0.1, 2, temperature=0.2, weight_decay=0.1),
     "stable, scalar": mf.dynamics.StableSGD(0.1, 2, alpha=1.5, scale=0.1, mode="scalar"),
     "stable, coordinates": mf.dynamics.StableSGD(0.1, 2, alpha=1.0, scale=0.1),

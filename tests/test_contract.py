@@ -14,15 +14,15 @@ from meanfield import testing
 from meanfield.systems.dynamics import AbstractDynamics
 from meanfield.systems.dynamics.base import NEVER
 
-LAW = mf.scaling.MeanField(0.3, beta=0.5, decay=0.2)
+LAW = mf.scaling.StepSizeLaw(0.3, beta=0.5, decay=0.2)
 ONLINE = mf.data.gaussian_regression(3)
 REGRESSION = mf.data.from_arrays(np.random.default_rng(0).normal(size=(30, 3)), np.linspace(-1.0, 1.0, 30))
 MEMBERS = {
     "sgd": mf.dynamics.SGD(0.1, 2, weight_decay=0.1),
     "sgd, a law": mf.dynamics.SGD(LAW, 2),
-    "sgd, independent": mf.dynamics.SGD(0.1, 2, noise="independent"),
+    "sgd, independent": mf.dynamics.SGD(0.1, 2, minibatches="independent"),
     "langevin": mf.dynamics.Langevin(0.1, 2, temperature=0.2, weight_decay=0.1),
-    "langevin, independent": mf.dynamics.Langevin(0.1, 2, temperature=0.2, noise="independent"),
+    "langevin, independent": mf.dynamics.Langevin(0.1, 2, temperature=0.2, minibatches="independent"),
     "stable, scalar": mf.dynamics.StableSGD(0.1, 2, alpha=1.5, scale=0.1, mode="scalar"),
     "stable, coordinates": mf.dynamics.StableSGD(0.1, 2, alpha=1.0, scale=0.1),
     "stable, isotropic": mf.dynamics.StableSGD(LAW, 2, alpha=1.9, scale=0.1, mode="isotropic"),

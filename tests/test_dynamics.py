@@ -50,7 +50,7 @@ def test_noise_of_a_step_has_mean_h_and_covariance_sigma(kind, pool, key):
     network = mf.TwoLayer("tanh", dim=3, outputs=4)
     one = network.init(key, 1)
     particles = jax.tree.map(lambda v: jnp.repeat(v, n, axis=0), one)
-    sgd = mf.dynamics.SGD(eta, b, noise="independent")
+    sgd = mf.dynamics.SGD(eta, b, minibatches="independent")
     moved = one_step(sgd if kind == "independent" else sgd.limit(), pool, network, particles, key)
     g = gradients_of_examples(network, one, pool)
     mean, sigma = -eta * g.mean(axis=0), eta**2 * np.cov(g.T, ddof=0) / b
@@ -67,11 +67,11 @@ def test_independent_noise_is_independent_and_shared_noise_is_shared(pool, key):
     network = mf.TwoLayer("tanh", dim=3, outputs=4)
     particles = jax.tree.map(lambda v: jnp.repeat(v, 2, axis=0), network.init(key, 1))
     pairs = {}
-    for noise in ("shared", "independent"):
-        sgd = mf.dynamics.SGD(0.5, 1, noise=noise)
+    for minibatches in ("shared", "independent"):
+        sgd = mf.dynamics.SGD(0.5, 1, minibatches=minibatches)
         step = jax.jit(lambda k, sgd=sgd: _jitted(sgd, pool, network, particles, k))
-        moved = np.asarray(jax.vmap(step)(jax.random.split(jax.random.fold_in(key, len(noise)), 4000)), float)[:, :, 0]
-        pairs[noise] = np.corrcoef(moved.T)[0, 1]
+        moved = np.asarray(jax.vmap(step)(jax.random.split(jax.random.fold_in(key, len(minibatches)), 4000)), float)[:, :, 0]
+        pairs[minibatches] = np.corrcoef(moved.T)[0, 1]
     assert pairs["shared"] > 0.999 and abs(pairs["independent"]) < 5 / np.sqrt(4000)
 
 
@@ -83,7 +83,7 @@ def _jitted(dynamics, data, network, particles, key):
 
 def test_pool_of_an_online_source_is_fresh(key):
     data = mf.data.teacher(key, dim=3, neurons=5)
-    sgd = mf.dynamics.SGD(0.1, 1, noise="independent", pool_size=7)
+    sgd = mf.dynamics.SGD(0.1, 1, minibatches="independent", pool_size=7)
     first, again, other = (sgd.draw(data, key, jnp.asarray(step), 4)[0] for step in (0, 0, 1))
     assert first.shape == (7, 3) and np.array_equal(first, again) and not np.array_equal(first, other)
 
@@ -97,21 +97,21 @@ def test_expectation_is_the_full_gradient(pool, key):
 
 
 def test_limits_are_those_of_the_theory():
-    law, fixed = mf.scaling.MeanField(0.3, beta=0.5), 0.1
+    law, fixed = mf.scaling.StepSizeLaw(0.3, beta=0.5), 0.1
     vanishing = mf.dynamics.SGD(law, 5, weight_decay=0.2).limit()
     assert isinstance(vanishing, mf.dynamics.McKeanVlasov)
     assert vanishing.batch_size is None and vanishing.step_size == law and vanishing.weight_decay == 0.2
     assert not mf.dynamics.SGD(law, 5).conditional
-    shared, independent = mf.dynamics.SGD(fixed, 5), mf.dynamics.SGD(fixed, 5, noise="independent")
+    shared, independent = mf.dynamics.SGD(fixed, 5), mf.dynamics.SGD(fixed, 5, minibatches="independent")
     assert shared.conditional and shared.limit() is shared
     assert not independent.conditional and independent.limit().batch_size == 5
-    assert mf.dynamics.SGD(mf.scaling.MeanField(0.3), 5).conditional  # beta = 1
+    assert mf.dynamics.SGD(mf.scaling.StepSizeLaw(0.3), 5).conditional  # beta = 1
     noisy = mf.dynamics.Langevin(law, 5, temperature=0.1).limit()
     assert noisy.injected == mf.dynamics.GaussianInjection(0.1) and noisy.batch_size is None
-    driven = mf.dynamics.StableSGD(fixed, 5, alpha=1.5, scale=0.2, mode="scalar", noise="independent").limit()
+    driven = mf.dynamics.StableSGD(fixed, 5, alpha=1.5, scale=0.2, mode="scalar", minibatches="independent").limit()
     assert driven.injected == mf.dynamics.StableInjection(1.5, 0.2, "scalar") and driven.batch_size == 5
     with pytest.raises(mf.ArgumentError, match="beta"):
-        mf.dynamics.SGD(mf.scaling.MeanField(0.3, beta=[0.5, 1.0]), 5).limit()
+        mf.dynamics.SGD(mf.scaling.StepSizeLaw(0.3, beta=[0.5, 1.0]), 5).limit()
 
 
 def test_coupled_noise_does_not_depend_on_the_width(pool, key):
@@ -378,23 +378,23 @@ WRONG = {
         lambda: mf.dynamics.Langevin(0.1, 1, temperature=-1),
         "Argument `temperature` must be a number >= 0, or an array of them, but is -1.",
     ),
-    "noise": (
-        lambda: mf.dynamics.SGD(0.1, 1, noise="common"),
-        "Argument `noise` must be one of 'shared', 'independent', but is 'common'.",
+    "minibatches": (
+        lambda: mf.dynamics.SGD(0.1, 1, minibatches="common"),
+        "Argument `minibatches` must be one of 'shared', 'independent', but is 'common'.",
     ),
     "epochs": (
-        lambda: mf.System(mf.TwoLayer(), small().in_epochs(), mf.dynamics.SGD(0.1, 1, noise="independent")),
-        "Argument `noise` must be 'shared' for data sampled in epochs, but is 'independent'.",
+        lambda: mf.System(mf.TwoLayer(), small().in_epochs(), mf.dynamics.SGD(0.1, 1, minibatches="independent")),
+        "Argument `minibatches` must be 'shared' for data sampled in epochs, but is 'independent'.",
     ),
     "pool of a finite set": (
-        lambda: mf.System(mf.TwoLayer(), small(), mf.dynamics.SGD(0.1, 1, noise="independent", pool_size=5)),
+        lambda: mf.System(mf.TwoLayer(), small(), mf.dynamics.SGD(0.1, 1, minibatches="independent", pool_size=5)),
         "Argument `pool_size` must be None unless neurons draw from fresh examples (independent noise, online data), but is 5.",
     ),
     "pool too small": (
         lambda: mf.System(
             mf.TwoLayer("tanh", "squared"),
             mf.data.teacher(jax.random.key(0), dim=2, neurons=2),
-            mf.dynamics.SGD(0.1, 4, noise="independent", pool_size=16),
+            mf.dynamics.SGD(0.1, 4, minibatches="independent", pool_size=16),
         ),
         "Argument `pool_size` must be at least 8 times the batch size, 32: examples of the pool are common to the neurons, but is 16.",
     ),
@@ -442,9 +442,9 @@ WRONG = {
         "Argument `data` must be a finite set or `mf.data.gaussian_regression(...)` for this dynamics, but is a Teacher.",
     ),
     "a law for chains": (
-        lambda: mf.dynamics.HomogenizedSGD(mf.scaling.MeanField(0.1), 1),
+        lambda: mf.dynamics.HomogenizedSGD(mf.scaling.StepSizeLaw(0.1), 1),
         "Argument `step_size` must be a number > 0, or an array of them, for this dynamics, "
-        "but is MeanField(gamma=0.1, beta=1.0, decay=0.0).",
+        "but is StepSizeLaw(gamma=0.1, beta=1.0, decay=0.0).",
     ),
     "injection": (
         lambda: mf.dynamics.McKeanVlasov(0.1, injection=3),
@@ -495,7 +495,7 @@ def test_limit_of_optax_sees_mixing_at_any_size():
     for size in (0.01, 1.0, 100.0):
         clipped = optax.chain(optax.clip_by_global_norm(size), optax.sgd(0.1))
         assert mf.dynamics.Optax(clipped, 1).limit() is None
-    assert mf.dynamics.Optax(optax.sgd(0.1), 1, mf.scaling.MeanField(1.0, beta=0.5)).limit() is None
+    assert mf.dynamics.Optax(optax.sgd(0.1), 1, mf.scaling.StepSizeLaw(1.0, beta=0.5)).limit() is None
 
 
 def test_frozen_output_weights_do_not_enter_a_clipped_norm(pool, key):

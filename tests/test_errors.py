@@ -62,10 +62,10 @@ CASES = {
         lambda d: mf.dynamics.SGD(step_size=1, batch_size=1, weight_decay=-1),
         "Argument `weight_decay` must be a number >= 0, or an array of them, but is -1.",
     ),
-    "beta": (lambda d: mf.scaling.MeanField(1.0, beta=1.5), "Argument `beta` must lie in [0, 1], but is 1.5."),
-    "decay": (lambda d: mf.scaling.MeanField(1.0, decay=1.0), "Argument `decay` must lie in [0, 1), but is 1.0."),
+    "beta": (lambda d: mf.scaling.StepSizeLaw(1.0, beta=1.5), "Argument `beta` must lie in [0, 1], but is 1.5."),
+    "decay": (lambda d: mf.scaling.StepSizeLaw(1.0, decay=1.0), "Argument `decay` must lie in [0, 1), but is 1.0."),
     "gamma": (
-        lambda d: mf.scaling.MeanField(-1.0),
+        lambda d: mf.scaling.StepSizeLaw(-1.0),
         "Argument `gamma` must be a number > 0, or an array of them, but is -1.0.",
     ),
     "batch larger than data": (
@@ -174,7 +174,7 @@ CASES = {
         "Argument `y` must hold integer labels for cross-entropy, but is an array of shape (5,) and type float32.",
     ),
     "width of a law": (
-        lambda d: mf.scaling.MeanField(0.7, 0.4, 0.3)(0, 0),
+        lambda d: mf.scaling.StepSizeLaw(0.7, 0.4, 0.3)(0, 0),
         "Argument `width` must be an integer >= 1, but is 0.",
     ),
     "label far off": (

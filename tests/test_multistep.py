@@ -62,7 +62,7 @@ def differences(network, dynamics, monkeypatch, steps=11, plan=PLANS[2], targets
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypatch):
     """With ridge and a step size that falls from step to step; 11 steps end inside every window."""
-    law = mf.scaling.MeanField(0.7, beta=0.9, decay=0.3)
+    law = mf.scaling.StepSizeLaw(0.7, beta=0.9, decay=0.3)
     dynamics = mf.dynamics.SGD(law, batch_size, weight_decay=0.4)
     assert differences(mf.TwoLayer("tanh", bias=True), dynamics, monkeypatch, plan=plan) < 1e-12
 
@@ -213,7 +213,7 @@ def test_who_goes_in_windows():
 
     network = mf.TwoLayer(dim=64, outputs=10)
     assert mf.dynamics.SGD(0.1, 1).stride(network, 1000) > 1
-    others = [Mine(0.1, 1), Weighted(0.1, 1), mf.dynamics.SGD(0.1, 1, noise="independent"), mf.dynamics.McKeanVlasov(0.1)]
+    others = [Mine(0.1, 1), Weighted(0.1, 1), mf.dynamics.SGD(0.1, 1, minibatches="independent"), mf.dynamics.McKeanVlasov(0.1)]
     others += [mf.dynamics.Langevin(0.1, 1, temperature=0.0)]
     assert [one.stride(network, 1000) for one in others] == [1] * len(others)
 

@@ -24,7 +24,7 @@ DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.ara
 PROBES = (mf.probes.Evaluation(at=(0, 40)), mf.probes.Subsample(at=(0, 40)))
 SYSTEMS = {
     "sgd": mf.dynamics.SGD([0.1, 0.2], 2),
-    "independent": mf.dynamics.Langevin([0.1, 0.2], 2, temperature=0.1, noise="independent"),
+    "independent": mf.dynamics.Langevin([0.1, 0.2], 2, temperature=0.1, minibatches="independent"),
 }
 
 def run(name, steps=40, widths=24, **more):

@@ -139,7 +139,7 @@ CASES = {
         "different numbers in a sweep, also as float32",
     ),
     "series": (
-        lambda: mf.scaling.MeanField(pd.Series([-1.0])),
+        lambda: mf.scaling.StepSizeLaw(pd.Series([-1.0])),
         "`gamma` must be a number > 0, or an array of them, but is [-1.0]",
     ),
     "series of indices": (lambda: mf.noise.symmetric_stable(KEY, pd.Series([3.0]), (5,)), "`alpha` must lie in (0, 2]"),
@@ -148,8 +148,8 @@ CASES = {
     "function": (lambda: mf.dynamics.SGD(lambda n: 0.1, 1), "`step_size` must be a number > 0"),
     "generator": (lambda: mf.dynamics.SGD((s for s in [0.1]), 1), "`step_size` must be a number > 0"),
     "empty range": (lambda: mf.dynamics.SGD(range(0), 1), "`step_size` must be a number or a sequence"),
-    "class": (lambda: mf.dynamics.SGD(mf.scaling.MeanField, 1), "`step_size` must be a number > 0"),
-    "step of a law": (lambda: mf.scaling.MeanField(1.0)(8, "a"), "`step` must be a number >= 0"),
+    "class": (lambda: mf.dynamics.SGD(mf.scaling.StepSizeLaw, 1), "`step_size` must be a number > 0"),
+    "step of a law": (lambda: mf.scaling.StepSizeLaw(1.0)(8, "a"), "`step` must be a number >= 0"),
     "injection, an object": (
         lambda: run(mf.dynamics.McKeanVlasov(0.1, injection=object())),
         "`injection` must hold numbers only",

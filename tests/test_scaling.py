@@ -4,14 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from meanfield.systems.scaling import MeanField, per_neuron
+from meanfield.systems.scaling import StepSizeLaw, per_neuron
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("decay", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("gamma", [0.01, 1.0, 3.0])
 def test_law(gamma, beta, decay):
-    law = MeanField(gamma, beta, decay)
+    law = StepSizeLaw(gamma, beta, decay)
     for width in (1, 100, 50_000):
         for n in (0, 1, 1000):
             lr0 = gamma * width**beta
@@ -22,16 +22,16 @@ def test_law(gamma, beta, decay):
 
 
 def test_default_does_not_depend_on_width_or_step():
-    assert [float(MeanField(0.7)(n, k)) for n, k in [(1, 0), (10**6, 0), (10**6, 10**6)]] == pytest.approx([0.7] * 3)
+    assert [float(StepSizeLaw(0.7)(n, k)) for n, k in [(1, 0), (10**6, 0), (10**6, 10**6)]] == pytest.approx([0.7] * 3)
     assert per_neuron(0.7, 10, 3) == 0.7
 
 
 def test_first_step_is_the_time_step():
     """At n = 0 the neuron moves by gamma N^(beta-1) gamma_ab^decay = gamma_ab: one step is one time step."""
-    law = MeanField(2.0, 0.5, 0.4)
+    law = StepSizeLaw(2.0, 0.5, 0.4)
     np.testing.assert_allclose(law(1000, 0), law.time_step(1000), rtol=1e-5)
 
 
 def test_traced():
-    law = MeanField(2.0, 0.5, 0.4)
+    law = StepSizeLaw(2.0, 0.5, 0.4)
     np.testing.assert_allclose(jax.jit(lambda law, n: law(1000, n))(law, 5), law(1000, 5), rtol=1e-6)

@@ -234,10 +234,12 @@ def test_runs_that_blow_up_get_no_index():
 
 
 def test_fresh_examples_are_independent_noise(key):
-    """One step from given weights: mean and variance of a neuron's move against `SGD(noise="independent")`, whose pool is drawn anew."""
+    """One step from given weights: mean and variance of a neuron's move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
     width, eta, lam = 4_000, 0.2, 0.5
     system = index_two_wall.quadratic_system([eta], lam)
-    other = mf.System(system.network, system.data, mf.dynamics.SGD(eta, 1, weight_decay=lam, noise="independent", pool_size=4096))
+    other = mf.System(
+        system.network, system.data, mf.dynamics.SGD(eta, 1, weight_decay=lam, minibatches="independent", pool_size=4096)
+    )
     arguments = {"widths": width, "steps": 1, "seeds": 4, "key": key, "probes": ()}
     start = mf.simulate(system, **arguments | {"steps": 0}).particles[width].w
     moves = [mf.simulate(one, **arguments).particles[width].w - start for one in (system, other)]

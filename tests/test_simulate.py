@@ -193,7 +193,7 @@ def test_any_number_can_be_swept(digits, key):
 
 
 def test_scaling_law_is_swept_over_gamma(digits, key):
-    law = mf.scaling.MeanField(gamma=[0.5, 1.0], beta=0.5)
+    law = mf.scaling.StepSizeLaw(gamma=[0.5, 1.0], beta=0.5)
     results = mf.simulate(system(digits, step_size=law), widths=[16], steps=20, seeds=1, key=key, probes=())
     plain = mf.simulate(system(digits, step_size=[0.5 / 4, 1.0 / 4]), widths=[16], steps=20, seeds=1, key=key, probes=())
     np.testing.assert_allclose(results.dataset["step_size"], [0.5, 1.0])

@@ -43,17 +43,17 @@ def test_tail_constants(alpha, constant):
     np.testing.assert_allclose(stable.tail_constant(alpha), 2 / np.pi * special.gamma(alpha) * np.sin(np.pi * alpha / 2))
 
 
-@pytest.mark.parametrize("noise", ["shared", "independent"])
+@pytest.mark.parametrize("minibatches", ["shared", "independent"])
 @pytest.mark.parametrize("width", [2, 7])
-def test_linear_toy_solves_its_covariance_equation(noise, width):
+def test_linear_toy_solves_its_covariance_equation(minibatches, width):
     """C <- A C A' + K iterated in float64, A = (1 - gamma lam) I - (gamma / N) 1 1'."""
     gamma, lam, v, b = 0.3, 0.7, 2.0, 5
     a = (1 - gamma * lam) * np.eye(width) - gamma / width
-    kick = gamma**2 * v / b * (np.ones((width, width)) if noise == "shared" else np.eye(width))
+    kick = gamma**2 * v / b * (np.ones((width, width)) if minibatches == "shared" else np.eye(width))
     c = np.zeros((width, width))
     for _ in range(2000):
         c = a @ c @ a.T + kick
-    toy = theory.linear_toy(gamma, lam, v, b, width, noise)
+    toy = theory.linear_toy(gamma, lam, v, b, width, minibatches)
     np.testing.assert_allclose(toy.variance, c[0, 0], rtol=1e-12)
     np.testing.assert_allclose(toy.correlation, c[0, 1] / c[0, 0], rtol=1e-10)
     np.testing.assert_allclose(toy.mean_variance, c.mean(), rtol=1e-12)
@@ -61,12 +61,12 @@ def test_linear_toy_solves_its_covariance_equation(noise, width):
 
 def test_linear_toy_in_the_limits_of_the_theory():
     """Small steps: gamma Var(y) / (2 lam) and 0; gamma Var(y) / (2 (1 + lam)) and 1."""
-    independent = theory.linear_toy(1e-6, 0.5, 3.0, noise="independent")
+    independent = theory.linear_toy(1e-6, 0.5, 3.0, minibatches="independent")
     shared = theory.linear_toy(1e-6, 0.5, 3.0)
     np.testing.assert_allclose(independent.variance, 1e-6 * 3 / (2 * 0.5), rtol=1e-5)
     np.testing.assert_allclose(shared.mean_variance, 1e-6 * 3 / (2 * 1.5), rtol=1e-5)
     assert (independent.correlation, independent.mean_variance, shared.correlation) == (0.0, 0.0, 1.0)
-    narrow = [theory.linear_toy(0.1, 1.0, 1.0, width=n, noise="independent").correlation * n for n in (1000, 10_000)]
+    narrow = [theory.linear_toy(0.1, 1.0, 1.0, width=n, minibatches="independent").correlation * n for n in (1000, 10_000)]
     np.testing.assert_allclose(narrow[0], narrow[1], rtol=2e-3)  # O(1/N)
 
 

@@ -14,7 +14,7 @@ Number = float | Sequence[float] | np.ndarray | jax.Array
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class MeanField:
+class StepSizeLaw:
     """Step size of SGD on the 1/N-scaled network, as a law in the width N and the iteration n.
 
     The parameters move by `s(N, n) = gamma N^beta (n + 1/gamma_ab)^(-decay)` times the gradient of the risk, with
@@ -35,9 +35,9 @@ class MeanField:
     `gamma_ab = (lr0/N)^(1/(1-decay))`).
 
     Examples:
-        >>> float(MeanField(0.5)(1000, 7))
+        >>> float(StepSizeLaw(0.5)(1000, 7))
         0.5
-        >>> schedule = MeanField(gamma=2.0, beta=0.5, decay=0.0)
+        >>> schedule = StepSizeLaw(gamma=2.0, beta=0.5, decay=0.0)
         >>> round(float(schedule(10000, 3)), 6), round(float(schedule.time_step(10000)), 6)
         (0.02, 0.02)
     """
@@ -69,6 +69,6 @@ class MeanField:
         return jnp.asarray(self.gamma, float) * jnp.exp((jnp.asarray(self.beta, float) - 1) * float(np.log(width)))
 
 
-def per_neuron(step_size: Number | MeanField, width: int, step):
-    """Step size of one neuron at this width and iteration: a plain number stands for `MeanField(number)`."""
-    return step_size(width, step) if isinstance(step_size, MeanField) else step_size
+def per_neuron(step_size: Number | StepSizeLaw, width: int, step):
+    """Step size of one neuron at this width and iteration: a plain number stands for `StepSizeLaw(number)`."""
+    return step_size(width, step) if isinstance(step_size, StepSizeLaw) else step_size

@@ -31,7 +31,7 @@ def linear_toy(
     noise_variance: float,
     batch_size: int = 1,
     width: float = np.inf,
-    noise: str = "shared",
+    minibatches: str = "shared",
 ) -> LinearToy:
     """Stationary law of N numbers that fit pure noise by their mean, `w_k <- w_k - gamma ((mean(w) - y_k) + lam w_k)`.
 
@@ -47,7 +47,7 @@ def linear_toy(
         noise_variance: of one label, > 0.
         batch_size: labels a mini-batch.
         width: N >= 2, or infinity.
-        noise: "shared" or "independent".
+        minibatches: "shared" or "independent".
 
     Raises:
         ValueError: a number out of its range, a step at which there is no stationary law.
@@ -55,7 +55,7 @@ def linear_toy(
     Source: ours, after De Bortoli, Durmus, Fontaine, Simsekli (2020): their beta = 1 with F(w, x) = w, squared loss and a ridge.
 
     Examples:
-        >>> toy = linear_toy(0.1, 1.0, 1.0, noise="independent")
+        >>> toy = linear_toy(0.1, 1.0, 1.0, minibatches="independent")
         >>> round(toy.variance, 6), toy.correlation, linear_toy(0.1, 1.0, 1.0).correlation
         (0.052632, 0.0, 1.0)
     """
@@ -64,12 +64,12 @@ def linear_toy(
     _check.integer("batch_size", batch_size, at_least=1)
     ok = isinstance(width, int | float | np.number) and (width == np.inf or (width >= 2 and width % 1 == 0))
     _check.require(ok, "width", "be an integer >= 2, or infinity", width)
-    _check.choice("noise", noise, ("shared", "independent"))
+    _check.choice("minibatches", minibatches, ("shared", "independent"))
     must = f"be below {2 / (1 + weight_decay):g}: from there on there is no stationary law"
     _check.require(step_size * (1 + weight_decay) < 2, "step_size", must, step_size)
     kick = step_size**2 * noise_variance / batch_size
     of_mean = 1 - (1 - step_size * (1 + weight_decay)) ** 2
-    if noise == "shared":
+    if minibatches == "shared":
         return LinearToy(kick / of_mean, 1.0, kick / of_mean)
     mean = kick / width / of_mean
     deviation = kick * (1 - 1 / width) / (1 - (1 - step_size * weight_decay) ** 2)

@@ -15,9 +15,9 @@ from meanfield.systems import multistep
 from meanfield.systems.dynamics.base import NEVER, AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.injected import AbstractInjection
 from meanfield.systems.network import TwoLayer
-from meanfield.systems.scaling import MeanField, Number, per_neuron
+from meanfield.systems.scaling import Number, StepSizeLaw, per_neuron
 
-NOISES = ("shared", "independent")
+MINIBATCHES = ("shared", "independent")
 POOL = 1024  # fresh examples a step that stand for an online distribution, unless said otherwise
 
 
@@ -26,10 +26,10 @@ class AbstractGradientDynamics(AbstractDynamics):
     """theta_i <- theta_i - step_size * (N dR/dtheta_i + weight_decay * theta_i) + injected noise.
 
     Args:
-        step_size: step of one neuron, independent of the width, or a `mf.scaling.MeanField` law. A 1-D array is a sweep.
+        step_size: step of one neuron, independent of the width, or a `mf.scaling.StepSizeLaw` law. A 1-D array is a sweep.
         batch_size: examples a mini-batch.
         weight_decay: ridge coefficient, >= 0; acts on trained parameters only.
-        noise: "shared": all neurons see the same mini-batch, as in training. "independent": every neuron draws its own
+        minibatches: "shared": all neurons see the same mini-batch, as in training. "independent": every neuron draws its own
             mini-batch, with replacement, from a pool: the whole of a finite set, or `pool_size` fresh examples of an online source.
             The residuals of the pool come from one forward pass, so a step costs what a step with a mini-batch of the size of the
             pool costs, in time and memory (N x pool numbers), whatever `batch_size`.
@@ -39,18 +39,18 @@ class AbstractGradientDynamics(AbstractDynamics):
             3.5 becomes 4.0 with 64). Refused below 8 batch sizes, and where no neuron would draw from them.
     """
 
-    step_size: Number | MeanField
+    step_size: Number | StepSizeLaw
     batch_size: int = field(metadata={"static": True})
     weight_decay: Number = field(default=0.0, kw_only=True)
-    noise: str = field(default="shared", kw_only=True, metadata={"static": True})
+    minibatches: str = field(default="shared", kw_only=True, metadata={"static": True})
     pool_size: int | None = field(default=None, kw_only=True, metadata={"static": True})
 
     def __post_init__(self):
         super().__post_init__()
-        if not isinstance(self.step_size, MeanField):
+        if not isinstance(self.step_size, StepSizeLaw):
             _check.positive("step_size", self.step_size)
         _check.nonnegative("weight_decay", self.weight_decay)
-        _check.choice("noise", self.noise, NOISES)
+        _check.choice("minibatches", self.minibatches, MINIBATCHES)
         if self.pool_size is not None:
             _check.integer("pool_size", self.pool_size, at_least=1)
 
@@ -60,39 +60,39 @@ class AbstractGradientDynamics(AbstractDynamics):
         return None
 
     def check(self, network: TwoLayer, data: Any) -> None:
-        """Refuse what `noise` cannot do; warn when the ridge alone makes the particles diverge."""
+        """Refuse what `minibatches` cannot do; warn when the ridge alone makes the particles diverge."""
         super().check(network, data)
         if self.pool_size is not None:
-            fresh = self.noise == "independent" and data.size is None
+            fresh = self.minibatches == "independent" and data.size is None
             must = "be None unless neurons draw from fresh examples (independent noise, online data)"
             _check.require(fresh, "pool_size", must, self.pool_size)
-        if self.noise == "independent" and data.size is None and self.batch_size is not None:
+        if self.minibatches == "independent" and data.size is None and self.batch_size is not None:
             pool = self.pool_size or POOL
             must = f"be at least 8 times the batch size, {8 * self.batch_size}: examples of the pool are common to the neurons"
             _check.require(pool >= 8 * self.batch_size, "pool_size", must, pool)
-        if self.noise == "independent":
+        if self.minibatches == "independent":
             epochs = bool(getattr(data, "epochs", False))
-            _check.require(not epochs, "noise", "be 'shared' for data sampled in epochs", self.noise)
+            _check.require(not epochs, "minibatches", "be 'shared' for data sampled in epochs", self.minibatches)
         law = self.step_size
-        eta = law.gamma if isinstance(law, MeanField) else law
-        fixed = not isinstance(law, MeanField) or bool(np.all(np.asarray(law.beta) == 1) and np.all(np.asarray(law.decay) == 0))
+        eta = law.gamma if isinstance(law, StepSizeLaw) else law
+        fixed = not isinstance(law, StepSizeLaw) or bool(np.all(np.asarray(law.beta) == 1) and np.all(np.asarray(law.decay) == 0))
         ridge = np.max(np.asarray(eta, float)) * np.max(np.asarray(self.weight_decay, float))
         if fixed and ridge >= 2:
             warn_unstable("step_size * weight_decay", 2.0, float(ridge), "the ridge term alone makes the particles diverge")
 
     def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
         """The shared mini-batch, or the pool."""
-        if self.noise == "shared":
+        if self.minibatches == "shared":
             return source.batch(key, step, self.batch_size)
         return source.pool(key, step, self.pool_size or POOL)
 
     def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
         """Weight of every example in the gradient of every neuron, (width, examples); None: the same for all.
 
-        With `noise="independent"` the counts of `batch_size` draws over `batch_size`: mean 1/n, covariance
+        With `minibatches="independent"` the counts of `batch_size` draws over `batch_size`: mean 1/n, covariance
         `(delta_jl / n - 1 / n^2) / batch_size`.
         """
-        if self.noise == "shared":
+        if self.minibatches == "shared":
             return None
 
         def counts(own):
@@ -190,17 +190,17 @@ class AbstractGradientDynamics(AbstractDynamics):
         """Whether a step is the plain one of these classes with a mini-batch that all neurons share, and nothing beside it."""
         plain = all(getattr(type(self), n) is getattr(AbstractGradientDynamics, n) for n in ("step", "draw", "weights"))
         plain = plain and all(getattr(type(network), n) is getattr(TwoLayer, n) for n in ("gradient", "move", "_forward"))
-        return plain and self.noise == "shared" and self.injected is None
+        return plain and self.minibatches == "shared" and self.injected is None
 
     @property
     def conditional(self) -> bool:
         """Shared mini-batches with a step size that does not vanish as N grows."""
-        return self.noise == "shared" and not bool(self._below_one.all())
+        return self.minibatches == "shared" and not bool(self._below_one.all())
 
     def limit(self) -> "AbstractDynamics":
         """What the particles converge to as the width grows.
 
-        A `MeanField` law with beta < 1: the McKean-Vlasov ODE (or, with injected noise, the SDE it drives): mini-batch noise
+        A `StepSizeLaw` law with beta < 1: the McKean-Vlasov ODE (or, with injected noise, the SDE it drives): mini-batch noise
         vanishes. A step size that does not vanish, independent mini-batches: the McKean-Vlasov SDE, whose noise has exactly the
         covariance of the mini-batch gradients (it agrees with SGD in the first two moments of a step). Shared mini-batches: the
         CONDITIONAL limit given the data path, which is this same dynamics at infinite width; the particles are then only
@@ -224,7 +224,7 @@ class AbstractGradientDynamics(AbstractDynamics):
     @property
     def _below_one(self) -> np.ndarray:
         """Where the step vanishes as the width grows."""
-        return np.asarray(self.step_size.beta) < 1 if isinstance(self.step_size, MeanField) else np.asarray(False)
+        return np.asarray(self.step_size.beta) < 1 if isinstance(self.step_size, StepSizeLaw) else np.asarray(False)
 
 
 def warn_unstable(name: str, limit: float, value: float, what: str) -> None:

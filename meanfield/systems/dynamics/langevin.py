@@ -21,7 +21,7 @@ class Langevin(AbstractGradientDynamics):
     `2 step_size T / (1 - (1 - step_size weight_decay)^2)`, close to `T / weight_decay`.
 
     Args:
-        step_size, batch_size, weight_decay, noise, pool_size: as in `SGD`; `noise` speaks of the mini-batches.
+        step_size, batch_size, weight_decay, minibatches, pool_size: as in `SGD`.
         temperature: T >= 0; 1/beta in the notation of Mei, Montanari and Nguyen.
 
     Raises:

@@ -22,7 +22,7 @@ class McKeanVlasov(AbstractGradientDynamics):
         dW = -(h(W, mu_t) + weight_decay W) dt + (step_size Sigma(W, mu_t) / batch_size)^(1/2) dB + injected noise,
 
     where h is the expectation of the gradient of a neuron, Sigma its covariance over the examples, mu_t the law of W, every
-    neuron with its own B. Discretised by Euler's scheme with time step `step_size` (a `MeanField` law: its value at the width of
+    neuron with its own B. Discretised by Euler's scheme with time step `step_size` (a `StepSizeLaw` law: its value at the width of
     the simulation, so the scheme becomes finer as the width grows), and mu_t by the empirical law of the N particles.
 
     Sigma is never formed: Gaussian weights of mean 1/n and covariance `(delta_jl / n - 1/n^2) / batch_size` over the n examples
@@ -42,8 +42,8 @@ class McKeanVlasov(AbstractGradientDynamics):
 
     Examples:
         >>> from meanfield.systems.dynamics.sgd import SGD
-        >>> from meanfield.systems.scaling import MeanField
-        >>> SGD(MeanField(1.0, beta=0.5), batch_size=10).limit().batch_size is None
+        >>> from meanfield.systems.scaling import StepSizeLaw
+        >>> SGD(StepSizeLaw(1.0, beta=0.5), batch_size=10).limit().batch_size is None
         True
     """
 

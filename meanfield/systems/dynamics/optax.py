@@ -12,7 +12,7 @@ import optax
 from meanfield import _check
 from meanfield.systems.dynamics.base import AbstractDynamics, State
 from meanfield.systems.network import Particles, TwoLayer
-from meanfield.systems.scaling import MeanField, Number, per_neuron
+from meanfield.systems.scaling import Number, StepSizeLaw, per_neuron
 
 
 @jax.tree_util.register_dataclass
@@ -34,7 +34,7 @@ class Optax(AbstractDynamics):
         transformation: a `GradientTransformation` that includes its sign, like `optax.sgd(0.1, momentum=0.9)`; or a function that
             makes one from the numbers in `hyperparameters`, like `optax.adam`.
         batch_size: examples a step.
-        step_size: factor of the updates, or a `mf.scaling.MeanField` law; 1-D arrays are swept, here and in `hyperparameters`.
+        step_size: factor of the updates, or a `mf.scaling.StepSizeLaw` law; 1-D arrays are swept, here and in `hyperparameters`.
         hyperparameters: named numbers for the function.
 
     Raises:
@@ -56,12 +56,12 @@ class Optax(AbstractDynamics):
 
     transformation: Any = field(metadata={"static": True})
     batch_size: int = field(metadata={"static": True})
-    step_size: Number | MeanField = 1.0
+    step_size: Number | StepSizeLaw = 1.0
     hyperparameters: Mapping[str, Number] = field(default_factory=dict)
 
     def __post_init__(self):
         super().__post_init__()
-        if not isinstance(self.step_size, MeanField):
+        if not isinstance(self.step_size, StepSizeLaw):
             _check.positive("step_size", self.step_size)
         given = isinstance(self.transformation, optax.GradientTransformation)
         must = "be an optax `GradientTransformation` or a function that makes one"
@@ -118,7 +118,7 @@ class Optax(AbstractDynamics):
         rng = np.random.default_rng(0)
         many, gradient = (Particles(*(jnp.asarray(rng.normal(size=(4, size)), float) for size in (3, 2))) for _ in range(2))
         first = lambda tree: jax.tree.map(lambda v: v[:2], tree)  # noqa: E731
-        if isinstance(self.step_size, MeanField) and np.any(np.asarray(self.step_size.beta) < 1):
+        if isinstance(self.step_size, StepSizeLaw) and np.any(np.asarray(self.step_size.beta) < 1):
             return None
         made: Any = _first(self)._made(many.w.dtype)
         for size in (1e-6, 1e-3, 1.0, 1e3, 1e6):  # clipping shows at the size where it begins

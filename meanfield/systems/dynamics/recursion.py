@@ -14,7 +14,7 @@ from meanfield.systems.data import FiniteData, GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.gradient import warn_unstable
 from meanfield.systems.network import Particles, TwoLayer
-from meanfield.systems.scaling import MeanField, Number
+from meanfield.systems.scaling import Number, StepSizeLaw
 from meanfield.theory import recursion
 
 
@@ -42,7 +42,7 @@ def check_chains(network: TwoLayer, data: Any) -> None:
 
 def check_plain_step(step_size: Any) -> None:
     """Refuse a law in the width: chains do not know one."""
-    law = isinstance(step_size, MeanField)
+    law = isinstance(step_size, StepSizeLaw)
     _check.require(not law, "step_size", "be a number > 0, or an array of them, for this dynamics", step_size)
     _check.positive("step_size", step_size)
 

@@ -17,12 +17,12 @@ class SGD(AbstractGradientDynamics):
         theta_i <- theta_i - step_size * (N dR_batch/dtheta_i + weight_decay * theta_i).
 
     Args:
-        step_size: step of one neuron, independent of the width, or a `mf.scaling.MeanField` law. A 1-D array is a sweep.
+        step_size: step of one neuron, independent of the width, or a `mf.scaling.StepSizeLaw` law. A 1-D array is a sweep.
         batch_size: examples a step.
         weight_decay: ridge coefficient, >= 0; acts on trained parameters only.
-        noise: "shared" (what training does) or "independent" (every neuron draws its own mini-batch; costs a forward pass over
+        minibatches: "shared" (what training does) or "independent" (every neuron draws its own mini-batch; costs a forward pass over
             the whole of a finite set, or over `pool_size` fresh examples).
-        pool_size: see `noise`; 1024 if None.
+        pool_size: see `minibatches`; 1024 if None.
 
     Raises:
         ValueError: a number outside its range.
@@ -33,7 +33,7 @@ class SGD(AbstractGradientDynamics):
 
     Source: De Bortoli, Durmus, Fontaine, Simsekli (2020), section 2; Mei, Montanari, Nguyen (2018). The time scale of one
     neuron is theirs after multiplying the 1/N-scaled gradient by N. In their theorems at beta = 1 the noise of different neurons
-    is independent (`noise="independent"`); in their experiments it is shared.
+    is independent (`minibatches="independent"`); in their experiments it is shared.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -44,7 +44,7 @@ class SGD(AbstractGradientDynamics):
         >>> state, info = sgd.step(jax.random.key(1), state, batch)
         >>> int(state.step), sorted(info)
         (1, ['risk'])
-        >>> sgd.conditional, sgd.limit() is sgd, SGD(0.1, 2, noise="independent").limit().batch_size
+        >>> sgd.conditional, sgd.limit() is sgd, SGD(0.1, 2, minibatches="independent").limit().batch_size
         (True, True, 2)
     """
 

@@ -20,7 +20,7 @@ class StableSGD(AbstractGradientDynamics):
     exp(-|u|^alpha). In the limit of small steps `d theta = -drift dt + scale dL`.
 
     Args:
-        step_size, batch_size, weight_decay, noise, pool_size: as in `SGD`; `noise` speaks of the mini-batches.
+        step_size, batch_size, weight_decay, minibatches, pool_size: as in `SGD`.
         alpha: stability index, in (0, 2]; 2 is Gaussian with variance `2 scale^2 step_size`.
         scale: factor sigma >= 0.
         mode: "scalar" (one number a neuron, added to all its coordinates), "coordinates" (independent) or "isotropic"

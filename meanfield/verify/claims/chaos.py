@@ -121,8 +121,8 @@ def _below(parameters):
 
 def _below_experiment(key, size, parameters, beta=None):
     p = parameters
-    law = scaling.MeanField(p["gamma"], beta=p["beta"] if beta is None else beta)
-    ode = dynamics.McKeanVlasov(scaling.MeanField(p["ode_step"], beta=1.0))
+    law = scaling.StepSizeLaw(p["gamma"], beta=p["beta"] if beta is None else beta)
+    ode = dynamics.McKeanVlasov(scaling.StepSizeLaw(p["ode_step"], beta=1.0))
     one, many = (dynamics.SGD(law, batch_size) for batch_size in (1, p["batch_size"]))
     keys, few = jax.random.split(key, 5), _fewer(size, 4)
     narrow, wide = p["widths"]
@@ -151,7 +151,7 @@ def _below_measure(data, parameters):
     ratio = float(np.log(parameters["batch_size"] * many.value / one.value))
     error = float(np.hypot(one.standard_error / one.value, many.standard_error / many.value))
     made, p = _slopes(("interaction", "noise"))(data, parameters), parameters
-    step = [scaling.MeanField(p["gamma"], beta=p["beta"]).time_step(n) for n in p["widths"]]
+    step = [scaling.StepSizeLaw(p["gamma"], beta=p["beta"]).time_step(n) for n in p["widths"]]
     steps = [float(one) for one in step]
     # The noise part is that of a whole number of steps, with corrections of the order of a step.
     reached = [round(p["time"] / one) * one / p["time"] + one for one in steps]
@@ -211,7 +211,7 @@ def _at_one(parameters):
 
 def _at_one_experiment(key, size, parameters, beta=1.0):
     p = parameters
-    law = scaling.MeanField(p["step_size"] * p["widths"][0] ** (1 - beta), beta=beta)
+    law = scaling.StepSizeLaw(p["step_size"] * p["widths"][0] ** (1 - beta), beta=beta)
     ode, sde, sgd = dynamics.McKeanVlasov(law), dynamics.McKeanVlasov(law, 1), dynamics.SGD(law, 1)
     few = _fewer(size, 2)
     keys = iter(jax.random.split(key, 6))
@@ -271,7 +271,7 @@ def _fluctuation(parameters):
 def _fluctuation_experiment(key, size, parameters, beta=0.0):
     """N times squared deviations of the outputs from their mean (0 at the start), meaned over examples and classes."""
     p = parameters
-    one = dynamics.SGD(scaling.MeanField(p["gamma"] * p["widths"][0] ** -beta, beta=beta), 1)
+    one = dynamics.SGD(scaling.StepSizeLaw(p["gamma"] * p["widths"][0] ** -beta, beta=beta), 1)
     x, made = np.asarray(_digits().x, np.float64), {}
     for i, n in enumerate(p["widths"]):
         own = jax.random.fold_in(key, i)

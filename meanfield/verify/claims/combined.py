@@ -154,7 +154,7 @@ class FreshExamples(dynamics.AbstractDynamics):
 
         w_i <- (1 - eta lam) w_i - eta (f(x_i) - y_i) a_i (w_i x_i + c) x_i,    f(x) = mean_j a_j (w_j x + c)^2 / 2
 
-    `SGD(noise="independent")` draws the examples from a pool, over which it needs f; here two moments have f everywhere.
+    `SGD(minibatches="independent")` draws the examples from a pool, over which it needs f; here two moments have f everywhere.
     """
 
     step_size: Number

@@ -17,10 +17,12 @@ from meanfield.verify.domain import Real, Several, Whole
 SOURCE = "After De Bortoli, Durmus, Fontaine, Simsekli (2020), beta = 1; the numbers are ours"
 
 
-def _numbers(key: jax.Array, noise: str, parameters, width: int, steps: int, runs: int) -> np.ndarray:
+def _numbers(key: jax.Array, minibatches: str, parameters, width: int, steps: int, runs: int) -> np.ndarray:
     """The numbers (runs, N) after some steps from N(0, 1), labels +-1."""
     data = sources.from_arrays(np.ones((2, 1)), np.array([-1.0, 1.0]))
-    sgd = dynamics.SGD(parameters["step_size"], parameters["batch_size"], weight_decay=parameters["weight_decay"], noise=noise)
+    sgd = dynamics.SGD(
+        parameters["step_size"], parameters["batch_size"], weight_decay=parameters["weight_decay"], minibatches=minibatches
+    )
     system = System(dynamics.chains(), data, sgd)
     results = complete(system, widths=width, steps=steps, seeds=runs, key=key)
     return np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
@@ -81,16 +83,16 @@ DOMAIN = {
 def _independent(parameters):
     made = {}
     for n in parameters["widths"]:
-        toy = linear_toy(*_at(parameters), width=n, noise="independent")
+        toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
         made |= {f"variance, {n}": toy.variance, f"N Var(mean), {n}": n * toy.mean_variance, f"N corr, {n}": n * toy.correlation}
     return made
 
 
-def _independent_experiment(key, size, parameters, noise="independent"):
+def _independent_experiment(key, size, parameters, minibatches="independent"):
     steps, widths, made = parameters["steps"], parameters["widths"], {}
     for i, n in enumerate(widths):
-        made |= _moments(str(n), _numbers(jax.random.fold_in(key, i), noise, parameters, n, steps, size))
-    earlier = _numbers(jax.random.fold_in(key, len(widths)), noise, parameters, widths[0], steps // 2, size)
+        made |= _moments(str(n), _numbers(jax.random.fold_in(key, i), minibatches, parameters, n, steps, size))
+    earlier = _numbers(jax.random.fold_in(key, len(widths)), minibatches, parameters, widths[0], steps // 2, size)
     return made | {"square halfway": np.mean(earlier**2, axis=1), "square at the end": made[f"square, {widths[0]}"]}
 
 
@@ -98,7 +100,7 @@ def _independent_measure(data, parameters):
     made = {}
     for n in parameters["widths"]:
         means, squares = data[f"mean, {n}"], data[f"square, {n}"]
-        toy = linear_toy(*_at(parameters), width=n, noise="independent")
+        toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
         (mean_left, rest_left), why = _left(parameters, n, toy), f"what {parameters['steps']} steps leave of the start"
         corr = _correlation(means, squares, n)
         corr_left = (mean_left + rest_left / (n - 1) + abs(toy.correlation) * (mean_left + rest_left)) / toy.variance
@@ -114,7 +116,7 @@ def _independent_detects(variance: float, mean_variance: float, correlation: flo
     def detects(parameters):
         made = {}
         for n in parameters["widths"]:
-            toy = linear_toy(*_at(parameters), width=n, noise="independent")
+            toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
             of_mean = n * toy.mean_variance
             made |= {f"variance, {n}": variance * toy.variance, f"N Var(mean), {n}": mean_variance * of_mean}
             made[f"N corr, {n}"] = correlation * of_mean / toy.variance
@@ -152,7 +154,7 @@ INDEPENDENT = Claim(
     fits=_stable,
     controls={
         "constants off by 20 %": {"predict": off(_independent, 1.2)},
-        "shared noise": {"experiment": lambda key, size, p: _independent_experiment(key, size, p, noise="shared")},
+        "shared noise": {"experiment": lambda key, size, p: _independent_experiment(key, size, p, minibatches="shared")},
     },
     plot=_independent_plot,
 )
@@ -164,7 +166,7 @@ def _shared(parameters):
     p = parameters
     few, n = p["widths"][0], p["early"]
     ratio, factor = _contractions(p)
-    limit = linear_toy(*_at(p), noise="shared").mean_variance
+    limit = linear_toy(*_at(p), minibatches="shared").mean_variance
     of_mean = limit + ratio ** (2 * n) * (1 / few - limit)
     deviation = factor ** (2 * n) * (1 - 1 / few)
     correlation = (of_mean - deviation / (few - 1)) / (of_mean + deviation)
@@ -178,14 +180,14 @@ def _wrong_sign(parameters):
     return {**_shared(parameters), "factor": (factor - parameters["rounding"], factor + parameters["rounding"])}
 
 
-def _shared_experiment(key, size, parameters, noise="shared"):
+def _shared_experiment(key, size, parameters, minibatches="shared"):
     p, made = parameters, {}
     for i, n in enumerate(p["widths"]):
-        made |= _moments(str(n), _numbers(jax.random.fold_in(key, i), noise, p, n, p["steps"], size))
+        made |= _moments(str(n), _numbers(jax.random.fold_in(key, i), minibatches, p, n, p["steps"], size))
     few = p["widths"][0]
     own, other = (jax.random.fold_in(key, len(p["widths"]) + i) for i in range(2))
-    start, early = (_numbers(own, noise, p, few, steps, size) for steps in (0, p["early"]))
-    made |= _moments("early", early) | _moments("halfway", _numbers(other, noise, p, few, p["steps"] // 2, size))
+    start, early = (_numbers(own, minibatches, p, few, steps, size) for steps in (0, p["early"]))
+    made |= _moments("early", early) | _moments("halfway", _numbers(other, minibatches, p, few, p["steps"] // 2, size))
     made["square at the end"] = made[f"square, {few}"]
     return made | {"log spread": np.log(early.std(axis=1) / start.std(axis=1))}
 
@@ -193,7 +195,7 @@ def _shared_experiment(key, size, parameters, noise="shared"):
 def _shared_measure(data, parameters):
     p = parameters
     few, (ratio, factor) = p["widths"][0], _contractions(p)
-    variance = linear_toy(*_at(p), noise="shared").mean_variance
+    variance = linear_toy(*_at(p), minibatches="shared").mean_variance
     late = _correlation(data[f"mean, {few}"], data[f"square, {few}"], few)
     spread = mean(np.exp(data["log spread"] / p["early"]))
     # A step rounds by 2^-24 of a number near 1; two numbers that start close together feel it most.
@@ -209,7 +211,7 @@ def _shared_measure(data, parameters):
 
 def _shared_detects(share: float, correlation: float):
     def detects(parameters):
-        variance = linear_toy(*_at(parameters), noise="shared").mean_variance
+        variance = linear_toy(*_at(parameters), minibatches="shared").mean_variance
         fixed = {"factor": 0.01, "early correlation": correlation, "1 - late correlation": 0.01}
         return fixed | {f"Var(mean), {n}": share * variance for n in parameters["widths"]}
 
@@ -231,7 +233,7 @@ def _shared_plot(ax, data, parameters):
     error = [3 * r.standard_error for r in rows]
     ax.errorbar(parameters["widths"], [r.value for r in rows], error, fmt="o", color="black", label="measured")
     ax.axhline(theory[f"Var(mean), {parameters['widths'][0]}"], color="black", linestyle=":", label="predicted")
-    of_own = [linear_toy(*_at(parameters), width=n, noise="independent").mean_variance for n in parameters["widths"]]
+    of_own = [linear_toy(*_at(parameters), width=n, minibatches="independent").mean_variance for n in parameters["widths"]]
     ax.plot(parameters["widths"], of_own, "--", color="grey", label="with noise of their own")
     ax.set(xscale="log", yscale="log", xlabel="numbers N", ylabel="variance of the mean")
     ax.legend(fontsize="small")
@@ -263,7 +265,7 @@ SHARED = Claim(
     controls={
         "constants off by 20 %": {"predict": off(_shared, 1.2)},
         "ridge of the wrong sign": {"predict": _wrong_sign},
-        "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, noise="independent")},
+        "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, minibatches="independent")},
     },
     plot=_shared_plot,
 )
