@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
 from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
-from meanfield.systems import data, dynamics, noise, scaling
+from meanfield.systems import data, dynamics, scaling
+from meanfield.systems import stable_noise as noise
 from meanfield.systems.network import Activation, Particles, TwoLayer
 from meanfield.systems.system import System
 

@@ -27,7 +27,7 @@ import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
-from meanfield.theory import cloning, network
+from meanfield.theory import network, random_products
 from meanfield.verify.claims.combined import quadratic_system
 from sims import _run
 
@@ -334,8 +334,8 @@ def _condensation(config: Config) -> list[dict]:
         seen, residuals, accuracy = _trained(config, dynamics, width, times)
         norms = np.linalg.norm(seen.astype(np.float64), axis=-1)
         maps = [network.relu_steps(x, one, eta, 1, decay) for one in residuals]
-        growth, interval = rates.mean_interval([cloning.log_growth(*one, s=2.0, **solver).value for one in maps])
-        exponent = cloning.lyapunov(*maps[0], **solver)
+        growth, interval = rates.mean_interval([random_products.log_growth(*one, s=2.0, **solver).value for one in maps])
+        exponent = random_products.lyapunov(*maps[0], **solver)
         fits = [tails.tail_index(one) for one in norms]
         rows.append(
             {

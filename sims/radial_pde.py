@@ -17,7 +17,7 @@ import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import distances, rates
-from meanfield.theory import meanfield as theory
+from meanfield.theory import solvable as theory
 from meanfield.verify.claims.radial import RAMP
 from sims import _run
 

@@ -15,7 +15,7 @@ from rich.table import Table
 import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield.measure import chaos, rates
-from meanfield.theory.meanfield import linear_toy
+from meanfield.theory.solvable import linear_toy
 from sims import _run
 
 MINIBATCHES = ("shared", "independent")

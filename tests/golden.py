@@ -24,8 +24,8 @@ from scipy import stats
 import meanfield as mf
 from meanfield import verify
 from meanfield.measure import chaos, distances, pruning, rates, tails
-from meanfield.theory import bounds, cloning, compressibility, designs, network, recursion, stable
-from meanfield.theory import meanfield as solvable
+from meanfield.systems import random
+from meanfield.theory import bounds, compressibility, least_squares, network, random_products, recursion, solvable, stable
 
 FILE = Path(__file__).parent / "known" / "golden.npz"
 CASES: dict[str, Callable[[], dict[str, Any]]] = {}
@@ -144,8 +144,8 @@ def noise():
         "symmetric": {str(a): mf.noise.symmetric_stable(jax.random.clone(KEY), a, (6,)) for a in (0.5, 1.0, 1.5, 2.0)},
         "positive": {str(a): mf.noise.positive_stable(jax.random.clone(KEY), a, (6,)) for a in (0.3, 0.75)},
         "isotropic": {str(a): mf.noise.isotropic_stable(jax.random.clone(KEY), a, (3, 2)) for a in (1.0, 1.7)},
-        "rows": mf.noise.normal_rows(jax.random.clone(KEY), 3, 1, 4),
-        "normal": mf.noise.normal(jax.random.clone(KEY), 7, jnp.float32),
+        "rows": random.normal_rows(jax.random.clone(KEY), 3, 1, 4),
+        "normal": random.normal(jax.random.clone(KEY), 7, jnp.float32),
         "laws": [LAW.time_step(n) for n in (1, 10)],
     }
 
@@ -269,14 +269,14 @@ def theories():
             stable.tail_constant(1.2),
         ],
         "designs": [
-            designs.gaussian_tail_index(np.diag([1.0, 0.5]), 0.6, 1, population=500, steps=500).value,
-            designs.empirical_tail_index([[1.0], [0.5], [2.0]], 0.6, 1).value,
+            least_squares.gaussian_tail_index(np.diag([1.0, 0.5]), 0.6, 1, population=500, steps=500).value,
+            least_squares.empirical_tail_index([[1.0], [0.5], [2.0]], 0.6, 1).value,
         ],
         "network": [
             network.quadratic_tail_index(0.3, 1.0),
             network.tail_index(np.eye(3)[:, :2] + 0.1, np.full((3, 1), 0.4), 0.5, 1, 0.3, population=500, steps=500).value,
         ],
-        "cloning": cloning.tail_index(
+        "cloning": random_products.tail_index(
             lambda rng, u: u * rng.lognormal(-0.2, 1.0, (len(u), 1)), 2, population=500, steps=500
         ).value,
         "solvable": [

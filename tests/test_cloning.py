@@ -6,7 +6,7 @@ import pytest
 from scipy import optimize, special
 
 import meanfield as mf
-from meanfield.theory import cloning, recursion
+from meanfield.theory import random_products, recursion
 
 SMALL = {"population": 3_000, "steps": 500}
 
@@ -33,7 +33,7 @@ def diagonal(factors):
 def test_isotropic_gaussian_inputs(dim, alpha):
     """Within 1 % and 4 standard errors of the quadrature, which are small enough to tell an index 5 % beside it."""
     law = isotropic(recursion.step_size_for(alpha, 1, dim), 1, dim)
-    found = cloning.tail_index(law, dim, jax.random.key(1), population=5_000, steps=700)
+    found = random_products.tail_index(law, dim, jax.random.key(1), population=5_000, steps=700)
     assert abs(found.value / alpha - 1) < 0.01
     assert abs(found.value - alpha) < 4 * found.standard_error
     assert found.standard_error < 0.01 * alpha
@@ -45,7 +45,7 @@ def test_isotropic_gaussian_inputs(dim, alpha):
 def test_a_wrong_law_is_told_apart():
     """The same step with a ridge: another index, by the quadrature too."""
     eta = recursion.step_size_for(1.5, 2, 2)
-    found = cloning.tail_index(isotropic(eta, 2, 2, weight_decay=0.1), 2, **SMALL)
+    found = random_products.tail_index(isotropic(eta, 2, 2, weight_decay=0.1), 2, **SMALL)
     assert abs(found.value - recursion.tail_index(eta, 2, 2, weight_decay=0.1)) < 4 * found.standard_error
     assert abs(found.value - 1.5) > 4 * found.standard_error
 
@@ -54,23 +54,23 @@ def test_growth_and_its_bias():
     """A population of 200, 20 000 steps: biased by some 6 standard errors if it is not corrected (the same run, the mean alone)."""
     eta, dim, s = 0.4, 3, 2.0
     law, exact = isotropic(eta, 1, dim), np.log(recursion.moment(s, eta, 1, dim))
-    found = cloning.log_growth(law, dim, s, population=200, steps=20_000)
+    found = random_products.log_growth(law, dim, s, population=200, steps=20_000)
     assert abs(found.value - exact) < 4 * found.standard_error
     assert found.value - 20_000 * found.standard_error**2 / 2 < exact - 4 * found.standard_error
-    assert cloning.log_growth(law, dim, 0.0, **SMALL) == cloning.exact(0.0)
+    assert random_products.log_growth(law, dim, 0.0, **SMALL) == random_products.exact(0.0)
 
 
 def test_lyapunov_exponent():
-    found = cloning.lyapunov(isotropic(0.3, 2, 4), 4, **SMALL)
+    found = random_products.lyapunov(isotropic(0.3, 2, 4), 4, **SMALL)
     assert abs(found.value - recursion.lyapunov(0.3, 2, 4)) < 4 * found.standard_error
     assert abs(found.value - recursion.lyapunov(0.3, 2, 5)) > 4 * found.standard_error
-    assert cloning.lyapunov(lambda rng, u: 0 * u, 2, **SMALL).value == -np.inf
+    assert random_products.lyapunov(lambda rng, u: 0 * u, 2, **SMALL).value == -np.inf
 
 
 def test_one_dimension_is_an_equation():
     factors = np.array([[0.2], [0.5], [-0.7], [2.0]])
     exact = optimize.brentq(lambda s: np.mean(np.abs(factors) ** s) - 1, 0.1, 10)
-    found = cloning.tail_index(diagonal(factors), 1, **SMALL)
+    found = random_products.tail_index(diagonal(factors), 1, **SMALL)
     assert abs(found.value - exact) < 4 * found.standard_error < 0.05 * exact
 
 
@@ -78,7 +78,7 @@ def test_diagonal_maps_have_the_smallest_index_of_their_entries():
     """Diagonal maps commute: k(s) is the largest E |m_i|^s, alpha the smallest root, 1.694 here; the other is 3.35."""
     factors = np.array([[0.3, 0.9], [0.3, 0.4], [1.9, 0.7], [0.2, 1.5]])
     roots = [optimize.brentq(lambda s, m=m: np.mean(m**s) - 1, 0.1, 20) for m in factors.T]
-    found = cloning.tail_index(diagonal(factors), 2, **SMALL)
+    found = random_products.tail_index(diagonal(factors), 2, **SMALL)
     assert abs(found.value - min(roots)) < 4 * found.standard_error
     assert abs(found.value - max(roots)) > 4 * found.standard_error
 
@@ -87,7 +87,7 @@ def test_blocks_have_the_smallest_index_of_the_blocks():
     """Two plain recursions in two dimensions each, independent: indices 1.5 and 3."""
     blocks = [isotropic(recursion.step_size_for(alpha, 1, 2), 1, 2) for alpha in (3.0, 1.5)]
     law = lambda rng, u: np.hstack([block(rng, u[:, part]) for block, part in zip(blocks, (slice(2), slice(2, 4)), strict=True)])  # noqa: E731
-    found = cloning.tail_index(law, 4, **SMALL)
+    found = random_products.tail_index(law, 4, **SMALL)
     assert abs(found.value - 1.5) < 4 * found.standard_error < 0.15
 
 
@@ -97,18 +97,18 @@ def test_rotations_change_nothing():
 
     def turned(rng, u):
         angle = rng.normal(size=len(u)) * (1 + (u[:, 0] > 0))  # homogeneous, not linear
-        size = np.exp(m + np.sqrt(v) * special.ndtri(cloning.stratified(rng, len(u))))
+        size = np.exp(m + np.sqrt(v) * special.ndtri(random_products.stratified(rng, len(u))))
         return size[:, None] * np.stack(
             [np.cos(angle) * u[:, 0] - np.sin(angle) * u[:, 1], np.sin(angle) * u[:, 0] + np.cos(angle) * u[:, 1]], 1
         )
 
-    found = cloning.tail_index(turned, 2, **SMALL)
+    found = random_products.tail_index(turned, 2, **SMALL)
     assert abs(found.value - 1.2) < max(4 * found.standard_error, 1e-3)
 
 
 def test_equal_keys_give_equal_numbers():
     law = isotropic(0.5, 1, 2)
-    one, two, three = (cloning.lyapunov(law, 2, jax.random.key(n), **SMALL) for n in (4, 4, 5))
+    one, two, three = (random_products.lyapunov(law, 2, jax.random.key(n), **SMALL) for n in (4, 4, 5))
     assert one == two and one.value != three.value
 
 
@@ -118,16 +118,18 @@ def test_high_orders_are_refused_not_guessed():
     with pytest.raises(
         mf.ArgumentError, match=r"^Argument `population` must be larger \(too few vectors carry the weight \|M u\|\^"
     ):
-        cloning.tail_index(law, 2, population=2_000, steps=500)
+        random_products.tail_index(law, 2, population=2_000, steps=500)
     with pytest.raises(mf.ArgumentError, match="too few vectors carry the weight"):
-        cloning.log_growth(law, 2, 12.0, population=2_000, steps=500)
+        random_products.log_growth(law, 2, 12.0, population=2_000, steps=500)
 
 
 @pytest.mark.slow
 def test_errors_are_calibrated():
     """40 keys, index 1.5 in 2 dimensions: z-scores of mean 0 and standard deviation 1, within five standard errors of 40 Student's t_19."""
     eta = recursion.step_size_for(1.5, 1, 2)
-    found = [cloning.tail_index(isotropic(eta, 1, 2), 2, jax.random.key(n), population=2_000, steps=500) for n in range(40)]
+    found = [
+        random_products.tail_index(isotropic(eta, 1, 2), 2, jax.random.key(n), population=2_000, steps=500) for n in range(40)
+    ]
     z = np.array([(f.value - 1.5) / f.standard_error for f in found])
     assert abs(z.mean()) < 5 * 1.06 / np.sqrt(40)
     assert 0.5 < z.std(ddof=1) < 1.6
@@ -138,45 +140,45 @@ def test_errors_are_calibrated():
 
 WRONG = {
     "no law": (
-        lambda: cloning.tail_index(lambda rng, u: 2 * u, 2, **SMALL),
+        lambda: random_products.tail_index(lambda rng, u: 2 * u, 2, **SMALL),
         "Argument `grow` must have a negative Lyapunov exponent (else there is no stationary law), but is one with 0.693 +- ",
     ),
     "no growth": (
-        lambda: cloning.tail_index(lambda rng, u: u / 2, 2, population=100, steps=500),
+        lambda: random_products.tail_index(lambda rng, u: u / 2, 2, population=100, steps=500),
         "Argument `grow` must lengthen vectors often enough: up to order ",
     ),
     "hardly any growth": (  # bounded inputs below 2 / |a|^2: nothing is lengthened, but some vectors are hardly shortened
-        lambda: cloning.tail_index(lambda rng, u: u - 0.3 * u * rng.uniform(-1, 1, u.shape) ** 2, 2, **SMALL),
+        lambda: random_products.tail_index(lambda rng, u: u - 0.3 * u * rng.uniform(-1, 1, u.shape) ** 2, 2, **SMALL),
         "Argument `grow` must lengthen vectors often enough: up to order ",
     ),
     "no numbers": (
-        lambda: cloning.lyapunov(lambda rng, u: u * np.nan, 2, **SMALL),
+        lambda: random_products.lyapunov(lambda rng, u: u * np.nan, 2, **SMALL),
         "Argument `grow` must give finite vectors, but is one that does not.",
     ),
     "all zero": (
-        lambda: cloning.log_growth(lambda rng, u: u * 0, 2, 1.0, **SMALL),
+        lambda: random_products.log_growth(lambda rng, u: u * 0, 2, 1.0, **SMALL),
         "Argument `grow` must not make all vectors 0, but is one that does.",
     ),
     "shape": (
-        lambda: cloning.lyapunov(lambda rng, u: u[:, 0], 2, **SMALL),
+        lambda: random_products.lyapunov(lambda rng, u: u[:, 0], 2, **SMALL),
         "Argument `grow` must give an array of shape (3000, 2), but is one that gives (3000,).",
     ),
     "not a function": (
-        lambda: cloning.lyapunov(np.eye(2), 2),  # type: ignore[arg-type]
+        lambda: random_products.lyapunov(np.eye(2), 2),  # type: ignore[arg-type]
         "Argument `grow` must be a function of a numpy generator and an array (population, dim), but is [[1.0, 0.0], [0.0, 1.0]].",
     ),
-    "dim": (lambda: cloning.lyapunov(isotropic(0.1, 1, 2), 0), "Argument `dim` must be an integer >= 1, but is 0."),
+    "dim": (lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 0), "Argument `dim` must be an integer >= 1, but is 0."),
     "population": (
-        lambda: cloning.lyapunov(isotropic(0.1, 1, 2), 2, population=10),
+        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, population=10),
         "Argument `population` must be an integer >= 100, but is 10.",
     ),
     "steps": (
-        lambda: cloning.lyapunov(isotropic(0.1, 1, 2), 2, steps=10),
+        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, steps=10),
         "Argument `steps` must be an integer >= 500, but is 10.",
     ),
-    "s": (lambda: cloning.log_growth(isotropic(0.1, 1, 2), 2, -1.0), "Argument `s` must be a number >= 0, but is -1.0."),
+    "s": (lambda: random_products.log_growth(isotropic(0.1, 1, 2), 2, -1.0), "Argument `s` must be a number >= 0, but is -1.0."),
     "key": (
-        lambda: cloning.lyapunov(isotropic(0.1, 1, 2), 2, key=3),  # type: ignore[arg-type]
+        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, key=3),  # type: ignore[arg-type]
         "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 3.",
     ),
 }

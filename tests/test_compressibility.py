@@ -493,7 +493,7 @@ def test_pareto_one_is_chi_square():
 
 @pytest.mark.parametrize("beta", [0.25, 0.6, 0.9])
 def test_positive_stable_quantiles(beta):
-    """Against 200 000 draws of `noise.positive_stable`: levels within five standard errors; moments of the logarithm too."""
+    """Against 200 000 draws of `stable_noise.positive_stable`: levels within five standard errors; moments of the logarithm too."""
     w = np.float64(mf.noise.positive_stable(jax.random.key(1), beta, (200_000,)))
     limit = compressibility.DivergentLimit(2 * beta, 2.0, 1 / special.gamma(1 - beta), 1.0)  # Y = 1 / W_1
     for level in (0.02, 0.5, 0.98):

@@ -10,10 +10,14 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 import meanfield as mf
-from meanfield.systems import noise
+from meanfield.systems import random, stable_noise
 
 ALPHAS = [0.3, 0.5, 0.9, 1 - 1e-3, 1 - 1e-6, 1.0, 1 + 1e-6, 1 + 1e-3, 1.25, 1.5, 1.75, 1.95, 2 - 1e-3, 2 - 1e-6, 2.0]
-LAWS = {"symmetric": noise.symmetric_stable, "positive": noise.positive_stable, "isotropic": noise.isotropic_stable}
+LAWS = {
+    "symmetric": stable_noise.symmetric_stable,
+    "positive": stable_noise.positive_stable,
+    "isotropic": stable_noise.isotropic_stable,
+}
 SMALL = np.array([0.1, 0.5, 1.0, 2.0, 5.0])
 
 
@@ -64,7 +68,7 @@ def test_references_agree():
 def test_symmetric_distribution(alpha, key):
     """1e6 draws at five points: |z| < 5 in both halves; an index wrong by 0.05 is refused."""
     n = 1_000_000
-    x = np.asarray(noise.symmetric_stable(key, alpha, (n,)))
+    x = np.asarray(stable_noise.symmetric_stable(key, alpha, (n,)))
     exact = np.array([beyond(alpha, v) for v in SMALL]) / 2
     for half in (x, -x):
         assert np.abs(z_scores([np.sum(half > v) for v in SMALL], n, exact)).max() < 5
@@ -76,7 +80,7 @@ def test_symmetric_distribution(alpha, key):
 def test_positive_distribution(alpha, key):
     """1e6 draws: S1 distribution function of scipy, Laplace transform, |z| < 5; an index wrong by 0.05 is refused."""
     n = 1_000_000
-    a = np.asarray(noise.positive_stable(key, alpha, (n,)), float)
+    a = np.asarray(stable_noise.positive_stable(key, alpha, (n,)), float)
     s1 = stats.levy_stable(alpha, 1, scale=np.cos(np.pi * alpha / 2) ** (1 / alpha))
     points = np.array([0.5, 1.0, 3.0])
     assert np.abs(z_scores([np.sum(a > v) for v in points], n, s1.sf(points))).max() < 5
@@ -90,15 +94,15 @@ def test_positive_distribution(alpha, key):
 
 
 def test_positive_at_one_and_near(key):
-    assert (noise.positive_stable(jax.random.clone(key), 1.0, (1000,)) == 1).all()
-    near = np.asarray(noise.positive_stable(key, 1 - 1e-6, (10_000,)), float)
+    assert (stable_noise.positive_stable(jax.random.clone(key), 1.0, (1000,)) == 1).all()
+    near = np.asarray(stable_noise.positive_stable(key, 1 - 1e-6, (10_000,)), float)
     assert np.quantile(np.abs(near - 1), 0.99) < 2e-4 and near.min() > 1 - 1e-4
 
 
 def test_known_laws(key):
     """Cauchy and normal as a whole: Kolmogorov's distance of 1e6 draws, 5e-3 level; each refuses the other's neighbour."""
     n, ks = 1_000_000, stats.kstwobign.isf(5e-3)
-    draw = lambda alpha: np.asarray(noise.symmetric_stable(jax.random.clone(key), alpha, (n,)), float)  # noqa: E731
+    draw = lambda alpha: np.asarray(stable_noise.symmetric_stable(jax.random.clone(key), alpha, (n,)), float)  # noqa: E731
     normal = stats.norm(0, np.sqrt(2))
     assert np.sqrt(n) * stats.kstest(draw(1.0), stats.cauchy.cdf).statistic < ks
     assert np.sqrt(n) * stats.kstest(draw(2.0), normal.cdf).statistic < ks
@@ -111,7 +115,7 @@ def test_known_laws(key):
 def test_log_moments(alpha, key):
     """E log|X| = gamma (1/alpha - 1), Var log|X| = pi^2/6 (1/alpha^2 + 1/2): 1e6 draws, five standard errors."""
     n = 1_000_000
-    y = np.log(np.abs(np.asarray(noise.symmetric_stable(key, alpha, (n,)), float)))
+    y = np.log(np.abs(np.asarray(stable_noise.symmetric_stable(key, alpha, (n,)), float)))
     mean, variance = np.euler_gamma * (1 / alpha - 1), np.pi**2 / 6 * (1 / alpha**2 + 0.5)
     spread = ((y - mean) ** 2).std() / np.sqrt(n)
     assert abs(y.mean() - mean) < 5 * np.sqrt(variance / n)
@@ -138,7 +142,7 @@ def tail_counts(draw, alpha, levels, chunks, key, positive=False, size=5_000_000
 def test_tails(alpha, key):
     """Frequencies beyond the quantiles 1e-5, 1e-6, 1e-7 in 2e7 draws; the quantiles of alpha - 0.05 are refused."""
     n, levels = 20_000_000, np.array([1e-5, 1e-6, 1e-7])
-    counts = tail_counts(noise.symmetric_stable, alpha, levels, 4, key)
+    counts = tail_counts(stable_noise.symmetric_stable, alpha, levels, 4, key)
     assert np.abs(z_scores(counts, n, levels)).max() < 5
     moved = [far_quantile(alpha, p) for p in levels]
     wrong = np.array([tail(alpha - 0.05, x) for x in moved])
@@ -169,9 +173,9 @@ def test_far_tail(alpha, key, monkeypatch):
         return jnp.stack([words[0] | jnp.uint32(0xFFFFFFFE), words[1] | jnp.uint32(0x1C000)])
 
     replace_bits(monkeypatch, near_the_end)
-    _, _, q = noise._uniforms(jax.random.clone(key), (n,), jnp.dtype("float32"))[0]
+    _, _, q = stable_noise._uniforms(jax.random.clone(key), (n,), jnp.dtype("float32"))[0]
     assert q.max() <= 2.0**-34
-    x = jnp.abs(noise._symmetric.__wrapped__(key, jnp.float32(alpha), (n,), jnp.float32))
+    x = jnp.abs(stable_noise._symmetric.__wrapped__(key, jnp.float32(alpha), (n,), jnp.float32))
     count = int(jnp.sum(x > float(far_quantile(alpha, 1e-12))))
     assert abs(z_scores(count, n, 1e-12 * 2**34)) < 5
     assert abs(z_scores(count, n, 1.1e-12 * 2**34)) > 5
@@ -191,11 +195,11 @@ def test_finite_at_every_corner(law, dtype, key, monkeypatch):
         alphas = jnp.array([[v] for v in alphas if v <= (1 if law == "positive" else 2)], calc)
         if law == "isotropic":  # two coordinates a pair of words, and the largest scale
             monkeypatch.setattr(jax.random, "bits", lambda *a: jnp.asarray(pairs[:, 0]))
-            monkeypatch.setattr(noise, "_log_positive", lambda k, a, s: jnp.full(s, 1e30, a.dtype))
-            x = noise._isotropic.__wrapped__(key, alphas[-1, 0], (2 * n,), dtype)
+            monkeypatch.setattr(stable_noise, "_log_positive", lambda k, a, s: jnp.full(s, 1e30, a.dtype))
+            x = stable_noise._isotropic.__wrapped__(key, alphas[-1, 0], (2 * n,), dtype)
         else:
             monkeypatch.setattr(jax.random, "bits", lambda *a: jnp.asarray(pairs))
-            inner = noise._symmetric if law == "symmetric" else noise._positive
+            inner = stable_noise._symmetric if law == "symmetric" else stable_noise._positive
             x = inner.__wrapped__(key, alphas, (len(alphas), n), dtype)
             assert x.shape == (len(alphas), n) and (dtype == "float16" or (x != 0).all())
         assert x.dtype == dtype and jnp.isfinite(x).all()
@@ -213,7 +217,7 @@ def test_single_draws_in_float32(alpha, key):
     single = np.float64(np.float32(alpha))
     (sign, p, q), (_, p2, q2) = (
         [np.asarray(v, float) for v in triple]
-        for triple in noise._uniforms(jax.random.clone(key), (100_000,), jnp.dtype("float32"))
+        for triple in stable_noise._uniforms(jax.random.clone(key), (100_000,), jnp.dtype("float32"))
     )
     np.testing.assert_allclose(p + q, 1, rtol=1e-7)
     p = np.where(p < 0.5, p, 1 - q)
@@ -221,18 +225,18 @@ def test_single_draws_in_float32(alpha, key):
     v, cos = p * np.pi / 2, np.sin(q * np.pi / 2)
     power = (1 - single) / single
     exact = sign * np.sin(single * v) / cos ** (1 / single) * (np.cos((1 - single) * v) / w) ** power
-    found = noise.symmetric_stable(jax.random.clone(key), alpha, (100_000,))
+    found = stable_noise.symmetric_stable(jax.random.clone(key), alpha, (100_000,))
     np.testing.assert_allclose(found, exact, rtol=2e-5 / single)
     if alpha < 1:
         v = p * np.pi
         base = np.sin(single * v) / np.sin(np.minimum(p, q) * np.pi) ** (1 / single)
         exact = base * (np.sin((1 - single) * v) / w) ** power
-        np.testing.assert_allclose(noise.positive_stable(key, alpha, (100_000,)), exact, rtol=2e-5 / single)
+        np.testing.assert_allclose(stable_noise.positive_stable(key, alpha, (100_000,)), exact, rtol=2e-5 / single)
 
 
 def test_continuity(key):
     """Same key, 1e5 draws: at alpha = 1 every draw, at alpha = 2 all but the few that are jumps."""
-    draw = lambda alpha: np.asarray(noise.symmetric_stable(jax.random.clone(key), alpha, (100_000,)))  # noqa: E731
+    draw = lambda alpha: np.asarray(stable_noise.symmetric_stable(jax.random.clone(key), alpha, (100_000,)))  # noqa: E731
     for other in (1 - 1e-6, 1 + 1e-6):
         np.testing.assert_allclose(draw(other), draw(1.0), rtol=1e-4)
     assert np.mean(np.abs(draw(2 - 1e-6) / draw(2.0) - 1) > 1e-3) < 1e-2
@@ -243,7 +247,7 @@ def test_continuity(key):
 def test_isotropic_characteristic_function(alpha, dim, key):
     """E cos <u, X> = exp(-|u|^alpha) in six directions, four radii; 5e5 vectors, |z| < 5; a wrong index or shape is refused."""
     n = 500_000
-    x = np.asarray(noise.isotropic_stable(key, alpha, (n, dim)), float)
+    x = np.asarray(stable_noise.isotropic_stable(key, alpha, (n, dim)), float)
     directions = np.concatenate([np.eye(dim)[:3], np.random.default_rng(0).standard_normal((3, dim))])
     radii = np.array([0.1, 0.5, 1.0, 2.0])
     phi = lambda r, a: np.exp(-(r**a))  # noqa: E731
@@ -260,7 +264,7 @@ def test_coordinates_of_isotropic_vectors(key):
     n = 500_000
 
     def z(alpha, f):
-        a, _, b, _ = f(np.asarray(noise.isotropic_stable(jax.random.clone(key), alpha, (n, 4)), float).T)
+        a, _, b, _ = f(np.asarray(stable_noise.isotropic_stable(jax.random.clone(key), alpha, (n, 4)), float).T)
         return np.sqrt(n) * np.corrcoef(a, b)[0, 1]
 
     log = lambda v: np.log(np.abs(v))  # noqa: E731
@@ -270,7 +274,7 @@ def test_coordinates_of_isotropic_vectors(key):
 
 
 def test_consecutive_draws_are_independent(key):
-    x = np.log(np.abs(np.asarray(noise.symmetric_stable(key, 1.3, (1_000_000,)), float)))
+    x = np.log(np.abs(np.asarray(stable_noise.symmetric_stable(key, 1.3, (1_000_000,)), float)))
     assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) * 1e3 < 5
 
 
@@ -296,7 +300,7 @@ def test_changing_alpha_does_not_compile(law, key, caplog):
 
 def test_the_compile_log_works(key, caplog):
     with jax.log_compiles():
-        noise.symmetric_stable(key, 0.5, (11, 13))
+        stable_noise.symmetric_stable(key, 0.5, (11, 13))
     assert [r for r in caplog.records if "ompiling" in r.getMessage() and "symmetric" in r.getMessage()]
 
 
@@ -346,38 +350,41 @@ TOP2, TOP1 = "Argument `alpha` must lie in (0, 2], but is ", "Argument `alpha` m
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: noise.symmetric_stable(KEY, 0), TOP2 + "0."),
-        (lambda: noise.symmetric_stable(KEY, 2.1), TOP2 + "2.1."),
-        (lambda: noise.symmetric_stable(KEY, float("nan")), TOP2 + "nan."),
-        (lambda: noise.symmetric_stable(KEY, "x"), TOP2 + "'x'."),
-        (lambda: noise.symmetric_stable(KEY, None), TOP2 + "None."),
-        (lambda: noise.symmetric_stable(KEY, jnp.array([0.5, 3.0]), (2,)), TOP2 + "[0.5, 3.0]."),
-        (lambda: noise.isotropic_stable(KEY, -1, (2,)), TOP2 + "-1."),
-        (lambda: noise.positive_stable(KEY, 1.5), TOP1 + "1.5."),
+        (lambda: stable_noise.symmetric_stable(KEY, 0), TOP2 + "0."),
+        (lambda: stable_noise.symmetric_stable(KEY, 2.1), TOP2 + "2.1."),
+        (lambda: stable_noise.symmetric_stable(KEY, float("nan")), TOP2 + "nan."),
+        (lambda: stable_noise.symmetric_stable(KEY, "x"), TOP2 + "'x'."),
+        (lambda: stable_noise.symmetric_stable(KEY, None), TOP2 + "None."),
+        (lambda: stable_noise.symmetric_stable(KEY, jnp.array([0.5, 3.0]), (2,)), TOP2 + "[0.5, 3.0]."),
+        (lambda: stable_noise.isotropic_stable(KEY, -1, (2,)), TOP2 + "-1."),
+        (lambda: stable_noise.positive_stable(KEY, 1.5), TOP1 + "1.5."),
         (
-            lambda: noise.symmetric_stable(0, 1.5),
+            lambda: stable_noise.symmetric_stable(0, 1.5),
             "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 0.",
         ),
-        (lambda: noise.symmetric_stable(KEY, 1.5, 7), "Argument `shape` must be a tuple of integers >= 0, but is 7."),
-        (lambda: noise.positive_stable(KEY, 0.5, (-1,)), "Argument `shape` must be a tuple of integers >= 0, but is (-1,)."),
+        (lambda: stable_noise.symmetric_stable(KEY, 1.5, 7), "Argument `shape` must be a tuple of integers >= 0, but is 7."),
         (
-            lambda: noise.isotropic_stable(KEY, 1.5, ()),
+            lambda: stable_noise.positive_stable(KEY, 0.5, (-1,)),
+            "Argument `shape` must be a tuple of integers >= 0, but is (-1,).",
+        ),
+        (
+            lambda: stable_noise.isotropic_stable(KEY, 1.5, ()),
             "Argument `shape` must be a tuple of one or more integers >= 0, but is ().",
         ),
         (
-            lambda: noise.symmetric_stable(KEY, [1.0, 1.5], (3,)),
+            lambda: stable_noise.symmetric_stable(KEY, [1.0, 1.5], (3,)),
             "Argument `alpha` must broadcast to (3,), but is an array of shape (2,).",
         ),
         (
-            lambda: noise.isotropic_stable(KEY, [1.0, 1.5], (2,)),
+            lambda: stable_noise.isotropic_stable(KEY, [1.0, 1.5], (2,)),
             "Argument `alpha` must broadcast to (), but is an array of shape (2,).",
         ),
         (
-            lambda: noise.symmetric_stable(KEY, 1.5, (), "float64"),
+            lambda: stable_noise.symmetric_stable(KEY, 1.5, (), "float64"),
             "Argument `dtype` must be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`, but is 'float64'.",
         ),
         (
-            lambda: noise.symmetric_stable(KEY, 1.5, (), int),
+            lambda: stable_noise.symmetric_stable(KEY, 1.5, (), int),
             "Argument `dtype` must be a floating type of 2 or 4 bytes, or of 8 under `jax.enable_x64`, but is <class 'int'>.",
         ),
     ],
@@ -391,8 +398,8 @@ def test_bad_input(call, message):
 def test_words_are_those_of_fold_in(key):
     """Bit for bit, twice folded, at the ends of the counter."""
     counts = np.array([0, 1, 2, 12345, 2**31, 2**32 - 1], np.uint32)
-    once = noise.fold_words(noise.key_words(key), jnp.uint32(7))
-    words = noise.fold_words((once[0][None], once[1][None]), jnp.asarray(counts))
+    once = random.fold_words(random.key_words(key), jnp.uint32(7))
+    words = random.fold_words((once[0][None], once[1][None]), jnp.asarray(counts))
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, 7), i))(jnp.asarray(counts))
     assert np.array_equal(jax.random.key_data(keys).T, words)
 
@@ -407,7 +414,7 @@ def test_tail_of_normal_pairs_is_exact():
 
     def radius(one, low):
         # 2^21 of 2^22 parts of a quarter of the circle: the two numbers are equal.
-        first, second = noise.normal_pair((jnp.asarray(one, jnp.uint32), jnp.asarray(low, jnp.uint32) | jnp.uint32(2**21 << 8)))
+        first, second = random.normal_pair((jnp.asarray(one, jnp.uint32), jnp.asarray(low, jnp.uint32) | jnp.uint32(2**21 << 8)))
         return np.hypot(np.asarray(first, float), np.asarray(second, float))
 
     near, far = np.arange(2**12), np.arange(2**12, math.ceil(2**32 * np.exp(-8)) + 1)
@@ -430,7 +437,7 @@ def test_tail_of_normal_pairs_is_exact():
 def test_angles_of_normal_pairs_are_exact():
     """All 2^24 of them, against float64: a random bit for every sign, and error of the last digits."""
     bits = np.arange(2**24, dtype=np.uint32) << 8
-    first, second = (np.asarray(v, float) for v in jax.jit(noise.normal_pair)((jnp.zeros(2**24, jnp.uint32), jnp.asarray(bits))))
+    first, second = (np.asarray(v, float) for v in jax.jit(random.normal_pair)((jnp.zeros(2**24, jnp.uint32), jnp.asarray(bits))))
     quarter = ((bits >> 8 & (2**22 - 1)) + 0.5) / 2**22 * np.pi / 2
     radius = np.sqrt(-2 * np.log(2.0**-41))
     assert np.abs(first - (1 - 2.0 * (bits >> 31)) * radius * np.sin(quarter)).max() < 2e-6
@@ -447,8 +454,8 @@ def normal_counts(sample, rounds, levels):
 
 def pairs(key, size=5_000_000):
     """`size` pairs a round."""
-    return lambda i: noise.normal_pair(
-        noise.fold_words(noise.fold_words(noise.key_words(key), i), jnp.arange(size, dtype="uint32"))
+    return lambda i: random.normal_pair(
+        random.fold_words(random.fold_words(random.key_words(key), i), jnp.arange(size, dtype="uint32"))
     )
 
 
@@ -488,7 +495,7 @@ def test_a_thousand_million_normal_pairs(key):
 @pytest.mark.parametrize(("count", "start", "stop"), [(1, 0, 1), (5, 1, 3), (2048, 0, 74), (3000, 700, 785)])
 def test_rows_of_normal_numbers_are_those_of_jax(count, start, stop):
     keys = jax.random.split(jax.random.key(3), 4)
-    rows = jax.vmap(lambda key: noise.normal_rows(key, count, start, stop))(keys)
+    rows = jax.vmap(lambda key: random.normal_rows(key, count, start, stop))(keys)
     of_jax = lambda key, i: jax.random.normal(jax.random.fold_in(key, i), (stop,))[start:]  # noqa: E731
     expected = jax.vmap(lambda key: jax.vmap(lambda i: of_jax(key, i))(jnp.arange(count)))(keys)
     assert (rows == expected).all()
@@ -496,17 +503,17 @@ def test_rows_of_normal_numbers_are_those_of_jax(count, start, stop):
 
 @pytest.mark.parametrize("size", [1, 6, 7])
 def test_normal_vectors_are_pairs_of_folded_keys(size, key):
-    """`noise.normal`, from its documented words; sizes even and odd."""
+    """`random.normal`, from its documented words; sizes even and odd."""
     own = jax.vmap(lambda i: jax.random.key_data(jax.random.fold_in(key, i)))(jnp.arange((size + 1) // 2))
-    first, second = noise.normal_pair((own[:, 0], own[:, 1]))
+    first, second = random.normal_pair((own[:, 0], own[:, 1]))
     expected = np.concatenate([first, second])[:size]
-    np.testing.assert_allclose(noise.normal(key, size, jnp.float32), expected, rtol=1e-6)
+    np.testing.assert_allclose(random.normal(key, size, jnp.float32), expected, rtol=1e-6)
 
 
 def test_normal_vectors_have_independent_normal_numbers(key):
     """100 000 vectors of three: the law of every number, and no correlation of numbers or of their squares."""
     n = 10**5
-    vectors = jax.vmap(lambda k: noise.normal(k, 3, jnp.float32))(jax.random.split(key, n))
+    vectors = jax.vmap(lambda k: random.normal(k, 3, jnp.float32))(jax.random.split(key, n))
     z = np.asarray(vectors, np.float64)
     assert all(stats.kstest(column, "norm").pvalue > 1e-4 for column in z.T)
     for powers in (z, z**2):

@@ -17,10 +17,11 @@ from meanfield import _check
 from meanfield.measure import chaos, distances, pruning, rates, tails
 from meanfield.simulate import ensemble
 from meanfield.simulate.probes import AbstractProbe, Variable
+from meanfield.systems import random
 from meanfield.systems.network import Particles
-from meanfield.theory import bounds, cloning, designs, recursion
-from meanfield.theory import meanfield as limits
+from meanfield.theory import bounds, least_squares, random_products, recursion
 from meanfield.theory import network as neurons
+from meanfield.theory import solvable as limits
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(40, 5))
@@ -186,20 +187,20 @@ CASES = {
     "risk of nothing": (lambda: NET.risk(PART, np.ones((0, 5)), np.zeros(0, int)), "`x` must hold at least one example"),
     "weights": (lambda: NET.gradient(PART, X[:2], Y[:2], np.ones((2, 8))), "`weights` must have shape (8, 2)"),
     # random numbers
-    "rows of two keys": (lambda: mf.noise.normal_rows(keys(), 2, 0, 2), "`key` must be one random key"),
-    "rows backwards": (lambda: mf.noise.normal_rows(KEY, 3, 4, 1), "`stop` must be an integer >= 4"),
-    "words of two keys": (lambda: mf.noise.key_words(keys()), "`key` must be one random key"),
-    "words of a number": (lambda: mf.noise.key_words(0), "`key` must be one random key"),
-    "fold, numbers": (lambda: mf.noise.fold_words((1, 2), 3), "`words` must hold random bits"),
-    "fold, negative": (lambda: mf.noise.fold_words(WORDS, -1), "`count` must be an integer >= 0"),
-    "fold, large": (lambda: mf.noise.fold_words(WORDS, 2**40), "`count` must be less than 2^32"),
-    "integer below 0": (lambda: mf.noise.integer(WORDS, 0), "`size` must be an integer >= 1"),
-    "integer of numbers": (lambda: mf.noise.integer((1, 5), 3), "`words` must hold random bits"),
-    "normal, negative": (lambda: mf.noise.normal(KEY, -1, jnp.float32), "`size` must be an integer >= 0"),
-    "normal, integers": (lambda: mf.noise.normal(KEY, 3, int), "`dtype` must be a floating type"),
-    "normal, no key": (lambda: mf.noise.normal(0, 3, jnp.float32), "`key` must be one random key"),
-    "pair of floats": (lambda: mf.noise.normal_pair((jnp.float32(1), jnp.float32(2))), "`words` must hold random bits"),
-    "uniform, text": (lambda: mf.noise.uniform("a"), "`word` must hold random bits"),
+    "rows of two keys": (lambda: random.normal_rows(keys(), 2, 0, 2), "`key` must be one random key"),
+    "rows backwards": (lambda: random.normal_rows(KEY, 3, 4, 1), "`stop` must be an integer >= 4"),
+    "words of two keys": (lambda: random.key_words(keys()), "`key` must be one random key"),
+    "words of a number": (lambda: random.key_words(0), "`key` must be one random key"),
+    "fold, numbers": (lambda: random.fold_words((1, 2), 3), "`words` must hold random bits"),
+    "fold, negative": (lambda: random.fold_words(WORDS, -1), "`count` must be an integer >= 0"),
+    "fold, large": (lambda: random.fold_words(WORDS, 2**40), "`count` must be less than 2^32"),
+    "integer below 0": (lambda: random.integer(WORDS, 0), "`size` must be an integer >= 1"),
+    "integer of numbers": (lambda: random.integer((1, 5), 3), "`words` must hold random bits"),
+    "normal, negative": (lambda: random.normal(KEY, -1, jnp.float32), "`size` must be an integer >= 0"),
+    "normal, integers": (lambda: random.normal(KEY, 3, int), "`dtype` must be a floating type"),
+    "normal, no key": (lambda: random.normal(0, 3, jnp.float32), "`key` must be one random key"),
+    "pair of floats": (lambda: random.normal_pair((jnp.float32(1), jnp.float32(2))), "`words` must hold random bits"),
+    "uniform, text": (lambda: random.uniform("a"), "`word` must hold random bits"),
     # simulate and its probes
     "a million million seeds": (lambda: run(seeds=10**12), "`seeds` must be at most 10 million"),
     "progress": (lambda: run(progress="no"), "`progress` must be True, False or None"),
@@ -281,9 +282,9 @@ CASES = {
     "rows of neurons": (lambda: neurons.relu_gradient(X, X[:3], X), "`x` must have one row for each of 40 neurons"),
     "no neurons": (lambda: neurons.relu_gradient(None, X, X), "`neurons` must be an array of real numbers"),
     "negative order": (lambda: neurons.quadratic_growth(-1, 0.5, 0.5), "`s` must be a number > 0"),
-    "negative strata": (lambda: cloning.stratified(np.random.default_rng(0), -1), "`count` must be an integer >= 1"),
-    "no generator": (lambda: cloning.stratified(3, 5), "`rng` must be a generator of numpy"),
-    "exactly text": (lambda: cloning.exact("a"), "`value` must be a number"),
+    "negative strata": (lambda: random_products.stratified(np.random.default_rng(0), -1), "`count` must be an integer >= 1"),
+    "no generator": (lambda: random_products.stratified(3, 5), "`rng` must be a generator of numpy"),
+    "exactly text": (lambda: random_products.exact("a"), "`value` must be a number"),
     "negative radius": (lambda: limits.response(-1.0), "`tau` must be a number >= 0"),
     "no radius": (lambda: limits.response_slope(None), "`tau` must be a number >= 0"),
 }
@@ -344,8 +345,8 @@ def test_nan_stays_nan_under_a_trace():
 
 def test_equal_lengths_up_to_rounding_have_no_index():
     """A step of 1 on an input of squared length 2 lengthens nothing: the rounding of sqrt(2)^2 is no growth."""
-    assert designs.empirical_tail_index([[1.0], [2.0**0.5]], 1.0, 1).value == np.inf
-    assert designs.empirical_tail_index([[1.0], [2.0**0.5 * (1 + 1e-9)]], 1.0, 1).value == pytest.approx(
+    assert least_squares.empirical_tail_index([[1.0], [2.0**0.5]], 1.0, 1).value == np.inf
+    assert least_squares.empirical_tail_index([[1.0], [2.0**0.5 * (1 + 1e-9)]], 1.0, 1).value == pytest.approx(
         np.log(2) / 4e-9, rel=1e-5
     )
 

@@ -234,7 +234,7 @@ def test_runs_that_blow_up_get_no_index():
 
 
 def test_fresh_examples_are_independent_noise(key):
-    """One step from given weights: mean and variance of a neuron's move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
+    """One step from given weights: mean and variance of a move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
     width, eta, lam = 4_000, 0.2, 0.5
     system = index_two_wall.quadratic_system([eta], lam)
     other = mf.System(

@@ -6,7 +6,7 @@ from scipy import integrate, special, stats
 from scipy.optimize import nnls
 
 import meanfield as mf
-from meanfield.theory import meanfield as theory
+from meanfield.theory import solvable as theory
 from meanfield.theory import stable
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy.stats import norm
 
 from meanfield import _check
-from meanfield.systems import noise
+from meanfield.systems import random
 
 # On a GPU a float32 product would by default be rounded to TF32: three digits, without a word.
 _matmul = partial(jnp.matmul, precision="highest")
@@ -187,13 +187,13 @@ class TwoLayer:
             _check.require(size > 0, name, "be set, by hand or by `System`, before particles are drawn", None)
 
         # Three draws of parts of a row, not parts of one draw: what two arrays are made from XLA would keep.
-        w = self.init_scale * noise.normal_rows(key, width, 0, dim)
+        w = self.init_scale * random.normal_rows(key, width, 0, dim)
         a = {
-            "normal": lambda: noise.normal_rows(key, width, dim, dim + outputs),
+            "normal": lambda: random.normal_rows(key, width, dim, dim + outputs),
             "signs": lambda: (1 - 2 * ((jnp.arange(width)[:, None] >> jnp.arange(outputs)[None]) & 1)).astype(w.dtype),
             "ones": lambda: None,
         }[self.output_weights]()
-        return Particles(w, a, noise.normal_rows(key, width, dim + outputs, dim + outputs + 1)[:, 0] if self.bias else None)
+        return Particles(w, a, random.normal_rows(key, width, dim + outputs, dim + outputs + 1)[:, 0] if self.bias else None)
 
     def predict(self, particles: Particles, x: jax.Array) -> jax.Array:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, k). One matmul a layer; never a mat-vec a particle."""

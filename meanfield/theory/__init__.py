@@ -1,5 +1,5 @@
 """What mathematics predicts: pure float64 functions, every one with its source."""
 
-from meanfield.theory import bounds, cloning, compressibility, designs, meanfield, network, recursion, stable
+from meanfield.theory import bounds, compressibility, least_squares, network, random_products, recursion, solvable, stable
 
-__all__ = ["bounds", "cloning", "compressibility", "designs", "meanfield", "network", "recursion", "stable"]
+__all__ = ["bounds", "compressibility", "least_squares", "network", "random_products", "recursion", "solvable", "stable"]

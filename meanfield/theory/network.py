@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
-from meanfield.theory import _scalar, cloning
-from meanfield.theory.cloning import Estimate
+from meanfield.theory import _scalar, random_products
+from meanfield.theory.random_products import Estimate
 
 
 def quadratic_tail_index(step_size: float, weight_decay: float, noise_std: float = 1.0) -> float:
@@ -133,7 +133,7 @@ def tail_index(
         batch_size: b >= 1.
         weight_decay: lam >= 0, on both layers. Without it neurons that no example activates stay as they are, and there is no index.
         key: of the random numbers, `jax.random.key(0)` if None.
-        population, steps: of the solver, see `cloning.tail_index`.
+        population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
         alpha.
@@ -152,11 +152,13 @@ def tail_index(
         True
     """
     grow, dim = relu_steps(inputs, residuals, step_size, batch_size, weight_decay)
-    return cloning.tail_index_of_step(step_size, grow, dim, key, population, steps)
+    return random_products.tail_index_of_step(step_size, grow, dim, key, population, steps)
 
 
-def relu_steps(inputs, residuals, step_size: float, batch_size: int, weight_decay: float = 0.0) -> tuple[cloning.Growth, int]:
-    """The law of the steps in `tail_index`, for `cloning.log_growth` and `cloning.lyapunov`, and the length of a neuron's vector.
+def relu_steps(
+    inputs, residuals, step_size: float, batch_size: int, weight_decay: float = 0.0
+) -> tuple[random_products.Growth, int]:
+    """The law of the steps in `tail_index`, for `log_growth` and `lyapunov` of `random_products`, and the length of a neuron's vector.
 
     Args:
         inputs, residuals, step_size, batch_size, weight_decay: as in `tail_index`.
@@ -181,7 +183,7 @@ def relu_steps(inputs, residuals, step_size: float, batch_size: int, weight_deca
     def grow(rng, u):
         moved = (1 - step_size * weight_decay) * u
         for _ in range(batch_size):
-            rows = (len(x) * cloning.stratified(rng, len(u))).astype(int)
+            rows = (len(x) * random_products.stratified(rng, len(u))).astype(int)
             moved = moved - step_size / batch_size * _relu_gradient(u, x[rows], r[rows])
         return moved
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems import noise
+from meanfield.systems import random
 
 
 @jax.tree_util.register_dataclass
@@ -72,8 +72,8 @@ class FiniteData:
             epoch, place = count // np.uint32(self.size), count % np.uint32(self.size)
             index = jax.vmap(lambda e, p: shuffled(jax.random.fold_in(key, e), p, self.size))(epoch, place)
         else:
-            words = noise.fold_words(noise.key_words(key), jnp.asarray(step, jnp.uint32))
-            index = noise.integer(noise.fold_words(words, jnp.arange(batch_size, dtype=jnp.uint32)), self.size)
+            words = random.fold_words(random.key_words(key), jnp.asarray(step, jnp.uint32))
+            index = random.integer(random.fold_words(words, jnp.arange(batch_size, dtype=jnp.uint32)), self.size)
         # Without the promise XLA looks at every number whether its place exists, which takes longer than copying it.
         return tuple(v.at[index].get(mode="promise_in_bounds") for v in (self.x, self.y))  # type: ignore[return-value]
 

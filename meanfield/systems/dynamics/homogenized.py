@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems import noise
+from meanfield.systems import random
 from meanfield.systems.data import GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.gradient import warn_unstable
@@ -103,7 +103,7 @@ class HomogenizedSGD(AbstractDynamics):
     def draw(self, source: Quadratic, key: jax.Array, step: jax.Array, width: int) -> Any:
         """The risk, and a Gaussian vector for every particle, (width, dim)."""
         size = source.root.shape[1]
-        own = per_particle(jax.random.fold_in(key, step), width, lambda k: noise.normal(k, size, source.root.dtype))
+        own = per_particle(jax.random.fold_in(key, step), width, lambda k: random.normal(k, size, source.root.dtype))
         return source, own
 
     def step(self, key: jax.Array, state: State, batch: tuple[Quadratic, jax.Array]) -> tuple[State, dict[str, jax.Array]]:

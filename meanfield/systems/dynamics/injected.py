@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from meanfield import _check
-from meanfield.systems import noise
+from meanfield.systems import random, stable_noise
 from meanfield.systems.dynamics.base import per_particle
 from meanfield.systems.network import Particles
 from meanfield.systems.scaling import Number
@@ -52,7 +52,7 @@ class GaussianInjection(AbstractInjection):
     def vector(self, key, step_size, size):
         """Increment of one neuron."""
         scale = jnp.sqrt(2 * step_size * jnp.asarray(self.temperature, step_size.dtype))
-        return scale * noise.normal(key, size, step_size.dtype)
+        return scale * random.normal(key, size, step_size.dtype)
 
 
 @jax.tree_util.register_dataclass
@@ -80,6 +80,6 @@ class StableInjection(AbstractInjection):
     def vector(self, key, step_size, size):
         """Increment of one neuron."""
         alpha = jnp.asarray(self.alpha, step_size.dtype)
-        draw = noise.isotropic_stable if self.mode == "isotropic" else noise.symmetric_stable
+        draw = stable_noise.isotropic_stable if self.mode == "isotropic" else stable_noise.symmetric_stable
         stable = draw(key, alpha, (1,) if self.mode == "scalar" else (size,), step_size.dtype)
         return jnp.broadcast_to(jnp.asarray(self.scale, step_size.dtype) * step_size ** (1 / alpha) * stable, (size,))

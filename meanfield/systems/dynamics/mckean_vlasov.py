@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems import noise
+from meanfield.systems import random
 from meanfield.systems.dynamics.base import per_particle
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
 from meanfield.systems.dynamics.injected import AbstractInjection
@@ -66,7 +66,7 @@ class McKeanVlasov(AbstractGradientDynamics):
             return None
 
         def gaussian(own):
-            z = noise.normal(own, examples, jnp.zeros((), float).dtype)
+            z = random.normal(own, examples, jnp.zeros((), float).dtype)
             return 1 / examples + (z - jnp.mean(z)) / float(np.sqrt(examples * size))
 
         return per_particle(key, width, gaussian)

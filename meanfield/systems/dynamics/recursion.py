@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems import noise
+from meanfield.systems import random
 from meanfield.systems.data import FiniteData, GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
 from meanfield.systems.dynamics.gradient import warn_unstable
@@ -202,7 +202,7 @@ class _Recipe:
     def of(data: GaussianRegression, key: jax.Array, batch_size: int) -> "_Recipe":
         normals, uniforms = _pairs(data.dim, batch_size)
         # The barrier is for jaxlib 0.12.0.1, which does not finish to compile a hash of a hash in one fusion.
-        streams = noise.fold_words(noise.key_words(key), jnp.arange(normals + uniforms, dtype=jnp.uint32))
+        streams = random.fold_words(random.key_words(key), jnp.arange(normals + uniforms, dtype=jnp.uint32))
         streams = jax.lax.optimization_barrier(streams)
         return _Recipe(data.root, data.optimum, jnp.asarray(data.noise_std), streams, data.isotropic)
 
@@ -220,15 +220,15 @@ class _Recipe:
         normals, uniforms = _pairs(dim, batch_size)
         # Left to itself, XLA computes a pair anew for each of its numbers and for every use of one. It does not across the end of a
         # loop, nor for the halves of a complex number. (A loop of one turn it removes: in one dimension a step is one fusion.)
-        draw = lambda _, stream: (None, jax.lax.complex(*noise.normal_pair(noise.fold_words(stream, chain))))  # noqa: E731
+        draw = lambda _, stream: (None, jax.lax.complex(*random.normal_pair(random.fold_words(stream, chain))))  # noqa: E731
         _, pairs = jax.lax.scan(draw, None, (self.streams[0][:normals], self.streams[1][:normals]))
         xi = jnp.concatenate([pairs.real, pairs.imag])
         q = xi[dim : dim + 1] ** 2 if batch_size % 2 else jnp.zeros_like(xi[:1])
         if uniforms:
-            one, two = noise.fold_words((self.streams[0][normals:, None], self.streams[1][normals:, None]), chain[None, :])
+            one, two = random.fold_words((self.streams[0][normals:, None], self.streams[1][normals:, None]), chain[None, :])
             # -2 log u ~ chi^2_2, and the product of two is at least 2^-66. The last pair of an odd number of uniforms is a single.
             single = jnp.arange(uniforms)[:, None] == batch_size // 4
-            both = noise.uniform(one) * jnp.where(single, 1.0, noise.uniform(two))
+            both = random.uniform(one) * jnp.where(single, 1.0, random.uniform(two))
             q = q - 2 * jnp.sum(jnp.log(both), axis=0, keepdims=True)
         return xi[:dim], q
 

@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from meanfield import _check
 from meanfield.measure import pruning
-from meanfield.systems import noise
+from meanfield.systems import stable_noise
 from meanfield.theory import compressibility as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
 from meanfield.verify.claims import _bias
@@ -149,7 +149,7 @@ def _decay_experiment(key, size, parameters, p=2.0):
     for i, alpha in enumerate(ALPHAS):
         for j, n in enumerate((parameters["narrow"], parameters["wide"])):
             keys = jax.random.split(jax.random.fold_in(key, 2 * i + j), size)
-            x = [np.asarray(noise.symmetric_stable(one, alpha, (n,))) for one in keys]
+            x = [np.asarray(stable_noise.symmetric_stable(one, alpha, (n,))) for one in keys]
             made[f"stable {alpha:g}, {n}"] = _errors(iter(x).__next__, size, parameters["kappa"], p=p)
     return made
 
@@ -157,7 +157,7 @@ def _decay_experiment(key, size, parameters, p=2.0):
 @lru_cache(maxsize=64)
 def _decay_off(alpha: float, sizes: tuple[int, int], kappa: float) -> float:
     """What the slope is above its limit; the body's quantiles from a sample of its law, the same for everybody."""
-    sample = np.abs(np.asarray(noise.symmetric_stable(jax.random.key(0), alpha, (1_000_000,)), np.float64))
+    sample = np.abs(np.asarray(stable_noise.symmetric_stable(jax.random.key(0), alpha, (1_000_000,)), np.float64))
     return _bias.stable_slope(alpha, sample, 1, sizes, kappa)
 
 
@@ -441,7 +441,7 @@ def _layer_experiment(key, size, parameters, column=None):
     for i, n in enumerate(parameters["parts"]):
         shape = (n // (column or n), column or n)
         keys = jax.random.split(jax.random.fold_in(key, i), size)
-        x = iter([np.ravel(noise.isotropic_stable(one, parameters["alpha"], shape)) for one in keys])
+        x = iter([np.ravel(stable_noise.isotropic_stable(one, parameters["alpha"], shape)) for one in keys])
         made[f"N = {n}"] = _errors(x.__next__, size, parameters["kappa"])
     return made
 

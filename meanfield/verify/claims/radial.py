@@ -14,7 +14,7 @@ from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.network import Activation, TwoLayer
 from meanfield.systems.system import System
-from meanfield.theory import meanfield as theory
+from meanfield.theory import solvable as theory
 from meanfield.verify.claim import Check, Claim, Hypothesis, mean
 from meanfield.verify.claims._tools import complete, off, rng
 from meanfield.verify.domain import Real, Several, Whole

@@ -11,7 +11,7 @@ from scipy import stats
 from meanfield import _check
 from meanfield.measure import pruning
 from meanfield.systems import data as sources
-from meanfield.systems import dynamics, noise
+from meanfield.systems import dynamics
 from meanfield.systems.dynamics.injected import MODES
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System

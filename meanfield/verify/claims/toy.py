@@ -9,7 +9,7 @@ from meanfield import _check
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
-from meanfield.theory.meanfield import linear_toy
+from meanfield.theory.solvable import linear_toy
 from meanfield.verify.claim import Claim, Estimate, mean
 from meanfield.verify.claims._tools import complete, off, stationary
 from meanfield.verify.domain import Real, Several, Whole

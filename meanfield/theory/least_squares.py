@@ -1,7 +1,7 @@
 """Tail index of SGD on least squares where inputs are not isotropic: Gaussian of any covariance, or a finite set.
 
 The recursion is that of `recursion`, `x <- ((1 - eta lam) I - (eta / b) sum_{i <= b} a_i a_i^T) x + q`. Growth depends on the
-direction, so that there is no integral to solve: the answers come from a population of directions (`cloning`), with their errors.
+direction, so that there is no integral to solve: the answers come from a population of directions (`random_products`), with their errors.
 
 Source for all: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2; for finite sets Pavasovic, Durmus, Simsekli (2023).
 """
@@ -11,8 +11,8 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
-from meanfield.theory import _scalar, cloning, recursion
-from meanfield.theory.cloning import Estimate
+from meanfield.theory import _scalar, random_products, recursion
+from meanfield.theory.random_products import Estimate
 
 ROUNDING = 64 * np.finfo(float).eps  # relative, of the squared length of an input
 
@@ -38,7 +38,7 @@ def gaussian_tail_index(
         batch_size: b >= 1.
         weight_decay: lam >= 0.
         key: of the random numbers, `jax.random.key(0)` if None.
-        population, steps: of the solver, see `cloning.tail_index`.
+        population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
         alpha; with standard error 0, by `recursion.tail_index`, if all positive eigenvalues are equal.
@@ -59,20 +59,22 @@ def gaussian_tail_index(
     values, _ = recursion.spectrum(covariance)
     _step(step_size, batch_size, weight_decay)
     if np.ptp(values) <= 1e-12 * values[-1]:
-        return cloning.exact(recursion.tail_index(step_size, batch_size, len(values), float(np.sqrt(values[-1])), weight_decay))
+        return random_products.exact(
+            recursion.tail_index(step_size, batch_size, len(values), float(np.sqrt(values[-1])), weight_decay)
+        )
     m, gain, root = 1 - step_size * weight_decay, step_size / batch_size, np.sqrt(values)
 
     def grow(rng, u):
         v, xi = u * root, rng.normal(size=u.shape)
         square = np.einsum("nd,nd->n", v, v)
         # A step's growth depends most on Q: its first part is stratified.
-        q = special.ndtri(cloning.stratified(rng, len(u))) ** 2
+        q = special.ndtri(random_products.stratified(rng, len(u))) ** 2
         if batch_size > 1:
             q = q + 2 * rng.standard_gamma((batch_size - 1) / 2, len(u))
         along = q - np.sqrt(q / square) * np.einsum("nd,nd->n", v, xi)
         return m * u - gain * (along[:, None] * v + np.sqrt(q * square)[:, None] * xi) * root
 
-    return cloning.tail_index_of_step(step_size, grow, len(values), key, population, steps)
+    return random_products.tail_index_of_step(step_size, grow, len(values), key, population, steps)
 
 
 def empirical_tail_index(
@@ -98,7 +100,7 @@ def empirical_tail_index(
         batch_size: b >= 1.
         weight_decay: lam >= 0.
         key: of the random numbers, `jax.random.key(0)` if None.
-        population, steps: of the solver, see `cloning.tail_index`.
+        population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
         alpha; with standard error 0 if it is infinite or solves the equation above.
@@ -125,18 +127,18 @@ def empirical_tail_index(
     squares = np.sum(a**2, axis=1)
     # Up to the rounding of the squares: an excess below it is none.
     if m >= -1 and step_size * np.max(squares) <= (1 + m) * (1 + ROUNDING):
-        return cloning.exact(np.inf)
+        return random_products.exact(np.inf)
     if dim == batch_size == 1:
-        return cloning.exact(_one_dimension(np.abs(m - step_size * squares), step_size))
+        return random_products.exact(_one_dimension(np.abs(m - step_size * squares), step_size))
 
     def grow(rng, u):
         moved = m * u
         for _ in range(batch_size):
-            batch = a[(count * cloning.stratified(rng, len(u))).astype(int)]
+            batch = a[(count * random_products.stratified(rng, len(u))).astype(int)]
             moved = moved - gain * np.einsum("nd,nd->n", batch, u)[:, None] * batch
         return moved
 
-    return cloning.tail_index_of_step(step_size, grow, dim, key, population, steps)
+    return random_products.tail_index_of_step(step_size, grow, dim, key, population, steps)
 
 
 def _one_dimension(growth: np.ndarray, step_size: float) -> float:
