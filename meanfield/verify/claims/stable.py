@@ -11,7 +11,7 @@ from scipy import stats
 from meanfield import _check
 from meanfield.measure import pruning
 from meanfield.systems import data as sources
-from meanfield.systems import dynamics
+from meanfield.systems import dynamics, stable_noise
 from meanfield.systems.dynamics.injected import MODES
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
@@ -191,7 +191,8 @@ def _decay_experiment(key, size, parameters):
 def _decay_off(alpha: float, dim: int, widths: tuple[int, int], kappa: float) -> float:
     """What the stable slope is above its limit; the body's quantiles from a sample of its law, the same for everybody."""
     norms = [
-        np.asarray(noise.symmetric_stable(key, alpha, (400_000,))) ** 2.0 for key in jax.random.split(jax.random.key(0), dim)
+        np.asarray(stable_noise.symmetric_stable(key, alpha, (400_000,))) ** 2.0
+        for key in jax.random.split(jax.random.key(0), dim)
     ]
     return _bias.stable_slope(alpha, np.sqrt(sum(norms)), dim, widths, kappa)
 
