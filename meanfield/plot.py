@@ -4,6 +4,7 @@ They read in greyscale: marker, line and shade of two curves differ.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -130,6 +131,35 @@ def index_against_ratio(
     return ax
 
 
+def largest(ax: Axes, values: np.ndarray, share: float, index: float, label: str, color: str) -> Axes:
+    """Survival function of the largest `share` of a sample on logarithmic axes; dotted: a power law of this index."""
+    x = np.sort(np.asarray(values, np.float64))[::-1]
+    at = np.unique(np.geomspace(1, len(x), 200).astype(int)) - 1
+    ax.loglog(x[at], share * (at + 1) / len(x), color=color, label=label)
+    ax.loglog(x[at], share * (x[at] / x[-1]) ** -index, color="black", linestyle=":", linewidth=1)
+    return ax
+
+
+def estimates(ax: Axes, x, measured: Sequence, errors: float = 3, **look: Any) -> Axes:
+    """Points of estimates (anything with `value` and `standard_error`) with bars of so many standard errors."""
+    bars = [errors * one.standard_error for one in measured]
+    ax.errorbar(x, [one.value for one in measured], bars, fmt="o", **look)
+    return ax
+
+
+def power(ax: Axes, x, start: float, exponent: float, **look: Any) -> Axes:
+    """A dotted line `start (x / x[0])^exponent`: a predicted slope on logarithmic axes, through the first point."""
+    x = np.asarray(x, float)
+    ax.plot(x, start * (x / x[0]) ** exponent, ":", **look)
+    return ax
+
+
+def tick_at(ax: Axes, sizes: Sequence[int] | np.ndarray) -> None:
+    """Ticks of the horizontal axis at these sizes alone."""
+    ax.set_xticks(sizes, [str(n) for n in sizes])
+    ax.set_xticks([], minor=True)
+
+
 def plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis at 1, 2, 5 times powers of ten, as plain numbers."""
     if not np.all(np.isfinite(axis.get_data_interval())) or axis.get_view_interval()[1] <= 0:
@@ -139,4 +169,14 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-__all__ = ["error_against_width", "index_against_ratio", "plain_numbers", "style", "survival"]
+__all__ = [
+    "error_against_width",
+    "estimates",
+    "index_against_ratio",
+    "largest",
+    "plain_numbers",
+    "power",
+    "style",
+    "survival",
+    "tick_at",
+]

@@ -27,8 +27,8 @@ import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
+from meanfield.systems.examples import digit_components, quadratic_system
 from meanfield.theory import network, random_products
-from meanfield.verify.claims.combined import quadratic_system
 from sims import _run
 
 LIFETIME_WIDTHS = (100, 300, 1_000, 3_000)
@@ -279,18 +279,9 @@ def _per_run(earlier: np.ndarray, norms: np.ndarray) -> dict:
 # 3. ReLU networks with a prediction
 
 
-def small_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of some digits, of mean square norm 1, and their labels."""
-    digits = mf.data.digits()
-    x = np.asarray(digits.x, np.float64)
-    u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
-    z = (u * s)[:EXAMPLES, :COMPONENTS]
-    return z / np.sqrt(np.mean(np.sum(z**2, axis=1))), np.asarray(digits.y)[:EXAMPLES]
-
-
 def _trained(config: Config, dynamics, width: int, times: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """Neurons (step, seed, neuron, component), mean residuals (seed, n, outputs) of the second half of the times, accuracies at the end."""
-    x, y = small_digits()
+    x, y = digit_components(COMPONENTS, EXAMPLES)
     system = mf.System(mf.TwoLayer("relu"), mf.data.from_arrays(x, y, classes=10), dynamics)
     probe = mf.probes.Subsample(count=width, at=times)
     arguments = {"widths": width, "steps": times[-1], "seeds": config.seeds, "key": jax.random.key(config.key)}
@@ -309,7 +300,7 @@ def _solver(config: Config) -> dict[str, Any]:
 def _predicted(config: Config) -> list[dict]:
     width, steps = (4_000, 100) if config.quick else (32_768, 240)
     solver = _solver(config)
-    x, _ = small_digits()
+    x, _ = digit_components(COMPONENTS, EXAMPLES)
     rows = []
     for eta, decay, temperature in config.noisy:
         dynamics = mf.dynamics.Langevin(eta, 1, weight_decay=decay, temperature=temperature, minibatches="independent")
@@ -326,7 +317,7 @@ def _condensation(config: Config) -> list[dict]:
     """Nothing is added in a step: the law of the neurons spreads for ever while the predictor stays."""
     width, steps = (1_000, 400) if config.quick else (8_192, 1_500)
     solver = _solver(config)
-    x, _ = small_digits()
+    x, _ = digit_components(COMPONENTS, EXAMPLES)
     rows = []
     for eta, decay in config.noiseless:
         times = tuple(steps * k // 20 for k in range(1, 21))

@@ -17,8 +17,8 @@ import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import distances, rates
+from meanfield.systems.examples import RAMP
 from meanfield.theory import solvable as theory
-from meanfield.verify.claims.radial import RAMP
 from sims import _run
 
 TIMES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)

@@ -19,6 +19,7 @@ import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import tails
+from meanfield.systems.examples import digit_components
 from meanfield.theory import least_squares, random_products, recursion
 from sims import _run
 
@@ -130,17 +131,10 @@ def _curve(dim: int, size: int) -> dict:
     return {"dim": dim, "batch_size": size, "share": share, "alpha": [recursion.tail_index(eta, size, dim) for eta in etas]}
 
 
-def digit_components() -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, 3): the leading principal components of the digits, each with mean 0 and variance 1; targets (n, 1), +-1."""
-    digits = mf.data.digits()
-    x, y = np.asarray(digits.x, np.float64), np.asarray(digits.y)
-    u, _, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
-    return u[:, :COMPONENTS] * np.sqrt(len(u)), np.where(y >= 5, 1.0, -1.0)[:, None]
-
-
 def _others(config: Config, chains: int) -> list[dict]:
     """Gaussian inputs with unequal eigenvalues, and a real finite set: predicted by the population solver."""
-    x, y = digit_components()
+    x, labels = digit_components(COMPONENTS, whitened=True)
+    targets = np.where(labels >= 5, 1.0, -1.0)[:, None]
     solver: dict[str, Any] = {"population": 2_000, "steps": 500} if config.quick else {"population": 20_000, "steps": 1_000}
     covariance = np.diag(SPECTRUM)
     kinds: dict[str, tuple[object, Callable[[float], random_products.Estimate]]] = {
@@ -148,7 +142,7 @@ def _others(config: Config, chains: int) -> list[dict]:
             mf.data.gaussian_regression(len(SPECTRUM), covariance=covariance),
             lambda eta: least_squares.gaussian_tail_index(covariance, eta, 1, **solver),
         ),
-        "digits": (mf.data.from_arrays(x, y), lambda eta: least_squares.empirical_tail_index(x, eta, 1, **solver)),
+        "digits": (mf.data.from_arrays(x, targets), lambda eta: least_squares.empirical_tail_index(x, eta, 1, **solver)),
     }
     rows = []
     for name, (data, predict) in kinds.items():

@@ -1,7 +1,7 @@
 """Theorems put to the test: a claim goes in, a verdict with its evidence comes out."""
 
 from meanfield.verify import domain
-from meanfield.verify.claim import Check, Claim, Comparison, Estimate, Evidence, Hypothesis, Verdict, compare, holm, mean
+from meanfield.verify.claim import Check, Claim, Comparison, Estimate, Evidence, Hypothesis, Row, Verdict, compare, holm, mean
 from meanfield.verify.claims import CLAIMS
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Estimate",
     "Evidence",
     "Hypothesis",
+    "Row",
     "Verdict",
     "compare",
     "domain",

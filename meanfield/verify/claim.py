@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,6 @@ DIVERGED = "diverged"  # name of what an experiment leaves behind whose runs div
 Numbers = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 Prediction = float | tuple[float, float]  # a number, or bounds (low, high), which may be infinite
-Detects = float | Mapping[str, float] | Callable[[Numbers], float | Mapping[str, float]]
 
 
 class Verdict(enum.Enum):
@@ -77,6 +76,32 @@ class Estimate:
     dof: float = math.inf
     bias: float = 0.0
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One compared number of a claim, at the claim's parameters.
+
+    Args:
+        name: what is compared; the rows of a claim have different names.
+        predicted: a number, or bounds (low, high), which may be infinite.
+        measured: `measured(data)` -> `Estimate`, from the arrays of the experiment.
+        detects: the deviation of the prediction that the full budget must detect.
+        quick_detects: the same for the quick budget.
+    """
+
+    name: str
+    predicted: Prediction
+    measured: Callable[[Arrays], Estimate]
+    detects: float
+    quick_detects: float
+
+    def __post_init__(self):
+        _check.require(isinstance(self.name, str), "name", "be a text", self.name)
+        _check.function(f"measured of {self.name!r}", self.measured, "data")
+
+
+Rows = Callable[[Numbers], Iterable[Row]]
 
 
 @dataclass(frozen=True)
@@ -168,20 +193,22 @@ class Evidence:
 class Claim:
     """A theorem that can be put to the test.
 
+    A claim compares one or several numbers, one `Row` each. `rows` is a function of the parameters, and all that depends on them is
+    computed in it: a prediction, the deviations that are promised, one row for every width of a sweep. A row's measurement therefore
+    takes the data alone.
+
     Args:
         name: short, unique, as one types it.
         statement: in words.
         formula: the same as a formula.
         source: paper and theorem.
-        parameters: numbers that the prediction depends on.
-        predict: `predict(parameters)` -> predicted numbers by name, or bounds (low, high) for them, which may be infinite.
+        parameters: numbers that the rows and the experiment depend on.
+        rows: `rows(parameters)` -> the compared numbers.
         experiment: `experiment(key, size, parameters)` -> arrays by name; all that is measured is read off them.
-        measure: `measure(data, parameters)` -> `Estimate` by the names of the predictions.
-        detects: the deviation that the full budget must detect, by the names of the predictions or one for all, or a function of the
-            parameters that gives them; `quick_detects` the quick one.
         sizes: sample sizes (quick, full) of the experiment.
         hypotheses: conditions with their checks.
-        controls: variants that must not come back CONSISTENT at full budget: name -> changed fields of this claim.
+        controls: variants that must not come back CONSISTENT at full budget: name -> changed fields of this claim, as `rows` for other
+            predictions.
         rate: probability with which the claim, true, may be refuted.
         plot: `plot(ax, data, parameters)` draws the experiment on matplotlib axes, for the report.
         read: `read(results, parameters)` -> arrays like those of the experiment from the `Results` of somebody's own simulation; None: the
@@ -195,11 +222,8 @@ class Claim:
     formula: str
     source: str
     parameters: Numbers
-    predict: Callable[[Numbers], Mapping[str, Prediction]]
+    rows: Rows
     experiment: Callable[[jax.Array, int, Numbers], Arrays]
-    measure: Callable[[Arrays, Numbers], Mapping[str, Estimate]]
-    detects: Detects
-    quick_detects: Detects
     sizes: tuple[int, int]
     hypotheses: tuple[Hypothesis, ...] = ()
     controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -213,8 +237,8 @@ class Claim:
         for name in ("name", "statement", "formula", "source"):
             _check.require(isinstance(getattr(self, name), str), name, "be a text", getattr(self, name))
         _check.require(isinstance(self.parameters, Mapping), "parameters", "map names to numbers", self.parameters)
-        for name, of in (("predict", "parameters"), ("experiment", "(key, size, parameters)"), ("measure", "(data, parameters)")):
-            _check.function(name, getattr(self, name), of)
+        _check.function("rows", self.rows, "parameters")
+        _check.function("experiment", self.experiment, "(key, size, parameters)")
         sizes = isinstance(self.sizes, tuple | list) and len(self.sizes) == 2
         _check.require(sizes, "sizes", "be two integers >= 1, of the quick and the full budget", self.sizes)
         for size in self.sizes:
@@ -223,10 +247,10 @@ class Claim:
         for one in self.hypotheses:
             _check.require(isinstance(one, Hypothesis), "hypotheses", "hold `Hypothesis` objects", one)
             _check.function(f"check of {one.statement!r}", one.check, "(data, parameters)")
-        fields = {one.name for one in dataclasses.fields(self)}
         for name, changed in self.controls.items():
-            known = isinstance(changed, Mapping) and set(changed) <= fields
-            _check.require(known, "controls", "map names to changed fields of a claim", {name: changed})
+            _check.require(isinstance(changed, Mapping), "controls", "map names to changed fields of a claim", {name: changed})
+            for one in changed:
+                _check.choice(f"changed field of the control {name!r}", one, [each.name for each in dataclasses.fields(self)])
         statements = [one.statement for one in self.hypotheses]
         _check.require(len(set(statements)) == len(statements), "hypotheses", "have different statements", statements)
 
@@ -253,11 +277,23 @@ class Claim:
             except _check.ArgumentError:
                 continue
 
-    def deviations(self, budget: str = "full") -> Mapping[str, float]:
-        """The deviations that a budget must detect, by the names of the predictions."""
-        declared = self.quick_detects if budget == "quick" else self.detects
-        declared = declared(self.parameters) if callable(declared) else declared
-        return declared if isinstance(declared, Mapping) else dict.fromkeys(self.predict(self.parameters), declared)
+    def predict(self, parameters: Numbers) -> dict[str, Prediction]:
+        """The predictions, by the names of the rows."""
+        return {row.name: row.predicted for row in rows_of(self.rows, parameters)}
+
+    def measure(self, data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
+        """The measurements, by the names of the rows."""
+        return {row.name: row.measured(data) for row in rows_of(self.rows, parameters)}
+
+    @property
+    def detects(self) -> dict[str, float]:
+        """The deviations that the full budget must detect, by the names of the rows."""
+        return {row.name: row.detects for row in rows_of(self.rows, self.parameters)}
+
+    @property
+    def quick_detects(self) -> dict[str, float]:
+        """The deviations that the quick budget must detect, by the names of the rows."""
+        return {row.name: row.quick_detects for row in rows_of(self.rows, self.parameters)}
 
     def at_rate(self, rate: float) -> "Claim":
         """The claim with another false-alarm rate: its share of that of a family (`holm`)."""
@@ -340,15 +376,12 @@ class Claim:
         return Evidence(verdict, rows, checks, p_value, self.rate, dict(self.parameters), budget)
 
     def _compared(self, data: Arrays, budget: str) -> tuple[Comparison, ...]:
-        predicted, measured = self.predict(self.parameters), self.measure(data, self.parameters)
-        for name, given in {"predict": predicted, "measure": measured}.items():
-            _check.require(isinstance(given, Mapping) and bool(given), name, "return at least one number by its name", given)
-        detects = self.deviations(budget)
-        for name, given in {"measure": measured, "detects": detects}.items():
-            _check.require(
-                set(given) == set(predicted), name, f"have the names of the predictions, {sorted(predicted)}", sorted(given)
-            )
-        return tuple(compare(n, predicted[n], measured[n], detects[n], self.rate / len(predicted)) for n in predicted)
+        rows = rows_of(self.rows, self.parameters)
+        detects = [row.quick_detects if budget == "quick" else row.detects for row in rows]
+        return tuple(
+            compare(row.name, row.predicted, row.measured(data), seen, self.rate / len(rows))
+            for row, seen in zip(rows, detects, strict=True)
+        )
 
     def test(self, seed: int = 0, budget: str = "full") -> Evidence:
         """Collect and judge."""
@@ -356,6 +389,21 @@ class Claim:
         data = self.collect(seed, budget)
         size, seconds = self.sizes[budget == "full"], time.perf_counter() - start
         return dataclasses.replace(self.judge(data, budget), seed=seed, size=size, seconds=seconds)
+
+
+def rows_of(rows: Rows, parameters: Numbers) -> tuple[Row, ...]:
+    """The rows at these parameters.
+
+    Raises:
+        ValueError: no row, something else than rows, two of one name.
+    """
+    found = rows(parameters)
+    made = tuple(found) if isinstance(found, Iterable) else (found,)
+    given = bool(made) and all(isinstance(one, Row) for one in made)
+    _check.require(given, "rows", "return one or several `Row` objects", _check.words(f"a function that returns {found!r}"))
+    names = [row.name for row in made]
+    _check.require(len(set(names)) == len(names), "rows", "return rows of different names", names)
+    return made
 
 
 class _Data(dict):

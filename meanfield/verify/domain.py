@@ -158,11 +158,11 @@ class Several:
 
 
 @dataclass(frozen=True, init=False)
-class Row:
+class TupleOf:
     """Tuples with one value of each of several domains.
 
     Examples:
-        >>> Row(Real(0, 1), Whole(1, 9)).holds((0.5, 3)), Row(Whole(1, 9), Whole(1, 9)).must
+        >>> TupleOf(Real(0, 1), Whole(1, 9)).holds((0.5, 3)), TupleOf(Whole(1, 9), Whole(1, 9)).must
         (True, 'be 2 values: the first must be a whole number from 1 to 9; the next must be a whole number from 1 to 9')
     """
 

@@ -1,4 +1,4 @@
-"""What measuring devices are off at a finite threshold, number of steps or size: known by formula, and allowed for in the rows.
+"""What measuring devices are off at a finite threshold, number of steps or size: known by formula, and allowed for.
 
 A row is corrected by what its device is off to leading order, `Estimate.value`, and a share `DOUBT` of the correction is its bias.
 """
@@ -17,7 +17,7 @@ from meanfield.verify.claim import Estimate
 
 DOUBT = 0.75  # of a correction: terms that it leaves out (oscillations of complex roots of h) were 0.6 of it at most in chains
 EXACT = 0.25  # of one that is exact but for the body of a sample
-SHARE = 0.01  # of a sample that `_tools.tail` keeps
+SHARE = 0.01  # of a sample that `_tools.largest_hundredth` keeps
 
 
 class Reading(NamedTuple):
@@ -46,13 +46,13 @@ def bow(first: float, second: float) -> float:
     return float((1 - (2 * first**2 / second) ** 2) / 2)
 
 
-def index_row(largest: np.ndarray, off: Reading, why: str) -> Estimate:
+def log_alpha(largest: np.ndarray, off: Reading, why: str) -> Estimate:
     """Hill's log alpha of the largest values, corrected."""
     y = _excesses(largest)
     return Estimate(float(-np.log(y.mean()) - off.hill), 1 / math.sqrt(len(y)), bias=DOUBT * abs(off.hill), why=why)
 
 
-def shape_row(largest: np.ndarray, off: Reading, why: str) -> Estimate:
+def bowed(largest: np.ndarray, off: Reading, why: str) -> Estimate:
     """Whether the largest values are those of a power law: the `bow` of their log-excesses, corrected."""
     y = _excesses(largest)
     k = len(y)

@@ -1,18 +1,20 @@
 """Claims on propagation of chaos: De Bortoli, Durmus, Fontaine, Simsekli (2020); Sirignano, Spiliopoulos (2020)."""
 
-import dataclasses
 import functools
+from dataclasses import replace
 
 import jax
 import numpy as np
 
+from meanfield import plot as mfplot
 from meanfield.measure import chaos
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, scaling
+from meanfield.systems.examples import digit_components
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
-from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, bounds, mean
-from meanfield.verify.claims._tools import complete, off, side_by_side, slope
+from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, Row, bounds, mean
+from meanfield.verify.claims._tools import in_parts, log_ratio, predictions, run_to_the_end, side_by_side, slope, tampered
 from meanfield.verify.domain import OneOf, Real, Several, Whole
 
 SOURCE = "De Bortoli, Durmus, Fontaine, Simsekli (2020)"
@@ -24,24 +26,16 @@ TOGETHER = 50  # runs at a time, which fit into memory
 @functools.cache
 def _digits() -> sources.FiniteData:
     """Twenty handwritten digits in eight principal components of variance 1."""
-    digits = sources.digits()
-    x = np.asarray(digits.x, np.float64)
-    x = x - x.mean(axis=0)
-    left = np.linalg.svd(x, full_matrices=False)[0]
-    return sources.from_arrays(left[:20, :8] * len(x) ** 0.5, np.asarray(digits.y)[:20], classes=10)
+    x, y = digit_components(8, examples=20, whitened=True)
+    return sources.from_arrays(x, y, classes=10)
 
 
 def _final(key: jax.Array, one, widths: tuple[int, ...], time: float, runs: int) -> dict[int, np.ndarray]:
     """Neurons (runs, N, D) at a continuous time of tanh networks, both layers trained."""
     system = System(TwoLayer("tanh"), _digits(), one)
     steps = round(time / float(one.step_size.time_step(widths[0])))
-    results = complete(system, widths=widths, steps=steps, seeds=runs, key=key)
+    results = run_to_the_end(system, widths=widths, steps=steps, seeds=runs, key=key)
     return {n: np.asarray(results.particles[n].vectors[0]) for n in widths}
-
-
-def _in_parts(key: jax.Array, runs: int, errors) -> np.ndarray:
-    """`errors(key, count)` of `runs` runs, some at a time."""
-    return np.concatenate([errors(jax.random.fold_in(key, i), min(TOGETHER, runs - i)) for i in range(0, runs, TOGETHER)])
 
 
 def _to_wider(key: jax.Array, one, width: int, wider: int, time: float, runs: int) -> np.ndarray:
@@ -54,7 +48,7 @@ def _to_wider(key: jax.Array, one, width: int, wider: int, time: float, runs: in
         found = _final(own, one, (width, wider), time, count)
         return chaos.coupled_error(found[width], found[wider]) / (1 - width / wider)
 
-    return _in_parts(key, runs, errors)
+    return in_parts(key, runs, TOGETHER, errors)
 
 
 def _to_other(key: jax.Array, one, other, width: int, time: float, runs: int) -> np.ndarray:
@@ -63,16 +57,12 @@ def _to_other(key: jax.Array, one, other, width: int, time: float, runs: int) ->
     def errors(own, count):
         return chaos.coupled_error(*(_final(own, each, (width,), time, count)[width] for each in (one, other)))
 
-    return _in_parts(key, runs, errors)
+    return in_parts(key, runs, TOGETHER, errors)
 
 
-def _slopes(names: tuple[str, ...]):
-    """Slopes in N between the two widths, from data `NAME, N`."""
-
-    def measure(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
-        return {name: slope(parameters["widths"], [data[f"{name}, {n}"] for n in parameters["widths"]]) for name in names}
-
-    return measure
+def _slope(name: str, data: Arrays, parameters: Numbers) -> Estimate:
+    """Slope in N between the two widths, from data `NAME, N`."""
+    return slope(parameters["widths"], [data[f"{name}, {n}"] for n in parameters["widths"]])
 
 
 def _by_interaction(parameters: Numbers) -> tuple[float, float]:
@@ -97,15 +87,15 @@ def _no_run_dominates(data: Arrays, parameters: Numbers) -> Check:
 MOMENTS = Hypothesis("Squared errors have a variance.", _no_run_dominates)
 
 
-def _errors_plot(*lines: tuple[str, str]):
-    """Mean errors against width with lines of the predicted slopes; `lines` of (data, prediction or number)."""
+def _errors_plot(rows, *names: str):
+    """Mean errors of the arrays `NAME, N` against the width N, with lines of the slopes that the rows of these names predict."""
 
-    def plot(ax, data, parameters, predict):
-        widths = np.asarray(parameters["widths"], float)
-        for (name, of), shade in zip(lines, ("black", "steelblue", "grey"), strict=False):
+    def plot(ax, data, parameters) -> None:
+        widths, predicted = np.asarray(parameters["widths"], float), predictions(rows, parameters)
+        for name, shade in zip(names, ("black", "steelblue", "grey"), strict=False):
             means = np.array([np.mean(data[f"{name}, {n}"]) for n in parameters["widths"]])
             ax.loglog(widths, means, "o", color=shade, label=name)
-            ax.loglog(widths, means[0] * (widths / widths[0]) ** bounds(predict(parameters)[of])[1], ":", color=shade)
+            mfplot.power(ax, widths, means[0], bounds(predicted[name])[1], color=shade)
         ax.set(xlabel="width N", ylabel="mean squared coupled error")
         ax.legend(fontsize="small", title="dotted: predicted slope", title_fontsize="small")
 
@@ -115,8 +105,30 @@ def _errors_plot(*lines: tuple[str, str]):
 # -- beta < 1 -------------------------------------------------------------------------------------------------------------
 
 
-def _below(parameters):
-    return {"interaction": _by_interaction(parameters), "noise": parameters["beta"] - 1, "log batch ratio": 0.0}
+def _below_rows(parameters):
+    p = parameters
+    of_one = f"noise, {p['widths'][0]}"
+
+    def noise(data):
+        law = scaling.StepSizeLaw(p["gamma"], beta=p["beta"])
+        steps = [float(law.time_step(n)) for n in p["widths"]]
+        # The noise part is that of a whole number of steps, with corrections of the order of a step.
+        reached = [round(p["time"] / one) * one / p["time"] + one for one in steps]
+        return _off_slope(_slope("noise", data, p), p["widths"], reached, f"steps of {max(steps):.2g} in a time of {p['time']:g}")
+
+    def batch_ratio(data):
+        return log_ratio(mean(data["larger batch"]), mean(data[of_one]), p["batch_size"])
+
+    return [
+        Row("interaction", _by_interaction(p), lambda data: _slope("interaction", data, p), 0.05, 0.2),
+        Row("noise", p["beta"] - 1, noise, 0.05, 0.3),
+        Row("log batch ratio", 0.0, batch_ratio, 0.091, 1.0),
+    ]
+
+
+def _off_slope(estimate: Estimate, widths, offs, why: str) -> Estimate:
+    """A slope whose two errors may be off by these parts of themselves."""
+    return replace(estimate, bias=abs(offs[0] - offs[1]) / float(np.log(widths[1] / widths[0])), why=why)
 
 
 def _below_experiment(key, size, parameters, beta=None):
@@ -133,30 +145,15 @@ def _below_experiment(key, size, parameters, beta=None):
         f"noise, {narrow}": lambda: _to_other(keys[2], one, one.limit(), narrow, p["time"], size),
         "larger batch": lambda: _to_other(keys[4], many, many.limit(), narrow, p["time"], size),
     }
-    return dict(zip(parts, side_by_side(*parts.values()), strict=True))
+    return side_by_side(parts)
 
 
 WIDTHS = OneOf((64, 1024), (64, 512), (128, 1024), (128, 512))
 WIDER = OneOf(4096, 8192)
 
 
-def _off_slope(estimate: Estimate, widths, offs, why: str) -> Estimate:
-    """A slope whose two errors may be off by these parts of themselves."""
-    bias = abs(offs[0] - offs[1]) / float(np.log(widths[1] / widths[0]))
-    return dataclasses.replace(estimate, bias=bias, why=why)
-
-
-def _below_measure(data, parameters):
-    one, many = (mean(data[name]) for name in (f"noise, {parameters['widths'][0]}", "larger batch"))
-    ratio = float(np.log(parameters["batch_size"] * many.value / one.value))
-    error = float(np.hypot(one.standard_error / one.value, many.standard_error / many.value))
-    made, p = _slopes(("interaction", "noise"))(data, parameters), parameters
-    step = [scaling.StepSizeLaw(p["gamma"], beta=p["beta"]).time_step(n) for n in p["widths"]]
-    steps = [float(one) for one in step]
-    # The noise part is that of a whole number of steps, with corrections of the order of a step.
-    reached = [round(p["time"] / one) * one / p["time"] + one for one in steps]
-    made["noise"] = _off_slope(made["noise"], p["widths"], reached, f"steps of {max(steps):.2g} in a time of {p['time']:g}")
-    return made | {"log batch ratio": Estimate(ratio, error, one.dof)}
+def _exponents_off(shift: float):
+    return tampered(tampered(_below_rows, shift=shift, only="interaction"), shift=shift, only="noise")
 
 
 BELOW = Claim(
@@ -175,11 +172,8 @@ BELOW = Claim(
         "ode_time": 1.0,
         "batch_size": 10,
     },
-    predict=_below,
+    rows=_below_rows,
     experiment=_below_experiment,
-    measure=_below_measure,
-    detects={"interaction": 0.05, "noise": 0.05, "log batch ratio": 0.091},
-    quick_detects={"interaction": 0.2, "noise": 0.3, "log batch ratio": 1.0},
     sizes=(20, 1400),
     hypotheses=(MOMENTS,),
     domain={
@@ -194,19 +188,31 @@ BELOW = Claim(
         "batch_size": Whole(5, 20),  # of 20 examples
     },
     controls={
-        "exponents off by 0.1": {"predict": lambda p: {**off(_below, shift=0.1)(p), "log batch ratio": 0.0}},
-        "exponents off by -0.1": {"predict": lambda p: {**off(_below, shift=-0.1)(p), "log batch ratio": 0.0}},
-        "noise 20 % larger": {"predict": lambda p: {**_below(p), "log batch ratio": float(np.log(1.2))}},
+        "exponents off by 0.1": {"rows": _exponents_off(0.1)},
+        "exponents off by -0.1": {"rows": _exponents_off(-0.1)},
+        "noise 20 % larger": {"rows": tampered(_below_rows, shift=float(np.log(1.2)), only="log batch ratio")},
         "another beta": {"experiment": lambda key, size, p: _below_experiment(key, size, p, beta=0.65)},
     },
-    plot=lambda ax, data, p: _errors_plot(("interaction", "interaction"), ("noise", "noise"))(ax, data, p, _below),
+    plot=_errors_plot(_below_rows, "interaction", "noise"),
 )
 
 # -- beta = 1 -------------------------------------------------------------------------------------------------------------
 
 
-def _at_one(parameters):
-    return {"shared": 0.0, "of their own": 0.0, "SDE to its limit": _by_interaction(parameters)}
+def _at_one_rows(parameters):
+    p = parameters
+
+    def constant(name: str) -> Row:
+        """A neuron feels one N-th of itself, which changes what does not fall with N by a part of that order."""
+        offs, why = [1 / n for n in p["widths"]], f"a width of {p['widths'][0]}"
+        return Row(name, 0.0, lambda data: _off_slope(_slope(name, data, p), p["widths"], offs, why), 0.05, 0.3)
+
+    last = "SDE to its limit"
+    return [
+        constant("shared"),
+        constant("of their own"),
+        Row(last, _by_interaction(p), lambda data: _slope(last, data, p), 0.05, 0.3),
+    ]
 
 
 def _at_one_experiment(key, size, parameters, beta=1.0):
@@ -220,25 +226,14 @@ def _at_one_experiment(key, size, parameters, beta=1.0):
     return made | {f"SDE to its limit, {n}": _to_wider(next(keys), sde, n, p["wider"], p["time"], few) for n in p["widths"]}
 
 
-def _at_one_measure(data, parameters):
-    """A neuron feels one N-th of itself, which changes what does not fall with N by a part of that order."""
-    p, made = parameters, _slopes(("shared", "of their own", "SDE to its limit"))(data, parameters)
-    for name in ("shared", "of their own"):
-        made[name] = _off_slope(made[name], p["widths"], [1 / n for n in p["widths"]], f"a width of {p['widths'][0]}")
-    return made
-
-
 AT_ONE = Claim(
     name="no decay at one",
     statement="At beta = 1 SGD stays away from the ODE at every width, and neurons with noise of their own are 1/N from an SDE.",
     formula=r"\mathbb E|W^i_t-W^{i,\mathrm{ODE}}_t|^2 \to c > 0,\quad \mathbb E|W^i_t-W^{i,\mathrm{SDE}}_t|^2 \le C_t/N",
     source=SOURCE + ", theorem for beta = 1; that the rate is just 1/N is ours",
     parameters={"step_size": 0.05, "time": 0.5, "widths": (64, 1024), "wider": 4096, "self": 6.0},
-    predict=_at_one,
+    rows=_at_one_rows,
     experiment=_at_one_experiment,
-    measure=_at_one_measure,
-    detects=0.05,
-    quick_detects=0.3,
     sizes=(20, 600),
     hypotheses=(MOMENTS,),
     domain={
@@ -249,23 +244,36 @@ AT_ONE = Claim(
         "self": Real(6.0, 12.0),
     },
     controls={
-        "exponents off by 0.1": {"predict": off(_at_one, shift=0.1)},
-        "exponents off by -0.1": {"predict": off(_at_one, shift=-0.1)},
+        "exponents off by 0.1": {"rows": tampered(_at_one_rows, shift=0.1)},
+        "exponents off by -0.1": {"rows": tampered(_at_one_rows, shift=-0.1)},
         "beta below one": {"experiment": lambda key, size, p: _at_one_experiment(key, size, p, beta=0.75)},
     },
-    plot=lambda ax, data, p: _errors_plot(*((name, name) for name in _at_one(p)))(ax, data, p, _at_one),
+    plot=_errors_plot(_at_one_rows, "shared", "of their own", "SDE to its limit"),
 )
 
 # -- fluctuations -----------------------------------------------------------------------------------------------------------
 
 
-def _fluctuation(parameters):
+@functools.cache
+def _start() -> float:
     """At the start E f_N^2 = E a^2 E tanh(<w, x>)^2 / N, here by the trapezoidal rule, meaned over the examples."""
     g = np.linspace(-10, 10, 4001)
     weight = np.exp(-(g**2) / 2)
     norms = np.linalg.norm(np.asarray(_digits().x, np.float64), axis=1)
-    value = float(np.mean([np.sum(weight * np.tanh(norm * g) ** 2) for norm in norms]) / np.sum(weight))
-    return {f"start, N = {n}": value for n in parameters["widths"]} | {"log growth": 0.0}
+    return float(np.mean([np.sum(weight * np.tanh(norm * g) ** 2) for norm in norms]) / np.sum(weight))
+
+
+def _fluctuation_rows(parameters):
+    narrow, wide = parameters["widths"]
+    starts = [
+        Row(f"start, N = {n}", _start(), lambda data, n=n: mean(data[f"start, {n}"]), 0.06, 0.3) for n in parameters["widths"]
+    ]
+
+    def growth(data):
+        found = log_ratio(mean(data[f"later, {wide}"]), mean(data[f"later, {narrow}"]))
+        return replace(found, bias=2 * (1 / narrow - 1 / wide), why=f"a width of {narrow}")  # the next order in 1/N
+
+    return [*starts, Row("log growth", 0.0, growth, 0.09, 0.5)]
 
 
 def _fluctuation_experiment(key, size, parameters, beta=0.0):
@@ -287,26 +295,11 @@ def _fluctuation_experiment(key, size, parameters, beta=0.0):
     return made
 
 
-def _fluctuation_measure(data, parameters):
-    one, two = (mean(data[f"later, {n}"]) for n in parameters["widths"])
-    error = float(np.hypot(one.standard_error / one.value, two.standard_error / two.value))
-    starts = {f"start, N = {n}": mean(data[f"start, {n}"]) for n in parameters["widths"]}
-    narrow, wide = parameters["widths"]
-    bias = 2 * (1 / narrow - 1 / wide)  # the next order in 1/N
-    growth = Estimate(float(np.log(two.value / one.value)), error, one.dof, bias, f"a width of {narrow}")
-    return starts | {"log growth": growth}
-
-
-def _fluctuation_detects(start: float, growth: float):
-    return lambda p: {f"start, N = {n}": start for n in p["widths"]} | {"log growth": growth}
-
-
 def _fluctuation_plot(ax, data, parameters):
     widths = parameters["widths"]
     for name, shade in (("start", "grey"), ("later", "black")):
-        values = [mean(data[f"{name}, {n}"]) for n in widths]
-        ax.errorbar(widths, [v.value for v in values], [3 * v.standard_error for v in values], fmt="o", color=shade, label=name)
-    ax.axhline(_fluctuation(parameters)[f"start, N = {widths[0]}"], color="grey", linestyle=":")
+        mfplot.estimates(ax, widths, [mean(data[f"{name}, {n}"]) for n in widths], color=shade, label=name)
+    ax.axhline(_start(), color="grey", linestyle=":")
     ax.set(xscale="log", xlabel="width N", ylabel="N times variance of the outputs", ylim=(0, None))
     ax.legend(fontsize="small", title="dotted: predicted at the start", title_fontsize="small")
 
@@ -317,11 +310,8 @@ FLUCTUATION = Claim(
     formula=r"N\,\mathbb E f_N(x)^2 = \mathbb E[a^2]\,\mathbb E\tanh(\langle w,x\rangle)^2\ (t=0),\quad N\,\mathrm{Var} f_N(x) \to c_t",
     source="Sirignano, Spiliopoulos (2020), central limit theorem",
     parameters={"gamma": 1.0, "time": 4.0, "widths": (128, 512)},
-    predict=_fluctuation,
+    rows=_fluctuation_rows,
     experiment=_fluctuation_experiment,
-    measure=_fluctuation_measure,
-    detects=_fluctuation_detects(0.06, 0.09),
-    quick_detects=_fluctuation_detects(0.3, 0.5),
     sizes=(20, 600),
     hypotheses=(MOMENTS,),
     domain={
@@ -330,8 +320,8 @@ FLUCTUATION = Claim(
         "widths": Several(Whole(100, 1000), 2, 2, rising=True),
     },
     controls={
-        "variance off by 20 %": {"predict": lambda p: {**off(_fluctuation, 1.2)(p), "log growth": 0.0}},
-        "growth of 20 %": {"predict": lambda p: {**_fluctuation(p), "log growth": float(np.log(1.2))}},
+        "variance off by 20 %": {"rows": tampered(_fluctuation_rows, 1.2, only="start")},
+        "growth of 20 %": {"rows": tampered(_fluctuation_rows, shift=float(np.log(1.2)), only="log growth")},
         "steps that do not vanish": {"experiment": lambda key, size, p: _fluctuation_experiment(key, size, p, beta=1.0)},
     },
     plot=_fluctuation_plot,

@@ -1,10 +1,8 @@
 """What the founding theorem leaves open: the order of its two limits, and which networks can meet both of its hypotheses. Ours."""
 
 import warnings
-from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
@@ -12,13 +10,23 @@ from meanfield.measure import pruning
 from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.network import Activation, Particles, TwoLayer
-from meanfield.systems.scaling import Number
+from meanfield.systems.examples import digit_components, quadratic_system
+from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, network, recursion
-from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
+from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import complete, log_index, log_slope, side_by_side, stationary, tail
+from meanfield.verify.claims._tools import (
+    largest_hundredth,
+    log_index,
+    log_slope,
+    predicting,
+    predictions,
+    run_to_the_end,
+    side_by_side,
+    stationary,
+    tampered,
+)
 from meanfield.verify.domain import OneOf, Real, Whole
 
 SIZES = 2**20  # neurons whose tail is looked at
@@ -30,7 +38,7 @@ def _chains(key, width: int, steps: int, runs: int, step_size: float, parameters
     """Neurons (runs, N) of the recursion that is coupled by its mean."""
     recursion_ = dynamics.LinearRecursion(step_size, 1, weight_decay=parameters["weight_decay"], coupled=True)
     system = System(dynamics.chains(), sources.gaussian_regression(1), recursion_)
-    results = complete(system, widths=width, steps=steps, seeds=runs, key=key)
+    results = run_to_the_end(system, widths=width, steps=steps, seeds=runs, key=key)
     return np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
 
 
@@ -54,9 +62,31 @@ def _order_experiment(key, size, parameters, steps=None) -> Arrays:
 ORDERS = ("width first", "time first")
 
 
-def _order(parameters):
-    log_alpha, room = float(np.log(parameters["tail_index"])), parameters["room"]
-    return {f"log index, {order}": log_alpha for order in ORDERS} | {"difference of E log|w|": (-room, room)}
+def _order_rows(parameters):
+    p, log_alpha = parameters, float(np.log(parameters["tail_index"]))
+
+    def index(order: str, steps: int) -> Row:
+        def measured(data):
+            largest = largest_hundredth(data[f"sizes, {order}"])
+            threshold = float(np.min(largest))
+            why = f"the bend of the tail at its threshold {threshold:.3g} and the {steps} steps"
+            return _bias.log_alpha(largest, _reading(p, threshold, steps), why)
+
+        return Row(f"log index, {order}", log_alpha, measured, 0.06, 0.08)
+
+    def difference(data):
+        first, second = (data[f"mean log, {order}"] for order in ORDERS)
+        return mean(second - first)  # independent, group by group
+
+    return [
+        index(ORDERS[0], p["short"]),
+        index(ORDERS[1], p["long"]),
+        Row("difference of E log|w|", (-p["room"], p["room"]), difference, 0.01, 0.05),
+    ]
+
+
+def _heavier(parameters):
+    return predictions(_order_rows, {**parameters, "tail_index": 1.1 * parameters["tail_index"]})
 
 
 def _reading(parameters: Numbers, threshold: float, steps: int) -> _bias.Reading:
@@ -71,16 +101,6 @@ def _reading(parameters: Numbers, threshold: float, steps: int) -> _bias.Reading
     bend = -top / (recursion.moment(alpha + 2, eta, 1, 1, weight_decay=ridge) - 1)
     grown = _bias.grown(alpha, _bias.SHARE, steps, float(drift), float(spread))
     return _bias.reading(alpha, _bias.bent(alpha, bend / threshold**2, grown))
-
-
-def _order_measure(data, parameters):
-    made = {}
-    for order, steps in zip(ORDERS, (parameters["short"], parameters["long"]), strict=True):
-        largest = tail(data[f"sizes, {order}"])
-        why = f"the bend of the tail at its threshold {np.min(largest):.3g} and the {steps} steps"
-        made[f"log index, {order}"] = _bias.index_row(largest, _reading(parameters, float(np.min(largest)), steps), why)
-    first, second = (data[f"mean log, {order}"] for order in ORDERS)
-    return made | {"difference of E log|w|": mean(second - first)}  # independent, group by group
 
 
 def _without_a_mean(key, size, parameters) -> Arrays:
@@ -116,11 +136,8 @@ ORDER = Claim(
     formula=r"\lim_{n\to\infty}\lim_{N\to\infty}\mathrm{Law}(w^1_n)=\lim_{N\to\infty}\lim_{n\to\infty}\mathrm{Law}(w^1_n)",
     source="Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021) assume it; on the coupled recursion, ours",
     parameters=ORDER_AT,
-    predict=_order,
+    rows=_order_rows,
     experiment=_order_experiment,
-    measure=_order_measure,
-    detects={f"log index, {order}": 0.06 for order in ORDERS} | {"difference of E log|w|": 0.01},
-    quick_detects={f"log index, {order}": 0.08 for order in ORDERS} | {"difference of E log|w|": 0.05},
     sizes=(8, 60),
     hypotheses=(stationary("sizes, halfway", "sizes, width first"),),
     domain={
@@ -134,7 +151,7 @@ ORDER = Claim(
     },
     controls={
         "a law without a mean": {"parameters": {**ORDER_AT, "tail_index": 0.9}, "experiment": _without_a_mean},
-        "index off by 10 %": {"predict": lambda p: _order({**p, "tail_index": 1.1 * p["tail_index"]})},
+        "index off by 10 %": {"rows": predicting(_order_rows, _heavier)},
         "too few steps": {"experiment": lambda key, size, p: _order_experiment(key, size, p, steps=2)},
     },
     plot=_order_plot,
@@ -143,62 +160,7 @@ ORDER = Claim(
 
 # -- where the hypotheses can meet ------------------------------------------------------------------------------------------
 
-OFFSET = 1.0  # c of the quadratic network
 NORMS = (2, 6)  # below and above the index of the quadratic network
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class FreshExamples(dynamics.AbstractDynamics):
-    """SGD on a quadratic network in one dimension, every neuron with a fresh example of its own in every step.
-
-        w_i <- (1 - eta lam) w_i - eta (f(x_i) - y_i) a_i (w_i x_i + c) x_i,    f(x) = mean_j a_j (w_j x + c)^2 / 2
-
-    `SGD(minibatches="independent")` draws the examples from a pool, over which it needs f; here two moments have f everywhere.
-    """
-
-    step_size: Number
-    weight_decay: Number
-
-    batch_size = 1
-
-    def draw(self, source, key, step, width):
-        """An example of every neuron's own."""
-        return source.batch(key, step, width)
-
-    def step(self, key, state, batch):
-        """One step; `key` is not used."""
-        particles = state.particles
-        w, a, x, y = particles.w[:, 0], particles.a[:, 0], batch[0][:, 0], batch[1][:, 0]
-        f = 0.5 * jnp.mean(a * w**2) * x**2 + OFFSET * jnp.mean(a * w) * x + 0.5 * OFFSET**2 * jnp.mean(a)
-        gradient = (f - y) * a * (w * x + OFFSET) * x
-        w = w - self.step_size * (gradient + self.weight_decay * w)
-        moved = Particles(w[:, None], particles.a)
-        return dynamics.State(moved, state.step + 1, state.network), {"risk": jnp.mean((f - y) ** 2) / 2}
-
-    def limit(self):
-        """The same law of one neuron, with f of its law instead of f_N."""
-        return self
-
-    @property
-    def conditional(self):
-        """Neurons have noise of their own."""
-        return False
-
-    @property
-    def references(self):
-        """BibTeX keys."""
-        return ("MeiMontanariNguyen2018",)
-
-
-SQUARE = Activation(lambda z: (z + OFFSET) ** 2 / 2, lambda z: z + OFFSET)  # one object: programs are compiled once
-
-
-def quadratic_system(step_sizes, weight_decay: float = 1.0) -> System:
-    """The quadratic network with output weights +-1 in balance, on targets that are pure noise."""
-    net = TwoLayer(SQUARE, "squared", train_output=False, output_weights="signs")
-    data = sources.gaussian_regression(1, optimum=np.zeros(1))
-    return System(net, data, FreshExamples(list(step_sizes), weight_decay))
 
 
 def _quadratic(key, size, parameters, step_size=None) -> Arrays:
@@ -227,23 +189,14 @@ def _quadratic(key, size, parameters, step_size=None) -> Arrays:
     return made
 
 
-def _components(count: int = 8):
-    """Handwritten digits in their first principal components, of mean square norm 1."""
-    digits = sources.digits()
-    x = np.asarray(digits.x, np.float64)
-    left, scale, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
-    kept = left[:, :count] * scale[:count]
-    return sources.from_arrays(kept / np.sqrt(np.mean(np.sum(kept**2, axis=1))), np.asarray(digits.y), classes=10)
-
-
 def _injected(key, size, parameters, index=None) -> Arrays:
     """Pruning errors of tanh networks with stable noise; their accuracy, and that with Gaussian noise of the same scale."""
     p, made = parameters, {}
-    net, data = TwoLayer("tanh", train_output=False), _components()
+    net, data = TwoLayer("tanh", train_output=False), sources.from_arrays(*digit_components(8), classes=10)
 
     def neurons(n, alpha, runs, own):
         noisy = dynamics.StableSGD(1.0, 8, alpha, p["scale"], "scalar", weight_decay=p["injected_decay"])
-        results = complete(System(net, data, noisy), widths=n, steps=p["injected_steps"], seeds=runs, key=own)
+        results = run_to_the_end(System(net, data, noisy), widths=n, steps=p["injected_steps"], seeds=runs, key=own)
         particles = results.particles[n]
         accuracy = [_accuracy(data, *one) for one in zip(particles.w[0, :20], np.asarray(particles.a)[0, :20], strict=True)]
         return np.asarray(particles.w[0], np.float64), np.array(accuracy)
@@ -263,38 +216,35 @@ def _accuracy(data, w, a) -> float:
 def _compatible_experiment(key, size, parameters, step_size=None, index=None) -> Arrays:
     """The quadratic network is cheap, and the law of its l_6 error wide: three runs of it for one of the other."""
     keys = jax.random.split(key)
-    one, other = side_by_side(
-        lambda: _quadratic(keys[0], 3 * size, parameters, step_size), lambda: _injected(keys[1], size, parameters, index)
+    parts = side_by_side(
+        {
+            "quadratic": lambda: _quadratic(keys[0], 3 * size, parameters, step_size),
+            "injected": lambda: _injected(keys[1], size, parameters, index),
+        }
     )
-    return one | other
+    return parts["quadratic"] | parts["injected"]
 
 
-def _compatible(parameters, shifts=None):
-    """Predictions; `shifts` tampers with those that are numbers."""
+def _compatible_rows(parameters):
     p = parameters
     alpha = network.quadratic_tail_index(p["step_size"], 1.0)
-    made = {
-        "quadratic: log index": float(np.log(alpha)),
-        "quadratic: slope, l_2": (-p["room"], p["room"]),
-        "quadratic: slope, l_6": -float(compressibility.decay_exponent(alpha, 6.0)),
-        "tanh: slope, l_2": -float(compressibility.decay_exponent(p["alpha"])),
-    }
-    for name, shift in (shifts or {}).items():
-        made[name] = made[name] + shift
-    return made | {"tanh: accuracy kept": (0.9, np.inf)}
+    falls, injected_falls = -float(compressibility.decay_exponent(alpha, 6.0)), -float(compressibility.decay_exponent(p["alpha"]))
 
+    def slope(what, widths):
+        return lambda data: log_slope(widths, [data[f"{what}, {n}"] for n in widths])
 
-def _compatible_measure(data, parameters):
-    made = {"quadratic: log index": log_index(data["sizes"])}
-    for name, what, widths in (
-        ("quadratic: slope, l_2", "l_2", parameters["widths"]),
-        ("quadratic: slope, l_6", "l_6", parameters["widths"]),
-        ("tanh: slope, l_2", "injected", parameters["injected_widths"]),
-    ):
-        made[name] = log_slope(widths, [data[f"{what}, {n}"] for n in widths])
-    one, other = mean(data["accuracy"]), mean(data["accuracy, Gaussian"])
-    error = np.hypot(one.standard_error / other.value, one.value * other.standard_error / other.value**2)
-    return made | {"tanh: accuracy kept": Estimate(one.value / other.value, float(error), one.dof)}
+    def accuracy(data):
+        one, other = mean(data["accuracy"]), mean(data["accuracy, Gaussian"])
+        error = np.hypot(one.standard_error / other.value, one.value * other.standard_error / other.value**2)
+        return Estimate(one.value / other.value, float(error), one.dof)
+
+    return [
+        Row("quadratic: log index", float(np.log(alpha)), lambda data: log_index(data["sizes"]), 0.16, 0.3),
+        Row("quadratic: slope, l_2", (-p["room"], p["room"]), slope("l_2", p["widths"]), 0.08, 0.2),
+        Row("quadratic: slope, l_6", falls, slope("l_6", p["widths"]), 0.12, 0.6),
+        Row("tanh: slope, l_2", injected_falls, slope("injected", p["injected_widths"]), 0.25, 1.0),
+        Row("tanh: accuracy kept", (0.9, np.inf), accuracy, 0.12, 0.3),
+    ]
 
 
 def _alive(data, parameters) -> Check:
@@ -305,21 +255,17 @@ def _alive(data, parameters) -> Check:
 
 
 def _compatible_plot(ax, data, parameters):
+    p, predicted = parameters, predictions(_compatible_rows, parameters)
     for what, widths, label, exponent in (
-        ("l_2", parameters["widths"], "quadratic, p = 2", 0.0),
-        ("l_6", parameters["widths"], "quadratic, p = 6", _compatible(parameters)["quadratic: slope, l_6"]),
-        (
-            "injected",
-            parameters["injected_widths"],
-            "tanh, stable noise, p = 2",
-            _compatible(parameters)["tanh: slope, l_2"],
-        ),
+        ("l_2", p["widths"], "quadratic, p = 2", 0.0),
+        ("l_6", p["widths"], "quadratic, p = 6", predicted["quadratic: slope, l_6"]),
+        ("injected", p["injected_widths"], "tanh, stable noise, p = 2", predicted["tanh: slope, l_2"]),
     ):
         logs = [np.log(data[f"{what}, {n}"]) for n in widths]
         at, error = np.exp([one.mean() for one in logs]), [2 * one.std() / len(one) ** 0.5 for one in logs]
         (line,) = ax.plot(widths, at[0] * (np.array(widths) / widths[0]) ** exponent, ":", linewidth=1.2)
         ax.errorbar(widths, at, at * error, fmt="o", markersize=4, capsize=2, color=line.get_color(), label=label)
-    ax.set(xscale="log", yscale="log", xlabel="width N (neurons)", ylabel=f"relative error, {parameters['kappa']:.0%} kept")
+    ax.set(xscale="log", yscale="log", xlabel="width N (neurons)", ylabel=f"relative error, {p['kappa']:.0%} kept")
     ax.legend(fontsize="small", title="dotted: predicted slope", title_fontsize="small")
 
 
@@ -342,23 +288,8 @@ COMPATIBLE = Claim(
         "injected_steps": 64,
         "injected_widths": (128, 2048),
     },
-    predict=_compatible,
+    rows=_compatible_rows,
     experiment=_compatible_experiment,
-    measure=_compatible_measure,
-    detects={
-        "quadratic: log index": 0.16,
-        "quadratic: slope, l_2": 0.08,
-        "quadratic: slope, l_6": 0.12,
-        "tanh: slope, l_2": 0.25,
-        "tanh: accuracy kept": 0.12,
-    },
-    quick_detects={
-        "quadratic: log index": 0.3,
-        "quadratic: slope, l_2": 0.2,
-        "quadratic: slope, l_6": 0.6,
-        "tanh: slope, l_2": 1.0,
-        "tanh: accuracy kept": 0.3,
-    },
     sizes=(10, 100),
     hypotheses=(
         stationary("sizes halfway", "sizes at the end"),
@@ -378,9 +309,11 @@ COMPATIBLE = Claim(
         "injected_widths": OneOf((128, 2048), (128, 1024)),
     },
     controls={
-        "index 2": {"predict": lambda p: _compatible(p, {"quadratic: log index": float(np.log(2 / 3.033))})},
-        "no norm compresses the quadratic network": {"predict": lambda p: _compatible(p, {"quadratic: slope, l_6": 0.163})},
-        "stable noise does not compress": {"predict": lambda p: _compatible(p, {"tanh: slope, l_2": 0.269})},
+        "index 2": {"rows": tampered(_compatible_rows, shift=float(np.log(2 / 3.033)), only="quadratic: log index")},
+        "no norm compresses the quadratic network": {
+            "rows": tampered(_compatible_rows, shift=0.163, only="quadratic: slope, l_6")
+        },
+        "stable noise does not compress": {"rows": tampered(_compatible_rows, shift=0.269, only="tanh: slope")},
         "index at 2": {"experiment": lambda key, size, p: _compatible_experiment(key, size, p, step_size=0.4)},
         "nearly Gaussian noise": {"experiment": lambda key, size, p: _compatible_experiment(key, size, p, index=1.95)},
     },

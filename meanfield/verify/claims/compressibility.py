@@ -1,19 +1,20 @@
 """Claims on pruning errors: Gribonval, Cevher, Davies (2012), Proposition 1; Barsbey et al. (2021)."""
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import numpy as np
 from scipy import special, stats
 
 from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.measure import pruning
 from meanfield.systems import stable_noise
 from meanfield.theory import compressibility as theory
-from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import between, log_slope, off, rng, ticks
+from meanfield.verify.claims._tools import keeps_some, log_slope, predicting, predictions, rng, slope_between, tampered
 from meanfield.verify.domain import OneOf, Real, Several, Whole
 
 SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
@@ -24,15 +25,16 @@ def _errors(draw, size: int, kappa: float, kind: str = "magnitude", p: float = 2
     return np.array([float(pruning.error_curve(draw(), kappa, kind, p)) for _ in range(size)])
 
 
-def keeps_some(kappa: float, *sizes: int, at_least: int = 10) -> None:
-    """Refuse a fraction at which fewer than `at_least` parts are kept: rounding to whole parts would be all that is measured."""
-    must = f"keep {at_least} parts or more of {min(sizes)}"
-    _check.require(kappa * min(sizes) >= at_least, "kappa", must, kappa)
+def _limit_row(name: str, limit: float, beyond, n: int, parameters, what: str, q: float = 2.0, most: float = 0.003) -> Row:
+    """Mean error of samples of n parts; `beyond`: t(s) with P(|X|^q > t(s)) = s, `_bias.pruned`.
 
+    The deviations to detect are no more than a share of the limit, so that a limit near 0 is tested too.
+    """
 
-def below_limits(predict, most: float, share: float):
-    """Deviations to detect: `most`, and no more than a share of what is predicted, so that a limit near 0 is tested too."""
-    return lambda p: {name: min(most, share * abs(value)) for name, value in predict(p).items()}
+    def measured(data):
+        return _bias.corrected(mean(data[name]), _bias.pruned(beyond, n, parameters["kappa"], q, limit), f"the {n} {what}")
+
+    return Row(name, limit, measured, min(most, 0.05 * limit), min(0.01, 0.15 * limit))
 
 
 # -- the limit ------------------------------------------------------------------------------------------------------------
@@ -40,17 +42,22 @@ def below_limits(predict, most: float, share: float):
 LAWS = {"normal": stats.norm(), "Laplace": stats.laplace(), "Student": stats.t(5)}
 
 
-def _limit(parameters):
-    return {
-        f"{name}, q = {q:g}": float(theory.limit_error(law, parameters["kappa"], q))
-        for name, law in LAWS.items()
-        for q in parameters["orders"]
-    }
+def _cases(parameters) -> dict:
+    """Laws and orders by the names of the rows."""
+    return {f"{name}, q = {q:g}": (law, q) for name, law in LAWS.items() for q in parameters["orders"]}
 
 
-def _laws(parameters) -> list:
-    """Names of the predictions with their laws and orders."""
-    return [(f"{name}, q = {q:g}", law, q) for name, law in LAWS.items() for q in parameters["orders"]]
+def _limit_rows(parameters):
+    made = []
+    for name, (law, q) in _cases(parameters).items():
+        limit = float(theory.limit_error(law, parameters["kappa"], q))
+        beyond = partial(_power_beyond, law, q)
+        made.append(_limit_row(name, limit, beyond, parameters["parts"], parameters, "parts of a sample", q))
+    return made
+
+
+def _power_beyond(law, q: float, s: np.ndarray) -> np.ndarray:
+    return law.isf(s / 2) ** q
 
 
 @lru_cache(maxsize=64)
@@ -76,7 +83,7 @@ def _moment_is_finite(data, parameters) -> Check:
     The share that would be too much is 0.1, or three times that of the law of the claim where this is more.
     """
     n, found = parameters["parts"], []
-    for name, law, q in _laws(parameters):
+    for name, (law, q) in _cases(parameters).items():
         share = float(np.median(data[f"largest share, {name}"]))
         expected = float(law.isf(np.log(2) / (2 * n)) ** q / (n * _absolute_moment(law, q)))
         found.append((share / max(0.1, 3 * expected), share, max(0.1, 3 * expected), name))
@@ -84,27 +91,27 @@ def _moment_is_finite(data, parameters) -> Check:
     return Check(share < most, f"The largest part holds {share:.2g} of the sum of |x|^q ({name}); {most:.2g} would be too much.")
 
 
-def _limit_measure(data, parameters):
-    made, n, kappa = {}, parameters["parts"], parameters["kappa"]
-    for name, law, q in _laws(parameters):
-        limit = _limit(parameters)[name]
-        shift = _bias.pruned(lambda s, law=law, q=q: law.isf(s / 2) ** q, n, kappa, q, limit)
-        made[name] = _bias.corrected(mean(data[name]), shift, f"the {n} parts of a sample")
-    return made
-
-
 def _limit_fits(parameters) -> None:
     keeps_some(parameters["kappa"], parameters["parts"])
 
 
-def _plot_errors(ax, data, predicted):
-    """Samples of errors, a column a prediction, and the predictions."""
-    for i, (name, value) in enumerate(predicted.items()):
-        ax.plot(np.linspace(i - 0.2, i + 0.2, len(data[name])), data[name], ".", color="grey", markersize=2)
-        ax.plot([i - 0.35, i + 0.35], [value, value], color="steelblue", label=None if i else "predicted")
-    ax.set(ylabel="relative error, one point a sample")
-    ax.set_xticks(range(len(predicted)), [name.replace(", ", "\n") for name in predicted], fontsize="small")
-    ax.legend(fontsize="small")
+def _one_sided(parameters):
+    return predictions(_limit_rows, {**parameters, "kappa": min(2 * parameters["kappa"], 0.99)})
+
+
+def _plot_errors(rows):
+    """Samples of errors, one column for every row, and the predictions."""
+
+    def plot(ax, data, parameters) -> None:
+        predicted = predictions(rows, parameters)
+        for i, (name, value) in enumerate(predicted.items()):
+            ax.plot(np.linspace(i - 0.2, i + 0.2, len(data[name])), data[name], ".", color="grey", markersize=2)
+            ax.plot([i - 0.35, i + 0.35], [value, value], color="steelblue", label=None if i else "predicted")
+        ax.set(ylabel="relative error, one point a sample")
+        ax.set_xticks(range(len(predicted)), [name.replace(", ", "\n") for name in predicted], fontsize="small")
+        ax.legend(fontsize="small")
+
+    return plot
 
 
 LIMIT = Claim(
@@ -113,19 +120,16 @@ LIMIT = Claim(
     formula=r"\|x-x_\kappa\|_q/\|x\|_q \to \Big(\int_0^{t_\kappa} x^q\,dF\Big/\mathbb E|X|^q\Big)^{1/q}",
     source=SOURCE,
     parameters={"kappa": 0.1, "orders": (1.0, 2.0), "parts": 100_000},
-    predict=_limit,
+    rows=_limit_rows,
     experiment=_limit_experiment,
-    measure=_limit_measure,
-    detects=below_limits(_limit, 0.003, 0.05),
-    quick_detects=below_limits(_limit, 0.01, 0.15),
     sizes=(20, 100),
     hypotheses=(Hypothesis("The q-th moment is finite.", _moment_is_finite),),
     controls={
-        "limit off by 20 %": {"predict": off(_limit, 1.2)},
-        "quantile of one side": {"predict": lambda p: _limit({**p, "kappa": min(2 * p["kappa"], 0.99)})},
+        "limit off by 20 %": {"rows": tampered(_limit_rows, 1.2)},
+        "quantile of one side": {"rows": predicting(_limit_rows, _one_sided)},
         "infinite moment": {"experiment": lambda key, size, parameters: _limit_experiment(key, size, parameters, degrees=1.5)},
     },
-    plot=lambda ax, data, parameters: _plot_errors(ax, data, _limit(parameters)),
+    plot=_plot_errors(_limit_rows),
     domain={
         "kappa": Real(0.001, 0.95, even="log"),
         "orders": Several(Real(0.5, 4.5), 1, 3),
@@ -137,20 +141,31 @@ LIMIT = Claim(
 
 # -- the rate, and the law behind it ------------------------------------------------------------------------------------------
 
-ALPHAS = (1.2, 1.5)
+ALPHAS = {"stable 1.2": 1.2, "stable 1.5": 1.5}
 
 
-def _decay(parameters):
-    return {f"stable {alpha:g}": -float(theory.decay_exponent(alpha)) for alpha in ALPHAS}
+def _decay_rows(parameters):
+    sizes = (parameters["narrow"], parameters["wide"])
+
+    def measured(data, name):
+        found, why = log_slope(sizes, [data[f"{name}, {n}"] for n in sizes]), f"the {sizes[0]} and {sizes[1]} parts"
+        return _bias.corrected(found, _decay_off(ALPHAS[name], sizes, parameters["kappa"]), why, _bias.EXACT)
+
+    return [Row(name, slope, partial(measured, name=name), 0.05, 0.3) for name, slope in _decay_slopes().items()]
+
+
+def _decay_slopes(factor: float = 1.0) -> dict[str, float]:
+    """Predicted slopes at this factor of the index."""
+    return {name: -float(theory.decay_exponent(factor * alpha)) for name, alpha in ALPHAS.items()}
 
 
 def _decay_experiment(key, size, parameters, p=2.0):
     made = {}
-    for i, alpha in enumerate(ALPHAS):
+    for i, (name, alpha) in enumerate(ALPHAS.items()):
         for j, n in enumerate((parameters["narrow"], parameters["wide"])):
             keys = jax.random.split(jax.random.fold_in(key, 2 * i + j), size)
             x = [np.asarray(stable_noise.symmetric_stable(one, alpha, (n,))) for one in keys]
-            made[f"stable {alpha:g}, {n}"] = _errors(iter(x).__next__, size, parameters["kappa"], p=p)
+            made[f"{name}, {n}"] = _errors(iter(x).__next__, size, parameters["kappa"], p=p)
     return made
 
 
@@ -159,15 +174,6 @@ def _decay_off(alpha: float, sizes: tuple[int, int], kappa: float) -> float:
     """What the slope is above its limit; the body's quantiles from a sample of its law, the same for everybody."""
     sample = np.abs(np.asarray(stable_noise.symmetric_stable(jax.random.key(0), alpha, (1_000_000,)), np.float64))
     return _bias.stable_slope(alpha, sample, 1, sizes, kappa)
-
-
-def _decay_measure(data, parameters):
-    sizes, made = (parameters["narrow"], parameters["wide"]), {}
-    for name, alpha in zip(_decay(parameters), ALPHAS, strict=True):
-        found = log_slope(sizes, [data[f"{name}, {n}"] for n in sizes])
-        why = f"the {sizes[0]} and {sizes[1]} parts"
-        made[name] = _bias.corrected(found, _decay_off(alpha, sizes, parameters["kappa"]), why, _bias.EXACT)
-    return made
 
 
 def _decay_fits(parameters) -> None:
@@ -179,14 +185,14 @@ def _decay_fits(parameters) -> None:
 
 def _decay_plot(ax, data, parameters):
     widths = np.array([parameters["narrow"], parameters["wide"]])
-    for (name, slope), color in zip(_decay(parameters).items(), ("black", "grey"), strict=True):
+    for (name, slope), color in zip(_decay_slopes().items(), ("black", "grey"), strict=True):
         errors = [data[f"{name}, {n}"] for n in widths]
         ax.plot(np.repeat(widths, len(errors[0])), np.concatenate(errors), "_", color=color, alpha=0.3)
         typical = np.exp(np.mean(np.log(errors), axis=1))
         ax.plot(widths, typical, "o", color=color, label=name)
-        ax.plot(widths, typical[0] * (widths / widths[0]) ** slope, ":", color="steelblue")
+        mfplot.power(ax, widths, typical[0], slope, color="steelblue")
     ax.set(xscale="log", yscale="log", xlabel="parts N", ylabel="relative error (dotted: predicted slope)")
-    ticks(ax, widths)
+    mfplot.tick_at(ax, widths)
     ax.legend(fontsize="small")
 
 
@@ -196,15 +202,12 @@ DECAY = Claim(
     formula=r"\|x-x_\kappa\|_q/\|x\|_q \sim N^{-(1/\alpha-1/q)}",
     source=SOURCE + "; the rate is ours",
     parameters={"kappa": 0.1, "narrow": 1000, "wide": 100_000},
-    predict=_decay,
+    rows=_decay_rows,
     experiment=_decay_experiment,
-    measure=_decay_measure,
-    detects=0.05,
-    quick_detects=0.3,
     sizes=(40, 1100),
     controls={
-        "exponent off by 0.1": {"predict": off(_decay, shift=0.1)},
-        "index off by 10 %": {"predict": lambda p: {f"stable {a:g}": -float(theory.decay_exponent(0.9 * a)) for a in ALPHAS}},
+        "exponent off by 0.1": {"rows": tampered(_decay_rows, shift=0.1)},
+        "index off by 10 %": {"rows": predicting(_decay_rows, lambda p: _decay_slopes(0.9))},
         "errors in l_2.5": {"experiment": lambda key, size, p: _decay_experiment(key, size, p, p=2.5)},
     },
     plot=_decay_plot,
@@ -213,41 +216,39 @@ DECAY = Claim(
 )
 
 
-LEVELS = (0.25, 0.5, 0.75)
+LEVELS = {"share below 0.25": 0.25, "share below 0.5": 0.5, "share below 0.75": 0.75}
+STEEPEST = 0.242  # largest density of the logarithm of a chi-square variable with one degree of freedom
 
 
-def _constant(parameters):
-    shares = {f"share below {level:g}": level for level in LEVELS}
-    return {"N error^2": theory.divergent_limit(stats.pareto(1), parameters["kappa"]).constant, **shares}
+def _constant_rows(parameters):
+    """The mean, and the shares of samples below the quantiles of (1/kappa - 1)(2/pi) chi2_1.
+
+    What N error^2 is off, relative, by the finite number of parts, moves a share by the density of its logarithm at most.
+    """
+    kappa, n = parameters["kappa"], parameters["parts"]
+    limit, odds = theory.divergent_limit(stats.pareto(1), kappa).constant, 1 / kappa - 1
+
+    def measured(data, of, part):
+        shift, spread = _bias.pareto(n, kappa)
+        relative = abs(shift) + 2 * spread
+        return replace(mean(of(n * data["error"] ** 2)), bias=part * relative, why=f"the {n} parts of a sample")
+
+    def below(name, level):
+        quantile = odds * (2 / np.pi) * stats.chi2(1).ppf(level)
+        return Row(name, level, partial(measured, of=lambda scaled: scaled < quantile, part=STEEPEST), 0.04, 0.15)
+
+    whole = partial(measured, of=lambda scaled: scaled, part=limit)
+    first = Row("N error^2", limit, whole, 0.0995 * odds * 2 / np.pi, 0.436 * odds * 2 / np.pi)
+    return [first, *(below(*one) for one in LEVELS.items())]
+
+
+def _exponential(parameters):
+    return {name: float(stats.expon.cdf(stats.chi2(1).ppf(level))) for name, level in LEVELS.items()}
 
 
 def _constant_experiment(key, size, parameters, index=1.0):
     draw, n = rng(key), parameters["parts"]
     return {"error": _errors(lambda: stats.pareto(index).rvs(n, random_state=draw), size, parameters["kappa"])}
-
-
-STEEPEST = 0.242  # largest density of the logarithm of a chi-square variable with one degree of freedom
-
-
-def _constant_measure(data, parameters):
-    """The mean, and the shares of samples below the quantiles of (1/kappa - 1)(2/pi) chi2_1.
-
-    What N error^2 is off, relative, by the finite number of parts, moves a share by the density of its logarithm at most.
-    """
-    shift, spread = _bias.pareto(parameters["parts"], parameters["kappa"])
-    relative, why = abs(shift) + 2 * spread, f"the {parameters['parts']} parts of a sample"
-    scaled = parameters["parts"] * data["error"] ** 2
-    quantile = (1 / parameters["kappa"] - 1) * (2 / np.pi) * stats.chi2(1).ppf(LEVELS)
-    bias = STEEPEST * relative
-    shares = {
-        f"share below {level:g}": replace(mean(scaled < q), bias=bias, why=why) for level, q in zip(LEVELS, quantile, strict=True)
-    }
-    return {"N error^2": replace(mean(scaled), bias=relative * _constant(parameters)["N error^2"], why=why), **shares}
-
-
-def _constant_detects(relative: float, share: float):
-    names = [f"share below {level:g}" for level in LEVELS]
-    return lambda p: {"N error^2": relative * (1 / p["kappa"] - 1) * 2 / np.pi, **dict.fromkeys(names, share)}
 
 
 def _constant_fits(parameters) -> None:
@@ -270,17 +271,12 @@ CONSTANT = Claim(
     formula=r"N\,\mathrm{err}_2^2 \to (1/\kappa-1)\,\tfrac2\pi\,\chi^2_1",
     source="Ours, from the classical limit of sums in the domain of attraction of a stable law",
     parameters={"kappa": 0.1, "parts": 10_000},
-    predict=_constant,
+    rows=_constant_rows,
     experiment=_constant_experiment,
-    measure=_constant_measure,
-    detects=_constant_detects(0.0995, 0.04),
-    quick_detects=_constant_detects(0.436, 0.15),
     sizes=(500, 8500),
     controls={
-        "constant off by 20 %": {"predict": lambda p: {**_constant(p), "N error^2": 1.2 * _constant(p)["N error^2"]}},
-        "an exponential law of this mean": {
-            "predict": lambda p: {**_constant(p), **{f"share below {v:g}": stats.expon.cdf(stats.chi2(1).ppf(v)) for v in LEVELS}}
-        },
+        "constant off by 20 %": {"rows": tampered(_constant_rows, 1.2, only="N error^2")},
+        "an exponential law of this mean": {"rows": predicting(_constant_rows, _exponential)},
         "index 1.1": {"experiment": lambda key, size, p: _constant_experiment(key, size // 4, p, index=1.1)},
     },
     plot=_constant_plot,
@@ -291,11 +287,15 @@ CONSTANT = Claim(
 
 # -- columns, singular values, and the counter-example ------------------------------------------------------------------------
 
-DIMS = (2, 10, 100)
+DIMS = {"dim 2": 2, "dim 10": 10, "dim 100": 100}
 
 
-def _columns(parameters):
-    return {f"dim {dim}": float(theory.node_limit_error(stats.norm(), dim, parameters["kappa"])) for dim in DIMS}
+def _columns_rows(parameters):
+    made = []
+    for name, d in DIMS.items():
+        limit = float(theory.node_limit_error(stats.norm(), d, parameters["kappa"]))
+        made.append(_limit_row(name, limit, stats.chi2(d).isf, parameters["columns"], parameters, "columns of a matrix"))
+    return made
 
 
 def _columns_experiment(key, size, parameters, degrees=np.inf):
@@ -305,16 +305,7 @@ def _columns_experiment(key, size, parameters, degrees=np.inf):
     def columns(d: int) -> np.ndarray:
         return draw.standard_normal((n, d)) if normal else law.rvs((n, d), random_state=draw)
 
-    return {f"dim {d}": _errors(lambda d=d: columns(d), size, parameters["kappa"], "node") for d in DIMS}
-
-
-def _columns_measure(data, parameters):
-    made, n, kappa = {}, parameters["columns"], parameters["kappa"]
-    for d in DIMS:
-        limit = _columns(parameters)[f"dim {d}"]
-        shift = _bias.pruned(stats.chi2(d).isf, n, kappa, 2.0, limit)
-        made[f"dim {d}"] = _bias.corrected(mean(data[f"dim {d}"]), shift, f"the {n} columns of a matrix")
-    return made
+    return {name: _errors(lambda d=d: columns(d), size, parameters["kappa"], "node") for name, d in DIMS.items()}
 
 
 def _columns_fits(parameters) -> None:
@@ -328,17 +319,14 @@ COLUMNS = Claim(
     formula=r"\mathrm{err}_2^2 \to P\big(\chi^2_{d+2} < q_{1-\kappa}(\chi^2_d)\big)",
     source="Gribonval, Cevher, Davies (2012), Proposition 1, for the norms",
     parameters={"kappa": 0.1, "columns": 5000},
-    predict=_columns,
+    rows=_columns_rows,
     experiment=_columns_experiment,
-    measure=_columns_measure,
-    detects=below_limits(_columns, 0.003, 0.05),
-    quick_detects=below_limits(_columns, 0.01, 0.15),
     sizes=(15, 60),
     controls={
-        "limit off by 20 %": {"predict": off(_columns, 1.2)},
+        "limit off by 20 %": {"rows": tampered(_columns_rows, 1.2)},
         "entries of Student's law": {"experiment": lambda key, size, p: _columns_experiment(key, size, p, degrees=10)},
     },
-    plot=lambda ax, data, parameters: _plot_errors(ax, data, _columns(parameters)),
+    plot=_plot_errors(_columns_rows),
     domain={"kappa": Real(0.005, 0.9, even="log"), "columns": Whole(50, 20_000)},
     fits=_columns_fits,
 )
@@ -350,11 +338,35 @@ SIDES = {"normal": (40, 80), "Cauchy": (20, 80)}  # small: from 100 on threads o
 LEFT = 0.001  # of the limits: the extrapolation from two sides leaves 0.0006 at most
 
 
-def _singular(parameters):
+def _singular_rows(parameters):
     exponent, room = -float(theory.decay_exponent(1.0)), parameters["room"]
-    limits = {f"kappa = {k:g}": float(theory.singular_limit_error(k)) for k in parameters["kappas"]}
-    limits = {name: (value - LEFT, value + LEFT) for name, value in limits.items()}
-    return {**limits, "slope, Cauchy": (exponent - room, exponent + room)}
+
+    def limit_row(i: int, kappa: float) -> Row:
+        def measured(data):
+            """Errors are c/n off, so twice those of the wide matrices less those of the narrow ones."""
+            narrow, wide = (mean(data[f"normal, {n}"][:, i]) for n in SIDES["normal"])
+            error = np.hypot(2 * wide.standard_error, narrow.standard_error)
+            return Estimate(2 * wide.value - narrow.value, float(error), wide.dof)
+
+        limit = float(theory.singular_limit_error(kappa))
+        return Row(f"kappa = {kappa:g}", (limit - LEFT, limit + LEFT), measured, 0.006, 0.03)
+
+    limits = [limit_row(i, kappa) for i, kappa in enumerate(parameters["kappas"])]
+    return [*limits, Row("slope, Cauchy", (exponent - room, exponent + room), _cauchy_slope, 0.045, 0.25)]
+
+
+def _cauchy_slope(data) -> Estimate:
+    """Slope of E log error, by a control variate.
+
+    Of m entries the largest L has `-log P(|X| > L)` as its only share in the tail, a number with mean 1 + 1/2 + ... + 1/m; log L
+    takes most of the variance of the error out.
+    """
+    ends = []
+    for n in SIDES["Cauchy"]:
+        known = special.digamma(n**2 + 1) + np.euler_gamma
+        largest = -np.log(2 / np.pi * np.arctan(1 / data[f"largest, {n}"]))
+        ends.append(mean(np.log(data[f"Cauchy, {n}"]) + largest - known))
+    return slope_between(SIDES["Cauchy"], ends)
 
 
 def _singular_experiment(key, size, parameters, heavy="standard_cauchy"):
@@ -369,25 +381,6 @@ def _singular_experiment(key, size, parameters, heavy="standard_cauchy"):
     return made
 
 
-def _singular_measure(data, parameters):
-    """Limits: errors are c/n off, so twice those of the wide matrices less those of the narrow ones.
-
-    Slope: of E log error, by a control variate. Of m entries the largest L has `-log P(|X| > L)` as its only share in the tail, a
-    number with mean 1 + 1/2 + ... + 1/m; log L takes most of the variance of the error out.
-    """
-    made = {}
-    for i, k in enumerate(parameters["kappas"]):
-        narrow, wide = (mean(data[f"normal, {n}"][:, i]) for n in SIDES["normal"])
-        error = np.hypot(2 * wide.standard_error, narrow.standard_error)
-        made[f"kappa = {k:g}"] = Estimate(2 * wide.value - narrow.value, float(error), wide.dof)
-    ends = []
-    for n in SIDES["Cauchy"]:
-        known = special.digamma(n**2 + 1) + np.euler_gamma
-        largest = -np.log(2 / np.pi * np.arctan(1 / data[f"largest, {n}"]))
-        ends.append(mean(np.log(data[f"Cauchy, {n}"]) + largest - known))
-    return made | {"slope, Cauchy": between(SIDES["Cauchy"], ends)}
-
-
 def _singular_plot(ax, data, parameters):
     for i, k in enumerate(parameters["kappas"]):
         for n in SIDES["normal"]:
@@ -397,10 +390,10 @@ def _singular_plot(ax, data, parameters):
     sides = np.array(SIDES["Cauchy"])
     typical = np.array([np.exp(np.mean(np.log(data[f"Cauchy, {n}"]))) for n in sides])
     ax.plot(sides, typical, "o", color="black", label=f"Cauchy, {parameters['kappas'][-1]:g} kept")
-    ax.plot(sides, typical[0] * (sides / sides[0]) ** -0.5, ":", color="black", label="slope -1/2")
+    mfplot.power(ax, sides, typical[0], -0.5, color="black", label="slope -1/2")
     ax.plot([], [], color="steelblue", label="limits, normal: " + ", ".join(f"{k:g}" for k in parameters["kappas"]) + " kept")
     ax.set(xscale="log", yscale="log", xlabel="side of the matrix n", ylabel="relative error")
-    ticks(ax, sorted({*SIDES["normal"], *SIDES["Cauchy"]}))
+    mfplot.tick_at(ax, sorted({*SIDES["normal"], *SIDES["Cauchy"]}))
     ax.legend(fontsize="small")
 
 
@@ -410,17 +403,12 @@ SINGULAR = Claim(
     formula=r"\mathrm{err}_2^2 \to \int_0^{t} x^2\sqrt{4-x^2}\,dx/\pi,\quad \mathrm{err}_2\sim n^{-(1/\alpha-1/2)}",
     source="Marchenko, Pastur (1967); the rate is ours, for Barsbey et al. (2021)",
     parameters={"kappas": (0.1, 0.25, 0.5), "room": 0.02},
-    predict=_singular,
+    rows=_singular_rows,
     experiment=_singular_experiment,
-    measure=_singular_measure,
-    detects=lambda p: {**{f"kappa = {k:g}": 0.006 for k in p["kappas"]}, "slope, Cauchy": 0.045},
-    quick_detects=lambda p: {**{f"kappa = {k:g}": 0.03 for k in p["kappas"]}, "slope, Cauchy": 0.25},
     sizes=(20, 250),
     controls={
-        "limits off by 20 %": {"predict": off(_singular, 1.2)},
-        "exponent off by 0.1": {
-            "predict": lambda p: {**_singular(p), "slope, Cauchy": off(_singular, shift=0.1)(p)["slope, Cauchy"]}
-        },
+        "limits off by 20 %": {"rows": tampered(_singular_rows, 1.2)},
+        "exponent off by 0.1": {"rows": tampered(_singular_rows, shift=0.1, only="slope")},
         "light-tailed entries": {"experiment": lambda key, size, p: _singular_experiment(key, size // 4, p, "standard_normal")},
     },
     plot=_singular_plot,
@@ -431,28 +419,28 @@ SINGULAR = Claim(
 )
 
 
-def _layer(parameters):
-    return {f"N = {n}": float(theory.layer_elliptical_limit_error(parameters["kappa"])) for n in parameters["parts"]}
+def _sizes(parameters) -> dict[str, int]:
+    """Numbers of parts by the names of the rows."""
+    return {f"N = {n}": n for n in parameters["parts"]}
+
+
+def _layer_rows(parameters):
+    """One scale for all parts leaves the error as it is: that of normal parts."""
+    limit = float(theory.layer_elliptical_limit_error(parameters["kappa"]))
+    return [
+        _limit_row(name, limit, lambda s: special.ndtri(s / 2) ** 2, n, parameters, "parts of a layer", most=0.005)
+        for name, n in _sizes(parameters).items()
+    ]
 
 
 def _layer_experiment(key, size, parameters, column=None):
     """Layers with one scale; or one for every `column` entries."""
     made = {}
-    for i, n in enumerate(parameters["parts"]):
+    for i, (name, n) in enumerate(_sizes(parameters).items()):
         shape = (n // (column or n), column or n)
         keys = jax.random.split(jax.random.fold_in(key, i), size)
         x = iter([np.ravel(stable_noise.isotropic_stable(one, parameters["alpha"], shape)) for one in keys])
-        made[f"N = {n}"] = _errors(x.__next__, size, parameters["kappa"])
-    return made
-
-
-def _layer_measure(data, parameters):
-    """One scale for all parts leaves the error as it is: that of normal parts."""
-    made = {}
-    for n in parameters["parts"]:
-        limit = _layer(parameters)[f"N = {n}"]
-        shift = _bias.pruned(lambda s: special.ndtri(s / 2) ** 2, n, parameters["kappa"], 2.0, limit)
-        made[f"N = {n}"] = _bias.corrected(mean(data[f"N = {n}"]), shift, f"the {n} parts of a layer")
+        made[name] = _errors(x.__next__, size, parameters["kappa"])
     return made
 
 
@@ -462,17 +450,14 @@ LAYER = Claim(
     formula=r"\|W-W_\kappa\|/\|W\| \to \sqrt{G_2(\kappa)}\ \text{(normal)},\quad W=\sqrt A\,G",
     source="Ours",
     parameters={"kappa": 0.1, "alpha": 1.2, "parts": (50_000, 1_000_000)},
-    predict=_layer,
+    rows=_layer_rows,
     experiment=_layer_experiment,
-    measure=_layer_measure,
-    detects=below_limits(_layer, 0.005, 0.05),
-    quick_detects=below_limits(_layer, 0.01, 0.15),
     sizes=(10, 60),
     controls={
-        "limit off by 20 %": {"predict": off(_layer, 1.2)},
+        "limit off by 20 %": {"rows": tampered(_layer_rows, 1.2)},
         "columns with scales of their own": {"experiment": lambda key, size, p: _layer_experiment(key, size, p, column=10)},
     },
-    plot=lambda ax, data, parameters: _plot_errors(ax, data, _layer(parameters)),
+    plot=_plot_errors(_layer_rows),
     domain={
         "kappa": Real(0.005, 0.9, even="log"),
         "alpha": Real(0.3, 2.0),

@@ -1,6 +1,6 @@
 """The founding theorem: Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), on a solvable system and on real training."""
 
-import dataclasses
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,11 @@ from meanfield.simulate import Results, probes, simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.network import TwoLayer
+from meanfield.systems.scaling import Number
 from meanfield.systems.system import System
 from meanfield.theory import recursion
-from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean
-from meanfield.verify.claims._tools import share
+from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, Row, mean
+from meanfield.verify.claims._tools import predicting, probability
 from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), compressibility of two-layer networks and of layers"
@@ -176,67 +177,78 @@ HYPOTHESES = (
 PARTS = ("magnitude", "node")  # of layers that grow in one direction: their singular values keep an error
 
 
-def _compressible(parameters: Numbers, kinds=KINDS):
-    """The theorem alone: errors below eps with probability 1 - eps in the widest network, falling with the width by some power to 0."""
-    sure = {f"P(error <= eps), {kind}": (1 - parameters["eps"], 1.0) for kind in kinds}
-    return (
-        sure
-        | {f"slope, {kind}": (-np.inf, -parameters["falls"]) for kind in kinds}
-        | {f"floor, {kind}": (-np.inf, 0.0) for kind in kinds}
+def _rows(parameters: Numbers, kinds=KINDS) -> list[Row]:
+    """The theorem alone: errors below eps with probability 1 - eps in the widest network, falling with the width by some power to 0.
+
+    Finite widths may hide the conclusion: by as much as independent neurons are off it, a verdict is not built on them.
+    """
+    p = parameters
+
+    def rows(name, predicted, measured, detects, quick_detects):
+        return [
+            Row(f"{name}, {kind}", predicted, lambda data, kind=kind: measured(data, kind, p), detects, quick_detects)
+            for kind in kinds
+        ]
+
+    return [
+        *rows("P(error <= eps)", (1 - p["eps"], 1.0), _sure, 0.2, 0.5),
+        *rows("slope", (-np.inf, -p["falls"]), _falls, 0.08, 0.4),
+        *rows("floor", (-np.inf, 0.0), _floor, 0.15, 0.45),
+    ]
+
+
+def _errors(data: Arrays, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+    """Widths; errors of the runs and of independent neurons, each (runs, widths); the bias without bound if there are none of those."""
+    widths, like = np.sort(data["widths"]), "magnitude" if kind == "magnitude" else "node"
+    known = f"null, {like}, {widths[0]}" in data  # errors of singular values are proportional to those of nodes
+    errors, null = (
+        np.stack([data[f"{name}, {n}"] for n in widths], axis=1) for name in (kind, f"null, {like}" if known else kind)
     )
+    return widths, errors, null, {} if known else {"bias": np.inf, "why": "a tail index that is not below p"}
 
 
-def _measure(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
-    """Finite widths may hide the conclusion: by as much as independent neurons are off it, a verdict is not built on them."""
-    widths, p = np.sort(data["widths"]), parameters
-    made = {}
-    for kind in KINDS if bool(data["square"]) else PARTS:
-        like = "magnitude" if kind == "magnitude" else "node"  # errors of singular values are proportional to those of nodes
-        known = f"null, {like}, {widths[0]}" in data
-        errors, null = (
-            np.stack([data[f"{name}, {n}"] for n in widths], axis=1) for name in (kind, f"null, {like}" if known else kind)
-        )
-        nothing = {} if known else {"bias": np.inf, "why": "a tail index that is not below p"}
-
-        sure = share(errors[:, -1] <= p["eps"])
-        right = int(np.sum(null[:, -1] <= p["eps"]))
-        at_least = float(stats.beta.ppf(0.01, right, len(null) - right + 1)) if right else 0.0
-        why = f"a width of {widths[-1]}: of independent neurons of this law {right / len(null):.0%} are below eps"
-        bias = {"bias": max(0.0, 1 - p["eps"] - at_least), "why": why} | nothing
-        made[f"P(error <= eps), {kind}"] = dataclasses.replace(sure, **bias)
-
-        # Runs of a seed share their draws at all widths, so slopes and floors are taken run by run.
-        logs = (np.log(np.maximum(e, np.finfo(float).tiny)) for e in (errors, null))  # neurons that are all alike leave no error
-        falls, alone = (mean((e[:, -1] - e[:, 0]) / np.log(widths[-1] / widths[0])) for e in logs)
-        why = f"widths up to {widths[-1]}: independent neurons of this law have a slope of {alone.value:.3f}"
-        bias = {"bias": max(0.0, alone.value + 3 * alone.standard_error + p["falls"]), "why": why} | nothing
-        made[f"slope, {kind}"] = dataclasses.replace(falls, **bias)
-
-        rows = kind != "magnitude" and bool(data["square"])
-        made[f"floor, {kind}"] = dataclasses.replace(_floor(errors, null, widths, data["index"], p["p"], rows), **nothing)
-    return made
+def _sure(data: Arrays, kind: str, p: Numbers) -> Estimate:
+    """Probability of an error below eps in the widest network."""
+    widths, errors, null, nothing = _errors(data, kind)
+    right = int(np.sum(null[:, -1] <= p["eps"]))
+    at_least = float(stats.beta.ppf(0.01, right, len(null) - right + 1)) if right else 0.0
+    why = f"a width of {widths[-1]}: of independent neurons of this law {right / len(null):.0%} are below eps"
+    return replace(probability(errors[:, -1] <= p["eps"]), **{"bias": max(0.0, 1 - p["eps"] - at_least), "why": why} | nothing)
 
 
-def _floor(errors: np.ndarray, null: np.ndarray, widths: np.ndarray, index: np.ndarray, p: float, rows: bool) -> Estimate:
+def _falls(data: Arrays, kind: str, p: Numbers) -> Estimate:
+    """Slope of log error between the widths, run by run: runs of a seed share their draws at all widths."""
+    widths, errors, null, nothing = _errors(data, kind)
+    logs = (np.log(np.maximum(e, np.finfo(float).tiny)) for e in (errors, null))  # neurons that are all alike leave no error
+    falls, alone = (mean((e[:, -1] - e[:, 0]) / np.log(widths[-1] / widths[0])) for e in logs)
+    why = f"widths up to {widths[-1]}: independent neurons of this law have a slope of {alone.value:.3f}"
+    bias = max(0.0, alone.value + 3 * alone.standard_error + p["falls"])
+    return replace(falls, **{"bias": bias, "why": why} | nothing)
+
+
+def _floor(data: Arrays, kind: str, p: Numbers) -> Estimate:
     """Floor of mean errors = floor + c N^-s by least squares, s = 1/alpha - 1/p, or half of it for the rows of a square layer.
 
     What the fit finds for independent neurons, which have no floor, is taken off; half of it is allowed for as bias.
     """
+    widths, errors, null, nothing = _errors(data, kind)
+    (alpha, error), rows = data["index"], kind != "magnitude" and bool(data["square"])
+    if not 0 < alpha < p["p"]:
+        return replace(mean(errors[:, -1]), **nothing)
+    sizes = widths.astype(np.float64)
 
     def fit(values, alpha):
-        s = (1 / alpha - 1 / p) / (2 if rows else 1)
-        design = np.stack([np.ones(len(widths)), widths**-s], axis=1)
-        weights = widths ** (2 * s)  # one over the variance, but for a factor
+        s = (1 / alpha - 1 / p["p"]) / (2 if rows else 1)
+        design = np.stack([np.ones(len(sizes)), sizes**-s], axis=1)
+        weights = sizes ** (2 * s)  # one over the variance, but for a factor
         return values @ np.linalg.solve(design.T @ (weights[:, None] * design), design.T * weights)[0]
 
-    widths, (alpha, error) = widths.astype(np.float64), index
-    if not 0 < alpha < p:
-        return mean(errors[:, -1])
     found, alone = mean(fit(errors, alpha)), mean(fit(null, alpha))
-    moved = np.mean(fit(errors, alpha)) - np.mean(fit(errors, min(alpha + error, (alpha + p) / 2)))
+    moved = np.mean(fit(errors, alpha)) - np.mean(fit(errors, min(alpha + error, (alpha + p["p"]) / 2)))
     noise = float(np.sqrt(found.standard_error**2 + alone.standard_error**2 + moved**2))
     why = f"the fit of a power law, by which independent neurons of this law have a floor of {alone.value:.3f}"
-    return Estimate(found.value - alone.value, noise, found.dof, abs(alone.value) / 2, why)
+    made = Estimate(found.value - alone.value, noise, found.dof, abs(alone.value) / 2, why)
+    return replace(made, **nothing)
 
 
 def _plot(ax, data: Arrays, parameters: Numbers) -> None:
@@ -252,16 +264,6 @@ def _plot(ax, data: Arrays, parameters: Numbers) -> None:
     ax.legend(fontsize="small", title=r"10 %, 50 %, $1-\varepsilon$ of runs", title_fontsize="small")
 
 
-def _detects(sure: float, slope: float, floor: float, kinds=KINDS) -> dict[str, float]:
-    return {f"{name}, {kind}": d for name, d in (("P(error <= eps)", sure), ("slope", slope), ("floor", floor)) for kind in kinds}
-
-
-def _measure_parts(data: Arrays, parameters: Numbers) -> dict[str, Estimate]:
-    """Of layers that may grow in one direction only."""
-    names = _compressible(parameters, PARTS)
-    return {name: one for name, one in _measure(data, parameters).items() if name in names}
-
-
 def _wide_enough(parameters: Numbers) -> None:
     widths = parameters["widths"]
     _check.require(widths[-1] >= 64 * widths[0], "widths", "end at 64 times their first or more", widths)
@@ -272,7 +274,7 @@ def _wide_enough(parameters: Numbers) -> None:
 
 def _above(parameters: Numbers):
     """The opposite: errors above eps in half of the runs."""
-    return {name: (0.0, 0.5) if name.startswith("P") else v for name, v in _compressible(parameters).items()}
+    return {f"P(error <= eps), {kind}": (0.0, 0.5) for kind in KINDS}
 
 
 def _flat(experiment):
@@ -289,12 +291,27 @@ def _flat(experiment):
 
 
 @jax.tree_util.register_dataclass
-class _OneMiniBatch(dynamics.LinearRecursion):
-    """The recursion with one mini-batch for all neurons."""
+@dataclass(frozen=True)
+class _OneMiniBatch(dynamics.AbstractDynamics):
+    """Chains that are pulled to their mean, as in `_chains`, but take one mini-batch together."""
+
+    step_size: Number
+    weight_decay: Number
+
+    batch_size = 1
 
     def draw(self, source, key, step, width):
         """The same inputs and targets for every chain."""
-        return jax.tree.map(lambda v: jnp.broadcast_to(v[None], (width, *v.shape)), source.batch(key, step, self.batch_size))
+        return jax.tree.map(lambda v: jnp.broadcast_to(v[None], (width, *v.shape)), source.batch(key, step, 1))
+
+    def step(self, key, state, batch):
+        """One step of `LinearRecursion`."""
+        return dynamics.LinearRecursion(self.step_size, 1, weight_decay=self.weight_decay, coupled=True).step(key, state, batch)
+
+    @property
+    def references(self):
+        """BibTeX keys."""
+        return ()
 
 
 def _with_floor(experiment, floor: float):
@@ -309,11 +326,12 @@ def _with_floor(experiment, floor: float):
     return made
 
 
-def _chains(key, size, parameters, tail_index=None, steps=None, kind=dynamics.LinearRecursion) -> Arrays:
+def _chains(key, size, parameters, tail_index=None, steps=None, shared=False) -> Arrays:
     """Least squares by neurons that are pulled to their mean: index, and with it everything, is known."""
     steps, ridge = steps or parameters["steps"], parameters["weight_decay"]
     eta = recursion.step_size_for(tail_index or parameters["tail_index"], 1, 1, weight_decay=ridge)
-    system = System(dynamics.chains(), sources.gaussian_regression(1), kind(eta, 1, weight_decay=ridge, coupled=True))
+    one = _OneMiniBatch(eta, ridge) if shared else dynamics.LinearRecursion(eta, 1, weight_decay=ridge, coupled=True)
+    system = System(dynamics.chains(), sources.gaussian_regression(1), one)
     probe = probes.NormQuantiles((0.99,), at=(steps // 2, steps))
     run = {"widths": parameters["widths"], "steps": steps, "seeds": size, "key": key, "probes": [probe], "progress": False}
     return read(simulate(system, **run), {**parameters, "step_size": eta})
@@ -334,11 +352,8 @@ FOUNDING = Claim(
         "widths": (256, 4096, 65_536),
         "steps": 60,
     },
-    predict=_compressible,
+    rows=_rows,
     experiment=_chains,
-    measure=_measure,
-    detects=_detects(0.2, 0.08, 0.15),
-    quick_detects=_detects(0.5, 0.4, 0.45),
     sizes=(24, 160),
     hypotheses=HYPOTHESES,
     domain={
@@ -353,11 +368,11 @@ FOUNDING = Claim(
     },
     fits=_wide_enough,
     controls={
-        "error above eps": {"predict": _above},
+        "error above eps": {"rows": predicting(_rows, _above)},
         "errors that do not fall": {"experiment": _flat(_chains)},
         "a floor of 0.15": {"experiment": _with_floor(_chains, 0.15)},
         "light tails": {"experiment": lambda key, size, p: _chains(key, size, p, tail_index=3.0)},
-        "one mini-batch for all": {"experiment": lambda key, size, p: _chains(key, size // 4, p, kind=_OneMiniBatch)},
+        "one mini-batch for all": {"experiment": lambda key, size, p: _chains(key, size // 4, p, shared=True)},
         "too few steps": {"experiment": lambda key, size, p: _chains(key, size // 4, p, steps=2)},
     },
     plot=_plot,
@@ -389,11 +404,8 @@ DIGITS = Claim(
         "widths": (128, 2048),
         "steps": 10_000,
     },
-    predict=lambda p: _compressible(p, PARTS),
+    rows=lambda p: _rows(p, PARTS),
     experiment=_digits,
-    measure=_measure_parts,
-    detects=_detects(0.2, 0.08, 0.15, PARTS),
-    quick_detects=_detects(0.5, 0.4, 0.45, PARTS),
     sizes=(12, 60),
     hypotheses=HYPOTHESES,
     domain={

@@ -1,6 +1,5 @@
 """Claims on the power tail of SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
 
-import warnings
 from dataclasses import replace
 from functools import partial
 
@@ -10,67 +9,36 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
-from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import complete, log_hill, lognormal, off, rng, stationary, tail
-from meanfield.verify.domain import Real, Row, Several, Whole
+from meanfield.verify.claims._chains import ALL_STATIONARY, SIDE, norms, readable, survival
+from meanfield.verify.claims._tools import largest_hundredth, log_hill, lognormal, predicting, rng, tampered
+from meanfield.verify.domain import Real, Several, TupleOf, Whole
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
-SIDE, AT_ONCE = 50_000, 2  # chains of one run: two at a time, for two cores
 
 
-def chains_of(data, one, init_scale: float = 1.0) -> System:
-    """Chains with the dynamics `one`, also where no stationary law is: to find out is up to the checks."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", _check.StabilityWarning)
-        return System(dynamics.chains(init_scale), data, one)
+def _log_alpha(setting: tuple[float, int, int]) -> float:
+    return float(np.log(theory.tail_index(*setting)))
 
 
-def norms(key, size: int, data, one, steps: int) -> np.ndarray:
-    """Norms |x| of `size` independent chains after so many steps of the dynamics `one`: one program for any number of them."""
-    made, system = [], chains_of(data, one)
-    for i in range(-(-size // (SIDE * AT_ONCE))):
-        own = jax.random.fold_in(key, i)
-        results = complete(system, widths=SIDE, steps=steps, seeds=AT_ONCE, key=own)
-        made.append(np.linalg.norm(np.asarray(results.particles[SIDE].w, np.float64), axis=-1).ravel())
-    return np.concatenate(made)[:size]
-
-
-def survival(ax, largest: np.ndarray, index: float, label: str, color: str) -> None:
-    """Draw the share of chains beyond x, from the largest hundredth; dotted: the predicted slope."""
-    x = np.sort(np.asarray(largest, np.float64))[::-1]
-    at = np.unique(np.geomspace(1, len(x), 200).astype(int)) - 1
-    ax.loglog(x[at], 0.01 * (at + 1) / len(x), color=color, label=label)
-    ax.loglog(x[at], 0.01 * (x[at] / x[-1]) ** -index, color="black", linestyle=":", linewidth=1)
-    ax.set(xlabel="norm |x| of a chain", ylabel="share of chains beyond")
-    ax.legend(fontsize="small", title="dotted: predicted slope", title_fontsize="small")
+def _read(device, data, name: str, setting: tuple[float, int, int], steps: int) -> Estimate:
+    """What a device, `_bias.log_alpha` or `_bias.bowed`, reads off the tail of chains, corrected for what is known of it."""
+    threshold = float(np.min(data[name]))
+    why = f"the bend of the tail at its threshold {threshold:.3g} and the {steps} steps"
+    return device(data[name], _bias.chain(*setting, threshold, steps), why)
 
 
 # -- tail index -----------------------------------------------------------------------------------------------------------
 
 
-def _names(parameters) -> dict[str, tuple[float, int, int]]:
+def _settings(parameters) -> dict[str, tuple[float, int, int]]:
     """Settings (step size, batch size, dimension) by name."""
     return {f"step {eta:g}, b = {b}, d = {d}": (eta, b, d) for eta, b, d in parameters["settings"]}
-
-
-HEAVIEST = 0.3  # index that a sample in single precision holds
-LIGHTEST = 5.5  # index up to which the bend of the tail was measured
-
-
-def readable(name: str, eta: float, b: int, d: int) -> None:
-    """Refuse a step size whose chains have no tail index that an experiment could read."""
-    maximal = theory.maximal_step_size(b, d)
-    where = f"for b = {b}, d = {d}"
-    must = f"be below {maximal:.5g} {where}, beyond which there is no stationary law"
-    _check.require(eta < maximal, name, must, eta)
-    alpha = theory.tail_index(eta, b, d)
-    must = f"make a tail index from {HEAVIEST:g} to {LIGHTEST:g} {where}, which an experiment can read"
-    _check.require(HEAVIEST <= alpha <= LIGHTEST, name, must, _check.words(f"{eta:g}, with the index {alpha:.3g}"))
 
 
 def _index_fits(parameters) -> None:
@@ -78,50 +46,34 @@ def _index_fits(parameters) -> None:
         readable("settings", *one)
 
 
-def _index(parameters):
-    return {name: float(np.log(theory.tail_index(*one))) for name, one in _names(parameters).items()}
-
-
-def _power_law(parameters):
+def _index_rows(parameters):
     """The index of every setting, and that the tail is bent by nothing: it is a power law's."""
-    return _index(parameters) | {f"bow, {name}": 0.0 for name in _names(parameters)}
 
+    def read(device, name, setting):
+        return lambda data: _read(device, data, name, setting, parameters["steps"])
 
-def off_index(predict, index, shift: float):
-    """A tampered prediction: what `index` gives is shifted, nothing else."""
-    return lambda p: {**predict(p), **off(index, shift=shift)(p)}
-
-
-def chain_rows(name: str, largest: np.ndarray, setting: tuple[float, int, int], steps: int) -> dict[str, Estimate]:
-    """Index and bow of the tail of chains, corrected for what is known of it."""
-    threshold = float(np.min(largest))
-    known = _bias.chain(*setting, threshold, steps)
-    why = f"the bend of the tail at its threshold {threshold:.3g} and the {steps} steps"
-    return {name: _bias.index_row(largest, known, why), f"bow, {name}": _bias.shape_row(largest, known, why)}
-
-
-def _index_measure(data, parameters):
-    made = {}
-    for name, one in _names(parameters).items():
-        made |= chain_rows(name, data[name], one, parameters["steps"])
-    return made
+    of = _settings(parameters).items()
+    return [
+        *(Row(name, _log_alpha(one), read(_bias.log_alpha, name, one), 0.047, 0.2) for name, one in of),
+        *(Row(f"bow, {name}", 0.0, read(_bias.bowed, name, one), 0.05, 0.2) for name, one in of),
+    ]
 
 
 def _index_lognormal(key, size, parameters):
     """Log-normal numbers in place of the chains, whose largest hundredth has the mean log-excess of the index predicted."""
     made, draw = _index_experiment(key, min(size, 100_000), parameters), rng(key)
-    for name, log_alpha in _index(parameters).items():
-        made[name] = tail(lognormal(draw, size, float(np.exp(log_alpha))))
+    for name, setting in _settings(parameters).items():
+        made[name] = largest_hundredth(lognormal(draw, size, float(np.exp(_log_alpha(setting)))))
     return made
 
 
 def _index_experiment(key, size, parameters, steps=None, beyond=False):
     steps, made = steps or parameters["steps"], {}
-    for i, (name, (eta, b, d)) in enumerate(_names(parameters).items()):
+    for i, (name, (eta, b, d)) in enumerate(_settings(parameters).items()):
         eta = 1.03 * theory.maximal_step_size(b, d) if beyond else eta
         one, data = dynamics.LinearRecursion(eta, b), sources.gaussian_regression(d)
         keys = jax.random.split(jax.random.fold_in(key, i), 4)
-        made[name] = tail(norms(keys[0], size, data, one, steps))
+        made[name] = largest_hundredth(norms(keys[0], size, data, one, steps))
         made[f"halfway, {name}"] = norms(keys[1], SIDE, data, one, steps // 2).astype(np.float32)
         made[f"now, {name}"] = norms(keys[2], SIDE, data, one, steps).astype(np.float32)
         # Without noise x_k is the product of the steps alone; a few of them, or it would vanish in single precision.
@@ -141,17 +93,8 @@ def _contracts(data, parameters) -> Check:
     )
 
 
-def _all_stationary(data, parameters) -> Check:
-    names = [name.removeprefix("now, ") for name in data if name.startswith("now, ")]
-    found = [stationary(f"halfway, {name}", f"now, {name}").check(data, parameters) for name in names]
-    return next((check for check in found if not check.holds), found[0])
-
-
-ALL_STATIONARY = Hypothesis("The chains are stationary.", _all_stationary)
-
-
 def _index_plot(ax, data, parameters) -> None:
-    for (name, one), color in zip(_names(parameters).items(), ("tab:blue", "0.5", "navy", "0.7"), strict=False):
+    for (name, one), color in zip(_settings(parameters).items(), ("tab:blue", "0.5", "navy", "0.7"), strict=False):
         survival(ax, data[name], theory.tail_index(*one), name, color)
 
 
@@ -161,22 +104,19 @@ INDEX = Claim(
     formula=r"P(|x_\infty|>t) \sim c\,t^{-\alpha},\quad h(\alpha)=1",
     source=SOURCE + ", Theorem 2",
     parameters={"settings": ((1.2, 1, 1), (1.67, 5, 1), (0.6, 1, 2)), "steps": 150},
-    predict=_power_law,
+    rows=_index_rows,
     experiment=_index_experiment,
-    measure=_index_measure,
-    detects=lambda p: {name: 0.05 if name.startswith("bow") else 0.047 for name in _power_law(p)},
-    quick_detects=0.2,
     sizes=(100_000, 2_000_000),
     hypotheses=(Hypothesis("The Lyapunov exponent is negative.", _contracts), ALL_STATIONARY),
     controls={
-        "index 10 % larger": {"predict": off_index(_power_law, _index, np.log(1.1))},
-        "index 10 % smaller": {"predict": off_index(_power_law, _index, np.log(0.9))},
+        "index 10 % larger": {"rows": tampered(_index_rows, shift=np.log(1.1), only="step")},
+        "index 10 % smaller": {"rows": tampered(_index_rows, shift=np.log(0.9), only="step")},
         "log-normal chains": {"experiment": _index_lognormal},
         "no stationary law": {"experiment": lambda key, size, p: _index_experiment(key, size // 10, p, beyond=True)},
         "too few steps": {"experiment": lambda key, size, p: _index_experiment(key, size, p, steps=4)},
     },
     plot=_index_plot,
-    domain={"settings": Several(Row(Real(0.02, 2.4), Whole(1, 20), Whole(1, 8)), 1, 3), "steps": Whole(50, 300)},
+    domain={"settings": Several(TupleOf(Real(0.02, 2.4), Whole(1, 20), Whole(1, 8)), 1, 3), "steps": Whole(50, 300)},
     fits=_index_fits,
 )
 
@@ -192,10 +132,19 @@ def _four(parameters) -> dict[str, tuple[float, int, int]]:
 PAIRS = {"larger step": ("low", "high"), "larger dimension": ("low", "dim"), "larger batch": ("high", "batch")}
 
 
-def _monotone(parameters):
+def _monotone_rows(parameters):
     """Differences of log alpha, which theory gives: negative, negative, positive."""
-    at = {name: float(np.log(theory.tail_index(*one))) for name, one in _four(parameters).items()}
-    return {name: at[after] - at[before] for name, (before, after) in PAIRS.items()}
+    settings = _four(parameters)
+
+    def difference(data, before, after):
+        one, two = (_read(_bias.log_alpha, data, name, settings[name], parameters["steps"]) for name in (before, after))
+        error = float(np.hypot(one.standard_error, two.standard_error))
+        return Estimate(two.value - one.value, error, bias=one.bias + two.bias, why=max(one, two, key=lambda e: e.bias).why)
+
+    return [
+        Row(name, _log_alpha(settings[two]) - _log_alpha(settings[one]), partial(difference, before=one, after=two), 0.2, 0.3)
+        for name, (one, two) in PAIRS.items()
+    ]
 
 
 def _monotone_experiment(key, size, parameters, scaled=False):
@@ -208,23 +157,13 @@ def _monotone_experiment(key, size, parameters, scaled=False):
         one, data = dynamics.LinearRecursion(eta, batch), sources.gaussian_regression(dim)
         keys = jax.random.split(jax.random.fold_in(key, i), 2)
         x = norms(keys[0], size, data, one, parameters["steps"])
-        made[name], made[f"now, {name}"] = tail(x), x[:20_000].astype(np.float32)
+        made[name], made[f"now, {name}"] = largest_hundredth(x), x[:20_000].astype(np.float32)
         made[f"halfway, {name}"] = norms(keys[1], SIDE, data, one, parameters["steps"] // 2)[:20_000].astype(np.float32)
     return made
 
 
 def _unchanged(parameters):
     return {**parameters, "larger_step": parameters["step_size"], "larger_dim": 1, "larger_batch": 1}
-
-
-def _monotone_measure(data, parameters):
-    at = {name: chain_rows(name, data[name], one, parameters["steps"])[name] for name, one in _four(parameters).items()}
-    made = {}
-    for name, (before, after) in PAIRS.items():
-        one, two = at[before], at[after]
-        error = float(np.hypot(one.standard_error, two.standard_error))
-        made[name] = Estimate(two.value - one.value, error, bias=one.bias + two.bias, why=max(one, two, key=lambda e: e.bias).why)
-    return made
 
 
 def _monotone_fits(parameters) -> None:
@@ -237,8 +176,7 @@ def _monotone_fits(parameters) -> None:
 def _monotone_plot(ax, data, parameters) -> None:
     for name, color in zip(("low", "high", "dim", "batch"), ("tab:blue", "0.5", "navy", "0.7"), strict=True):
         alpha = np.exp(log_hill(data[name]).value)
-        survival(ax, data[name], alpha, f"{name}: index {alpha:.2f}", color)
-    ax.legend(fontsize="small", title="dotted: measured slope", title_fontsize="small")
+        survival(ax, data[name], alpha, f"{name}: index {alpha:.2f}", color, "measured")
 
 
 MONOTONE = Claim(
@@ -247,15 +185,12 @@ MONOTONE = Claim(
     formula=r"\alpha(\eta')<\alpha(\eta),\ \alpha(d')<\alpha(d),\ \alpha(b')>\alpha(b)\ \text{for}\ \eta'>\eta,\ d'>d,\ b'>b",
     source=SOURCE + ", Theorem 4; seen at four settings",
     parameters={"step_size": 0.6, "larger_step": 0.9, "larger_dim": 2, "larger_batch": 2, "steps": 100},
-    predict=_monotone,
+    rows=_monotone_rows,
     experiment=_monotone_experiment,
-    measure=_monotone_measure,
-    detects=0.2,
-    quick_detects=0.3,
     sizes=(100_000, 500_000),
     hypotheses=(ALL_STATIONARY,),
     controls={
-        "no difference": {"predict": lambda p: dict.fromkeys(_monotone(p), 0.0)},
+        "no difference": {"rows": predicting(_monotone_rows, lambda p: dict.fromkeys(PAIRS, 0.0))},
         "nothing changes": {"experiment": lambda key, size, p: _monotone_experiment(key, size, _unchanged(p))},
         "step that grows with the batch": {"experiment": lambda key, size, p: _monotone_experiment(key, size, p, scaled=True)},
     },
@@ -296,43 +231,46 @@ def _sums(key, eta, chains: int, sizes: tuple[int, ...], additive: bool):
     return half, whole, jnp.stack(made)
 
 
-def _clt_exponent(alpha: float) -> float:
-    return 1 / min(alpha, 2.0)
+def _clt_exponent(eta: float) -> float:
+    return 1 / min(theory.tail_index(eta, 1, 1), 2.0)
 
 
-def _clt(parameters):
-    made, tolerance = {}, parameters["tolerance"]
-    for eta in parameters["step_sizes"]:
-        exponent = _clt_exponent(theory.tail_index(eta, 1, 1))
-        made[f"step {eta:g}"] = (exponent - tolerance, exponent + tolerance)
+def _step_sizes(parameters) -> dict[str, float]:
+    """Step sizes by name."""
+    return {f"step {eta:g}": eta for eta in parameters["step_sizes"]}
+
+
+def _clt_rows(parameters):
+    made, tolerance = [], parameters["tolerance"]
+    for name, eta in _step_sizes(parameters).items():
+        ends = (_clt_exponent(eta) - tolerance, _clt_exponent(eta) + tolerance)
+        made.append(Row(name, ends, partial(_clt_slope, name=name, eta=eta, parameters=parameters), 0.045, 0.15))
     return made
+
+
+def _clt_slope(data, name: str, eta: float, parameters) -> Estimate:
+    """Slope of the log median, corrected for the second moment that jumps of the size of the sums add to."""
+    sizes = (parameters["sums"][0], parameters["sums"][-1])
+    ratio = np.log(sizes[1] / sizes[0])
+    spread = np.abs(np.asarray(data[name], np.float64)).reshape(len(parameters["sums"]), REPLICATES, -1)
+    middle = np.log(np.median(spread, axis=-1))
+    found = mean((middle[-1] - middle[0]) / ratio)
+    typical = np.exp(np.mean(middle, axis=-1))
+    both = np.concatenate([data[f"halfway, {name}"], data[f"now, {name}"]])
+    off = _bias.sums(both, theory.tail_index(eta, 1, 1), eta, sizes, (typical[0], typical[-1]))
+    correlated = (1 / sizes[0] - 1 / sizes[1]) / (eta * 2 * ratio)  # a chain forgets in 1/eta steps
+    corrected = _bias.corrected(found, off, f"jumps and memory at sums of {sizes[0]} to {sizes[1]} steps")
+    return replace(corrected, bias=corrected.bias + correlated)
 
 
 def _clt_experiment(key, size, parameters, additive=False):
     made = {}
-    for i, (name, eta) in enumerate(zip(_clt(parameters), parameters["step_sizes"], strict=True)):
+    for i, (name, eta) in enumerate(_step_sizes(parameters).items()):
         own = jax.random.fold_in(key, i)
         half, whole, sums = _sums(own, jnp.float32(eta), size, tuple(parameters["sums"]), additive)
         made[name] = np.asarray(sums)
         half, whole = np.asarray(half), np.asarray(whole)  # of different chains: independent
         made[f"halfway, {name}"], made[f"now, {name}"] = np.abs(half[: size // 2]), np.abs(whole[size // 2 :])
-    return made
-
-
-def _clt_measure(data, parameters):
-    """Slope of the log median, corrected for the second moment that jumps of the size of the sums add to."""
-    sizes, made = (parameters["sums"][0], parameters["sums"][-1]), {}
-    ratio = np.log(sizes[1] / sizes[0])
-    for name, eta in zip(_clt(parameters), parameters["step_sizes"], strict=True):
-        spread = np.abs(np.asarray(data[name], np.float64)).reshape(len(parameters["sums"]), REPLICATES, -1)
-        middle = np.log(np.median(spread, axis=-1))
-        found = mean((middle[-1] - middle[0]) / ratio)
-        typical = np.exp(np.mean(middle, axis=-1))
-        both = np.concatenate([data[f"halfway, {name}"], data[f"now, {name}"]])
-        off = _bias.sums(both, theory.tail_index(eta, 1, 1), eta, sizes, (typical[0], typical[-1]))
-        correlated = (1 / sizes[0] - 1 / sizes[1]) / (eta * 2 * ratio)  # a chain forgets in 1/eta steps
-        corrected = _bias.corrected(found, off, f"jumps and memory at sums of {sizes[0]} to {sizes[1]} steps")
-        made[name] = replace(corrected, bias=corrected.bias + correlated)
     return made
 
 
@@ -347,11 +285,10 @@ def _clt_fits(parameters) -> None:
 
 def _clt_plot(ax, data, parameters) -> None:
     k = np.asarray(parameters["sums"], float)
-    for (name, ends), color in zip(_clt(parameters).items(), ("tab:blue", "0.5", "navy"), strict=False):
-        exponent = sum(ends) / 2
-        spread = np.median(np.abs(data[name]), axis=-1)
+    for (name, eta), color in zip(_step_sizes(parameters).items(), ("tab:blue", "0.5", "navy"), strict=False):
+        exponent, spread = _clt_exponent(eta), np.median(np.abs(data[name]), axis=-1)
         ax.loglog(k, spread, "o-", color=color, label=f"{name}, predicted exponent {exponent:.3g}")
-        ax.loglog(k, spread[0] * (k / k[0]) ** exponent, color="black", linestyle=":", linewidth=1)
+        mfplot.power(ax, k, spread[0], exponent, color="black", linewidth=1)
     ax.set(xlabel="steps K in a sum", ylabel="median of |sum|")
     ax.legend(fontsize="small")
 
@@ -362,17 +299,14 @@ CLT = Claim(
     formula=r"\mathrm{median}\,|x_1+\dots+x_K| \sim c\,K^{1/\min(\alpha,2)}",
     source=SOURCE + ", generalised central limit theorem",
     parameters={"step_sizes": (0.9, 0.3), "sums": (1024, 2896, 8192), "tolerance": 0.01},
-    predict=_clt,
+    rows=_clt_rows,
     experiment=_clt_experiment,
-    measure=_clt_measure,
-    detects=0.045,
-    quick_detects=0.15,
     sizes=(4000, 40_000),
     hypotheses=(ALL_STATIONARY,),
     controls={
-        "exponent larger by 0.1": {"predict": off(_clt, shift=0.1)},
-        "exponent smaller by 0.1": {"predict": off(_clt, shift=-0.1)},
-        "always 1/2": {"predict": lambda p: dict.fromkeys(_clt(p), (0.49, 0.51))},
+        "exponent larger by 0.1": {"rows": tampered(_clt_rows, shift=0.1)},
+        "exponent smaller by 0.1": {"rows": tampered(_clt_rows, shift=-0.1)},
+        "always 1/2": {"rows": predicting(_clt_rows, lambda p: dict.fromkeys(_step_sizes(p), (0.49, 0.51)))},
         "noise that does not multiply": {"experiment": lambda key, size, p: _clt_experiment(key, size, p, additive=True)},
     },
     plot=_clt_plot,

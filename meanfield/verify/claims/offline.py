@@ -11,10 +11,10 @@ from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.theory import least_squares
 from meanfield.theory import recursion as theory
-from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import complete, log_hill, off, rng, share, slope, stationary, tail
-from meanfield.verify.claims.kesten import SIDE, chains_of, norms, survival
+from meanfield.verify.claims._chains import SIDE, ends_of, norms, survival
+from meanfield.verify.claims._tools import largest_hundredth, log_hill, predicting, probability, rng, slope, stationary, tampered
 from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Pavasovic, Durmus, Simsekli (2023)"
@@ -29,8 +29,21 @@ def _set(parameters) -> tuple[np.ndarray, np.ndarray]:
     return draw.standard_normal((parameters["examples"], 1)), draw.standard_normal(parameters["examples"])
 
 
-def _index(parameters):
-    return {"log alpha": float(np.log(least_squares.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value))}
+def _index(parameters) -> float:
+    return least_squares.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value
+
+
+def _index_rows(parameters):
+    index = _index(parameters)
+
+    def measured(data):
+        (inputs, targets), eta, steps = _set(parameters), parameters["step_size"], parameters["steps"]
+        shift, unsure = _bias.finite_set(tuple(inputs[:, 0].tolist()), tuple(targets.tolist()), eta, steps, index)
+        why = f"the oscillation of the tail at its largest hundredth after {steps} steps, {abs(shift):.2g}"
+        found = log_hill(data["largest"])
+        return replace(found, value=found.value - shift, bias=unsure, why=f"{why}, and what is left of it deep in it")
+
+    return [Row("log alpha", float(np.log(index)), measured, 0.047, 0.2)]
 
 
 def _index_experiment(key, size, parameters, batch_size=1):
@@ -40,7 +53,7 @@ def _index_experiment(key, size, parameters, batch_size=1):
     steps = parameters["steps"]
     return {
         "inputs": inputs,
-        "largest": tail(norms(keys[0], size, data, one, steps)),
+        "largest": largest_hundredth(norms(keys[0], size, data, one, steps)),
         "halfway": norms(keys[1], SIDE, data, one, steps // 2).astype(np.float32),
         "now": norms(keys[2], SIDE, data, one, steps).astype(np.float32),
     }
@@ -56,28 +69,23 @@ def _expands(data, parameters) -> Check:
     return Check(largest > 1, f"The largest |1 - eta a_i^2| is {largest:.3f}.")
 
 
-def _index_measure(data, parameters):
-    inputs, targets = _set(parameters)
-    eta, steps = parameters["step_size"], parameters["steps"]
-    index = least_squares.empirical_tail_index(inputs, eta, 1).value
-    shift, unsure = _bias.finite_set(tuple(inputs[:, 0].tolist()), tuple(targets.tolist()), eta, steps, index)
-    found = log_hill(data["largest"])
-    why = f"the oscillation of the tail at its largest hundredth after {steps} steps, {abs(shift):.2g}, and what is left of it deep in it"
-    return {"log alpha": replace(found, value=found.value - shift, bias=unsure, why=why)}
-
-
 def _index_fits(parameters) -> None:
     eta, a = parameters["step_size"], _set(parameters)[0]
     growth = np.abs(1 - eta * a**2)
     where = f"for data_seed {parameters['data_seed']}"
     _check.require(np.max(growth) > 1, "step_size", f"let some step expand {where}", eta)
     _check.require(np.mean(np.log(growth)) < 0, "step_size", f"make the mean of log |1 - eta a_i^2| negative {where}", eta)
-    alpha = least_squares.empirical_tail_index(a, eta, 1).value
+    alpha = _index(parameters)
     must = f"make a tail index from {SMALLEST:g} to {LARGEST:g} {where}, which an experiment can read"
     _check.require(SMALLEST <= alpha <= LARGEST, "step_size", must, _check.words(f"{eta:g}, with the index {alpha:.3g}"))
 
 
 SMALLEST, LARGEST = 0.8, 8.0  # index of a finite set that is read: the grid of its law grows as 1 / index
+
+
+def _endless(parameters):
+    return {"log alpha": float(np.log(theory.tail_index(parameters["step_size"], 1, 1)))}
+
 
 INDEX = Claim(
     name="finite data index",
@@ -85,11 +93,8 @@ INDEX = Claim(
     formula=r"\frac1n\sum_{i\le n}|1-\eta a_i^2|^{\alpha_n} = 1",
     source=SOURCE + "; the equation is ours",
     parameters={"step_size": 0.8, "examples": 100, "data_seed": 0, "steps": 100},
-    predict=_index,
+    rows=_index_rows,
     experiment=_index_experiment,
-    measure=_index_measure,
-    detects=0.047,
-    quick_detects=0.2,
     sizes=(100_000, 2_000_000),
     hypotheses=(
         Hypothesis("The Lyapunov exponent is negative.", _contracts),
@@ -97,9 +102,9 @@ INDEX = Claim(
         stationary("halfway", "now"),
     ),
     controls={
-        "index 10 % larger": {"predict": off(_index, shift=np.log(1.1))},
-        "index 10 % smaller": {"predict": off(_index, shift=np.log(0.9))},
-        "index of endless data": {"predict": lambda p: {"log alpha": float(np.log(theory.tail_index(p["step_size"], 1, 1)))}},
+        "index 10 % larger": {"rows": tampered(_index_rows, shift=np.log(1.1))},
+        "index 10 % smaller": {"rows": tampered(_index_rows, shift=np.log(0.9))},
+        "index of endless data": {"rows": predicting(_index_rows, _endless)},
         "batches of two": {"experiment": lambda key, size, p: _index_experiment(key, size, p, batch_size=2)},
     },
     domain={
@@ -110,7 +115,7 @@ INDEX = Claim(
     },
     fits=_index_fits,
     plot=lambda ax, data, parameters: survival(
-        ax, data["largest"], float(np.exp(_index(parameters)["log alpha"])), f"{parameters['examples']} examples", "tab:blue"
+        ax, data["largest"], _index(parameters), f"{parameters['examples']} examples", "tab:blue"
     ),
 )
 
@@ -130,11 +135,33 @@ def _indices(log_growth: np.ndarray, start: float) -> np.ndarray:
     return s
 
 
-def _rate(parameters):
-    eta = parameters["step_size"]
+# n times what n E(alpha_n - alpha)^2 is above its limit, relative; measured 125 at step size 0.7, 90 at 0.8, 53 at 1, 17 at 1.4.
+OVER = 100
+
+
+def _rate_rows(parameters):
+    """Of the root of the mean square."""
+    n = parameters["examples"]
+    why = f"terms of the next order in 1/n at {n[0]} examples"
+
+    def exponent(data):
+        found = slope(n, _deviations(data, parameters))
+        return Estimate(found.value / 2, found.standard_error / 2, found.dof, OVER / 2 / n[0] / float(np.log(n[-1] / n[0])), why)
+
+    def log_constant(data):
+        last = mean(_deviations(data, parameters)[-1] * n[-1])
+        return Estimate(float(np.log(last.value)) / 2, last.standard_error / last.value / 2, last.dof, OVER / 2 / n[-1], why)
+
+    return [
+        Row("exponent", -0.5, exponent, 0.05, 0.25),
+        Row("log constant", _log_constant(parameters["step_size"]), log_constant, 0.09, 0.45),
+    ]
+
+
+def _log_constant(eta: float) -> float:
     alpha = theory.tail_index(eta, 1, 1)
     bend = (theory.moment(alpha * 1.0001, eta, 1, 1) - theory.moment(alpha * 0.9999, eta, 1, 1)) / (0.0002 * alpha)  # h'(alpha)
-    return {"exponent": -0.5, "log constant": float(np.log((theory.moment(2 * alpha, eta, 1, 1) - 1) ** 0.5 / bend))}
+    return float(np.log((theory.moment(2 * alpha, eta, 1, 1) - 1) ** 0.5 / bend))
 
 
 def _rate_experiment(key, size, parameters, degrees=None, correlation=0.0):
@@ -158,22 +185,6 @@ def _deviations(data, parameters) -> list[np.ndarray]:
     return [(np.asarray(data[f"index, {n}"], np.float64) - alpha) ** 2 for n in parameters["examples"]]
 
 
-# n times what n E(alpha_n - alpha)^2 is above its limit, relative; measured 125 at step size 0.7, 90 at 0.8, 53 at 1, 17 at 1.4.
-OVER = 100
-
-
-def _rate_measure(data, parameters):
-    n, square = parameters["examples"], _deviations(data, parameters)
-    exponent, last = slope(n, square), mean(square[-1] * n[-1])
-    bias, why = OVER / 2 / n[0] / float(np.log(n[-1] / n[0])), f"terms of the next order in 1/n at {n[0]} examples"
-    return {  # of the root of the mean square
-        "exponent": Estimate(exponent.value / 2, exponent.standard_error / 2, exponent.dof, bias, why),
-        "log constant": Estimate(
-            float(np.log(last.value)) / 2, last.standard_error / last.value / 2, last.dof, OVER / 2 / n[-1], why
-        ),
-    }
-
-
 def _rate_fits(parameters) -> None:
     few, many = parameters["examples"]
     _check.require(many >= 4 * few, "examples", "be two numbers of which the second is at least 4 times the first", (few, many))
@@ -181,7 +192,7 @@ def _rate_fits(parameters) -> None:
 
 def _rate_plot(ax, data, parameters) -> None:
     n, root = np.asarray(parameters["examples"], float), [one.mean() ** 0.5 for one in _deviations(data, parameters)]
-    ax.loglog(n, np.exp(_rate(parameters)["log constant"]) * n**-0.5, color="black", linestyle=":", label="predicted")
+    ax.loglog(n, np.exp(_log_constant(parameters["step_size"])) * n**-0.5, color="black", linestyle=":", label="predicted")
     ax.loglog(n, root, "o", color="tab:blue", label="measured")
     ax.set(xlabel="examples n", ylabel="root mean square of alpha_n - alpha")
     ax.legend(fontsize="small")
@@ -193,15 +204,12 @@ RATE = Claim(
     formula=r"n^{1/2}\,\big(\mathbb E(\alpha_n-\alpha)^2\big)^{1/2} \to \mathrm{Var}(|1-\eta a^2|^\alpha)^{1/2}/h'(\alpha)",
     source=SOURCE + "; the constant is ours",
     parameters={"step_size": 1.0, "examples": (4000, 64_000)},
-    predict=_rate,
+    rows=_rate_rows,
     experiment=_rate_experiment,
-    measure=_rate_measure,
-    detects={"exponent": 0.05, "log constant": 0.09},
-    quick_detects={"exponent": 0.25, "log constant": 0.45},
     sizes=(100, 2500),
     controls={
-        "exponent off by 0.1": {"predict": lambda p: {**_rate(p), "exponent": -0.4}},
-        "constant off by 20 %": {"predict": lambda p: {**_rate(p), "log constant": _rate(p)["log constant"] + np.log(1.2)}},
+        "exponent off by 0.1": {"rows": tampered(_rate_rows, shift=0.1, only="exponent")},
+        "constant off by 20 %": {"rows": tampered(_rate_rows, shift=np.log(1.2), only="log constant")},
         "inputs of another law": {"experiment": lambda key, size, p: _rate_experiment(key, size // 10, p, degrees=10)},
         "correlated examples": {"experiment": lambda key, size, p: _rate_experiment(key, size, p, correlation=0.5)},
     },
@@ -228,12 +236,18 @@ def _bounded_fits(parameters) -> None:
     _check.require(0.1 <= value <= 0.9, "step_size", must, _check.words(f"{parameters['step_size']:g}, with {value:.3g}"))
 
 
-def _bounded(parameters):
-    return {"share without a tail": _bounded_share(parameters), "log of the largest |x| over its bound": (-np.inf, ROUNDING)}
+def _bounded_rows(parameters):
+    def over_bound(data):
+        return Estimate(float(np.log(np.max(data["largest"] / data["bound"]))), ROUNDING)
+
+    return [
+        Row("share without a tail", _bounded_share(parameters), lambda data: probability(data["bounded"]), 0.02, 0.06),
+        Row("log of the largest |x| over its bound", (-np.inf, ROUNDING), over_bound, 0.1, 0.1),
+    ]
 
 
 def _half_of_the_bound(parameters):
-    return {**_bounded(parameters), "log of the largest |x| over its bound": (-np.inf, -float(np.log(2)))}
+    return {"log of the largest |x| over its bound": (-np.inf, -float(np.log(2)))}
 
 
 def _bounded_experiment(key, size, parameters, factor=1.0):
@@ -245,11 +259,10 @@ def _bounded_experiment(key, size, parameters, factor=1.0):
     for i, x in enumerate(inputs[bounded][:RUNS]):
         y = draw.standard_normal(n)
         # From almost 0: outside of the support a start would be seen for long.
-        system = chains_of(sources.from_arrays(x, y), one, init_scale=1e-6)
         own = jax.random.fold_in(chains, i)
-        results = complete(system, widths=CHAINS, steps=parameters["steps"], seeds=1, key=own)
+        ends = ends_of(own, CHAINS, sources.from_arrays(x, y), one, parameters["steps"], init_scale=1e-6)
         growth = np.abs(1 - factor * eta * x[:, 0] ** 2)
-        made["largest"].append(np.max(np.abs(results.particles[CHAINS].w)))
+        made["largest"].append(np.max(np.abs(ends)))
         # A step takes |x| to at most (1 + STEP) (growth |x| + kick).
         room, kick = 1 - (1 + STEP) * growth, (1 + STEP) * np.abs(factor * eta * x[:, 0] * y)
         made["bound"].append(np.max(np.where(room > 0, kick / np.maximum(room, 1e-12), np.inf)))
@@ -276,21 +289,13 @@ BOUNDED = Claim(
     formula=r"P(\text{no tail}) = P(\chi^2_1<2/\eta)^n,\quad |x| \le \max_i\frac{|\eta a_iy_i|}{1-|1-\eta a_i^2|}",
     source="Ours; the setting: " + SOURCE,
     parameters={"step_size": 0.6, "examples": 5, "steps": 500},
-    predict=_bounded,
+    rows=_bounded_rows,
     experiment=_bounded_experiment,
-    measure=lambda data, parameters: {
-        "share without a tail": share(data["bounded"]),
-        "log of the largest |x| over its bound": Estimate(float(np.log(np.max(data["largest"] / data["bound"]))), ROUNDING),
-    },
-    detects={"share without a tail": 0.02, "log of the largest |x| over its bound": 0.1},
-    quick_detects={"share without a tail": 0.06, "log of the largest |x| over its bound": 0.1},
     sizes=(2000, 20_000),
     hypotheses=(Hypothesis("No step expands.", _all_contract),),
     controls={
-        "share off by 20 %": {
-            "predict": lambda p: {**_bounded(p), "share without a tail": 0.8 * _bounded(p)["share without a tail"]}
-        },
-        "half of the bound": {"predict": _half_of_the_bound},
+        "share off by 20 %": {"rows": tampered(_bounded_rows, 0.8, only="share")},
+        "half of the bound": {"rows": predicting(_bounded_rows, _half_of_the_bound)},
         "steps that expand": {"experiment": lambda key, size, p: _bounded_experiment(key, size, p, factor=1.5)},
     },
     domain={"step_size": Real(0.2, 1.2), "examples": Whole(2, 8), "steps": Whole(200, 1000)},

@@ -1,30 +1,26 @@
 """Claims on two Gaussians that differ in scale: Mei, Montanari, Nguyen (2018)."""
 
-import dataclasses
 import functools
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from scipy import optimize, stats
 
 from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.network import Activation, TwoLayer
+from meanfield.systems.examples import RAMP
+from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import solvable as theory
-from meanfield.verify.claim import Check, Claim, Hypothesis, mean
-from meanfield.verify.claims._tools import complete, off, rng
+from meanfield.verify.claim import Check, Claim, Hypothesis, Prediction, Row, mean
+from meanfield.verify.claims._tools import predicting, rng, run_to_the_end, tampered
 from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Mei, Montanari, Nguyen (2018)"
-
-# Piecewise linear: -2.5 up to 0.5, 7.5 from 1.5 on.
-RAMP = Activation(
-    lambda z: jnp.clip(10 * z - 7.5, -2.5, 7.5), lambda z: jnp.where((z > 0.5) & (z < 1.5), 10.0, 0.0).astype(z.dtype)
-)
 
 # -- the flow -------------------------------------------------------------------------------------------------------------
 
@@ -36,11 +32,21 @@ def _risks(radius: float, dim: int, delta: float, times: tuple[float, ...]) -> t
     return tuple(theory.radial_flow(radii, delta, times).risks.tolist())
 
 
-def _flow(parameters, radius=None, factor=1.0):
+def _times(parameters) -> dict[str, float]:
+    """Times by name."""
+    return {f"t = {t:g}": t for t in parameters["times"]}
+
+
+def _flow(parameters, radius=None) -> dict[str, tuple[float, float]]:
     p = parameters
     risks = _risks(p["radius"] if radius is None else radius, p["dim"], p["delta"], p["times"])
-    low, high = factor * (1 - p["tolerance"]), factor * (1 + p["tolerance"])
-    return {f"t = {t:g}": (low * risk, high * risk) for t, risk in zip(p["times"], risks, strict=True)}
+    low, high = 1 - p["tolerance"], 1 + p["tolerance"]
+    return {name: (low * risk, high * risk) for name, risk in zip(_times(p), risks, strict=True)}
+
+
+def _flow_rows(parameters):
+    predicted = _flow(parameters).items()
+    return [Row(name, ends, lambda data, name=name: mean(data[name]), SEEN, 0.15) for name, ends in predicted]
 
 
 def _another(parameters) -> float:
@@ -73,16 +79,16 @@ def _flow_experiment(key, size, parameters, delta=None, momentum=0.0):
     slipped = dynamics.Optax(optax.sgd(p["step_size"], momentum=momentum), p["batch_size"])
     system = System(network, data, slipped if momentum else sgd)
     draw, own, made = rng(jax.random.fold_in(key, 1)), jax.random.fold_in(key, 2), {}
-    for t in p["times"]:
+    for name, t in _times(p).items():
         steps = round(2 * t / p["step_size"])  # the loss is half the square
-        results = complete(system, widths=p["width"], steps=steps, seeds=size, key=own)
+        results = run_to_the_end(system, widths=p["width"], steps=steps, seeds=size, key=own)
         risk = []
         for w in results.particles[p["width"]].w[0]:
             y = draw.choice(np.array([-1.0, 1.0], np.float32), p["examples"])
             x = (1 + y[:, None] * np.float32(delta)) * draw.standard_normal((p["examples"], p["dim"]), np.float32)
             f = np.mean(np.clip(10 * (x @ w.T) - 7.5, -2.5, 7.5), axis=1, dtype=np.float64)
             risk.append(np.mean((y - f) ** 2))
-        made[f"t = {t:g}"] = np.array(risk)
+        made[name] = np.array(risk)
     return made
 
 
@@ -92,9 +98,7 @@ def _flow_plot(ax, data, parameters):
     risks = np.array(_risks(p["radius"], p["dim"], p["delta"], tuple(times.tolist())))
     ax.plot(times, risks, color="black", linewidth=1, label="PDE")
     ax.fill_between(times, risks * (1 - p["tolerance"]), risks * (1 + p["tolerance"]), color="lightgrey", label="tolerance")
-    rows = [mean(data[f"t = {t:g}"]) for t in p["times"]]
-    error = [3 * r.standard_error for r in rows]
-    ax.errorbar(p["times"], [r.value for r in rows], error, fmt="o", color="steelblue", label="SGD")
+    mfplot.estimates(ax, p["times"], [mean(data[name]) for name in _times(p)], color="steelblue", label="SGD")
     ax.set(xscale="log", xlabel="time", ylabel="risk")
     ax.legend(fontsize="small")
 
@@ -124,11 +128,8 @@ FLOW = Claim(
         "tolerance": 0.04,  # the PDE is that of infinite width and dimension, and of vanishing steps
         "examples": 1000,
     },
-    predict=_flow,
+    rows=_flow_rows,
     experiment=_flow_experiment,
-    measure=lambda data, parameters: {name: mean(data[name]) for name in _flow(parameters)},
-    detects=SEEN,
-    quick_detects=0.15,
     sizes=(20, 80),
     hypotheses=(Hypothesis("The runs are alike.", _no_run_stands_out),),
     domain={
@@ -144,9 +145,9 @@ FLOW = Claim(
     },
     fits=_flow_fits,
     controls={
-        "risk 20 % larger": {"predict": lambda p: _flow(p, factor=1.2)},
-        "risk 20 % smaller": {"predict": lambda p: _flow(p, factor=0.8)},
-        "another start": {"predict": lambda p: _flow(p, radius=_another(p))},
+        "risk 20 % larger": {"rows": tampered(_flow_rows, 1.2)},
+        "risk 20 % smaller": {"rows": tampered(_flow_rows, 0.8)},
+        "another start": {"rows": predicting(_flow_rows, lambda p: _flow(p, radius=_another(p)))},
         "momentum of 0.9": {"experiment": lambda key, size, p: _flow_experiment(key, size, p, momentum=0.9)},
         "another Delta": {"experiment": lambda key, size, p: _flow_experiment(key, size, p, delta=0.6)},
     },
@@ -156,13 +157,26 @@ FLOW = Claim(
 # -- what radial laws can reach -------------------------------------------------------------------------------------------
 
 RADII = np.concatenate([[1e-3], np.geomspace(0.2, 20, 1200)])
-BELOW, ABOVE = (0.2, 0.3, 0.4), 0.6
+BELOW, ABOVE = {"distance, 0.2": 0.2, "distance, 0.3": 0.3, "distance, 0.4": 0.4}, {"distance, 0.6": 0.6}  # Delta
 
 
-def _least(parameters):
+def _least_rows(parameters):
     """Least distances sqrt(2 risk) of E(f | y) from y = (1, -1) over all radial laws, and the Delta where they reach 0."""
-    below = {f"distance, {delta:g}": float(np.sqrt(2 * theory.minimal_risk(delta))) for delta in BELOW}
-    return {"threshold": theory.zero_risk_threshold()} | below | {f"distance, {ABOVE:g}": (0.0, parameters["rounding"])}
+    rounding = parameters["rounding"]
+    why = f"distances that count as 0 from {rounding:g} on"
+
+    def distance(name: str, predicted: Prediction) -> Row:
+        return Row(name, predicted, lambda data: mean(data[name]), 0.02, 0.05)
+
+    def threshold(data):
+        """Near it distances are at least as large as what Delta is below it: `rounding` of one is `rounding` of the other."""
+        return replace(mean(data["threshold"]), bias=rounding, why=why)
+
+    return [
+        Row("threshold", theory.zero_risk_threshold(), threshold, 0.005, 0.02),
+        *(distance(name, float(np.sqrt(2 * theory.minimal_risk(delta)))) for name, delta in BELOW.items()),
+        *(distance(name, (0.0, rounding)) for name in ABOVE),
+    ]
 
 
 def _fit(response, delta: float) -> tuple[float, np.ndarray]:
@@ -175,8 +189,8 @@ def _fit(response, delta: float) -> tuple[float, np.ndarray]:
 
 def _least_experiment(key, size, parameters, top=1.5):
     """Best radial laws when every neuron sees the same normal sample; the activation is flat from `top` on."""
-    draw, names = rng(key), (*BELOW, ABOVE)
-    made = {name: [] for name in ("threshold", "largest radius", *(f"distance, {delta:g}" for delta in names))}
+    draw = rng(key)
+    made = {name: [] for name in ("threshold", "largest radius", *BELOW, *ABOVE)}
     for _ in range(size):
         g = np.sort(np.abs(draw.standard_normal(parameters["sample"])))
         above = np.append(np.cumsum(g[::-1])[::-1], 0.0)  # sums of the numbers from each place on
@@ -188,10 +202,10 @@ def _least_experiment(key, size, parameters, top=1.5):
         def response(tau, excess=excess):
             return -2.5 + 10 * (excess(tau, 0.5) - excess(tau, top))
 
-        for delta in names:
+        for name, delta in (BELOW | ABOVE).items():
             distance, weights = _fit(response, delta)
-            made[f"distance, {delta:g}"].append(distance)
-            if delta in BELOW:  # above, many laws do
+            made[name].append(distance)
+            if name in BELOW:  # above, many laws do
                 made["largest radius"].append(RADII[weights > 1e-6].max())
         low, high = 0.05, 0.95
         for _ in range(15):
@@ -199,13 +213,6 @@ def _least_experiment(key, size, parameters, top=1.5):
             low, high = (low, middle) if _fit(response, middle)[0] < parameters["rounding"] else (middle, high)
         made["threshold"].append((low + high) / 2)
     return {name: np.array(values) for name, values in made.items()}
-
-
-def _least_measure(data, parameters):
-    """Near the threshold distances are at least as large as what Delta is below it: `rounding` of one is `rounding` of the other."""
-    why = f"distances that count as 0 from {parameters['rounding']:g} on"
-    made = {name: mean(data[name]) for name in _least(parameters)}
-    return made | {"threshold": dataclasses.replace(made["threshold"], bias=parameters["rounding"], why=why)}
 
 
 def _inside(data, parameters) -> Check:
@@ -216,8 +223,8 @@ def _inside(data, parameters) -> Check:
 def _least_plot(ax, data, parameters):
     deltas = np.linspace(0.1, 0.9, 17)
     ax.plot(deltas, [np.sqrt(2 * theory.minimal_risk(float(d))) for d in deltas], color="black", linewidth=1, label="predicted")
-    points = [mean(data[f"distance, {delta:g}"]).value for delta in (*BELOW, ABOVE)]
-    ax.plot((*BELOW, ABOVE), points, "o", color="steelblue", label="best law found")
+    points = [np.mean(data[name]) for name in BELOW | ABOVE]
+    ax.plot(list((BELOW | ABOVE).values()), points, "o", color="steelblue", label="best law found")
     ax.axvline(mean(data["threshold"]).value, color="steelblue", linestyle=":", label="zero risk from here on, found")
     ax.set(xlabel="Delta", ylabel="sqrt(2 least risk)")
     ax.legend(fontsize="small")
@@ -229,18 +236,15 @@ LEAST = Claim(
     formula=r"\min_\rho R(\rho)=0 \iff \Delta\ge\frac{u-v}{u+v},\quad q(u)=1,\ q(v)=-1",
     source=SOURCE + ", who report 0.47; the formula is ours",
     parameters={"sample": 100_000, "rounding": 3e-4},
-    predict=_least,
+    rows=_least_rows,
     experiment=_least_experiment,
-    measure=_least_measure,
-    detects={"threshold": 0.005} | {f"distance, {delta:g}": 0.02 for delta in (*BELOW, ABOVE)},
-    quick_detects={"threshold": 0.02} | {f"distance, {delta:g}": 0.05 for delta in (*BELOW, ABOVE)},
     sizes=(20, 60),
     hypotheses=(Hypothesis("Larger radii would not do better.", _inside),),
     domain={"sample": Whole(20_000, 400_000), "rounding": Real(1e-4, 1e-3, even="log")},
     controls={
-        "threshold off by 10 %": {"predict": lambda p: {**_least(p), "threshold": 1.1 * theory.zero_risk_threshold()}},
-        "threshold off by -10 %": {"predict": lambda p: {**_least(p), "threshold": 0.9 * theory.zero_risk_threshold()}},
-        "all off by 20 %": {"predict": off(_least, 1.2)},
+        "threshold off by 10 %": {"rows": tampered(_least_rows, 1.1, only="threshold")},
+        "threshold off by -10 %": {"rows": tampered(_least_rows, 0.9, only="threshold")},
+        "all off by 20 %": {"rows": tampered(_least_rows, 1.2)},
         "another activation": {"experiment": lambda key, size, p: _least_experiment(key, size, p, top=1.3)},
     },
     plot=_least_plot,

@@ -1,53 +1,61 @@
 """Claims on moments of SGD for least squares: Gurbuzbalaban, Simsekli, Zhu (2021)."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
 from scipy import special
 
 from meanfield import _check
-from meanfield.simulate import simulate
+from meanfield import plot as mfplot
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.system import System
 from meanfield.theory import recursion as theory
-from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, mean
+from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import complete, stationary
-from meanfield.verify.claims.kesten import SIDE, SOURCE, norms, readable
-from meanfield.verify.domain import Real, Row, Several, Whole
+from meanfield.verify.claims._chains import SIDE, ends_of, norms, readable
+from meanfield.verify.claims._tools import predicting, predictions, stationary, tampered
+from meanfield.verify.domain import Real, Several, TupleOf, Whole
 
-
-def _norms(key, chains: int, eta: float, parameters, steps: int) -> np.ndarray:
-    data = sources.gaussian_regression(parameters["dim"])
-    system = System(dynamics.chains(), data, dynamics.LinearRecursion(eta, parameters["batch_size"]))
-    results = complete(system, widths=chains, steps=steps, seeds=1, key=key)
-    return np.linalg.norm(np.asarray(results.particles[chains].w[0, 0], np.float64), axis=-1)
+SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
 
 
 def _at(parameters) -> tuple[float, int, int]:
     return parameters["step_size"], parameters["batch_size"], parameters["dim"]
 
 
-def _second_moment(parameters):
-    return {"E|x|^2": theory.second_moment(*_at(parameters))}
-
+# -- second moment --------------------------------------------------------------------------------------------------------
 
 MOST = 300  # steps to half of the time
 
 
-def _second_moment_steps(parameters) -> int:
-    """E|x_n|^2 comes to its limit like h(2)^n."""
+def _half(parameters) -> int:
+    """Steps to half of the time: E|x_n|^2 comes to its limit like h(2)^n."""
     return min(MOST, int(np.ceil(np.log(1e-12) / np.log(theory.moment(2.0, *_at(parameters))))))
 
 
+def _second_moment_rows(parameters):
+    limit = theory.second_moment(*_at(parameters))
+
+    def measured(data):
+        """The mean, without what is left of the start; what a sample cannot see of a heavy tail is its bias."""
+        square, index = np.asarray(data["norm"], np.float64) ** 2, theory.tail_index(*_at(parameters)) / 2
+        left = theory.moment(2.0, *_at(parameters)) ** (2 * _half(parameters)) * (parameters["dim"] - limit)
+        bias, found = _bias.unseen(square, index), mean(square)
+        why = f"what {len(square)} chains do not see of a tail of index {2 * index:.3g}"
+        return replace(found, value=found.value - left, bias=bias, why=why)
+
+    return [Row("E|x|^2", limit, measured, 0.012 * limit, 0.06 * limit)]
+
+
 def _second_moment_experiment(key, size, parameters, steps=None):
-    steps = steps or _second_moment_steps(parameters)
+    steps = steps or _half(parameters)
     half, whole = jax.random.split(key)
+    one, data = dynamics.LinearRecursion(*_at(parameters)[:2]), sources.gaussian_regression(parameters["dim"])
     return {
-        "norm halfway": _norms(half, size, parameters["step_size"], parameters, steps),
-        "norm": _norms(whole, size, parameters["step_size"], parameters, 2 * steps),
+        "norm halfway": np.linalg.norm(ends_of(half, size, data, one, steps), axis=-1),
+        "norm": np.linalg.norm(ends_of(whole, size, data, one, 2 * steps), axis=-1),
     }
 
 
@@ -63,19 +71,9 @@ def _second_moment_plot(ax, data, parameters) -> None:
     square = np.asarray(data["norm"], np.float64) ** 2
     n = np.unique(np.geomspace(100, len(square), 200).astype(int))
     ax.semilogx(n, (np.cumsum(square) / np.arange(1, len(square) + 1))[n - 1], color="tab:blue", label="measured")
-    ax.axhline(_second_moment(parameters)["E|x|^2"], color="black", linestyle=":", label="predicted")
+    ax.axhline(theory.second_moment(*_at(parameters)), color="black", linestyle=":", label="predicted")
     ax.set(xlabel="chains", ylabel="mean of |x|^2")
     ax.legend(fontsize="small")
-
-
-def _second_moment_measure(data, parameters):
-    """The mean, without what is left of the start; what a sample cannot see of a heavy tail is its bias."""
-    square = np.asarray(data["norm"], np.float64) ** 2
-    limit, index = theory.second_moment(*_at(parameters)), theory.tail_index(*_at(parameters)) / 2
-    left = theory.moment(2.0, *_at(parameters)) ** (2 * _second_moment_steps(parameters)) * (parameters["dim"] - limit)
-    bias, found = _bias.unseen(square, index), mean(square)
-    why = f"what {len(square)} chains do not see of a tail of index {2 * index:.3g}"
-    return {"E|x|^2": replace(found, value=found.value - left, bias=bias, why=why)}
 
 
 def _second_moment_fits(parameters) -> None:
@@ -88,23 +86,25 @@ def _second_moment_fits(parameters) -> None:
     _check.require(rate**MOST < 1e-3, "step_size", must, _check.words(f"{eta:g}, which does by {rate**MOST:.2g}"))
 
 
+def _predicted_at(name: str, move):
+    """Rows that predict what holds at another value of one parameter."""
+    return predicting(_second_moment_rows, lambda p: predictions(_second_moment_rows, {**p, name: move(p[name])}))
+
+
 SECOND_MOMENT = Claim(
     name="second moment",
     statement="Below the critical step size the stationary law has a second moment in closed form.",
     formula=r"\mathbb E|x_\infty|^2 = \frac{\eta d s^2}{2b-\eta\sigma^2(d+b+1)}",
     source=SOURCE + ", Proposition 5; the formula is ours",
     parameters={"step_size": 0.2, "batch_size": 1, "dim": 2},
-    predict=_second_moment,
+    rows=_second_moment_rows,
     experiment=_second_moment_experiment,
-    measure=_second_moment_measure,
-    detects=lambda p: {"E|x|^2": 0.012 * theory.second_moment(*_at(p))},
-    quick_detects=lambda p: {"E|x|^2": 0.06 * theory.second_moment(*_at(p))},
     sizes=(50_000, 1_000_000),
     hypotheses=(Hypothesis("The chains are stationary.", _stationary),),
     controls={
-        "moment off by 20 %": {"predict": lambda p: {"E|x|^2": 1.2 * theory.second_moment(*_at(p))}},
-        "step 1.7 % larger": {"predict": lambda p: _second_moment({**p, "step_size": 1.017 * p["step_size"]})},
-        "one more example in a batch": {"predict": lambda p: _second_moment({**p, "batch_size": p["batch_size"] + 1})},
+        "moment off by 20 %": {"rows": tampered(_second_moment_rows, 1.2)},
+        "step 1.7 % larger": {"rows": _predicted_at("step_size", lambda eta: 1.017 * eta)},
+        "one more example in a batch": {"rows": _predicted_at("batch_size", lambda b: b + 1)},
         "too few steps": {"experiment": lambda key, size, p: _second_moment_experiment(key, size, p, steps=2)},
     },
     plot=_second_moment_plot,
@@ -117,8 +117,26 @@ SECOND_MOMENT = Claim(
 ORDERS = (0.5, 1.0, 2.0)
 
 
-def _contraction(parameters):
-    return {f"s = {s:g}": theory.moment(s, *_at(parameters)) ** parameters["steps"] for s in ORDERS}
+def _contraction_rows(parameters):
+    d, steps = parameters["dim"], parameters["steps"]
+
+    def log_start(s):  # log E|2 N(0, I)|^s
+        return 1.5 * s * np.log(2) + special.gammaln((d + s) / 2) - special.gammaln(d / 2)
+
+    def log_moment(s):
+        return log_start(s) + steps * np.log(theory.moment(s, *_at(parameters)))
+
+    def moment(data, s):
+        distance = np.asarray(data["distance"], np.float64)
+        found = mean(distance**s / np.exp(log_start(s)))
+        bias = _bias.rare(distance, s, log_moment) * np.exp(log_moment(s) - log_start(s))
+        return replace(found, bias=float(bias), why=f"what {len(distance)} pairs of chains do not see of it")
+
+    made = []
+    for s, share, quick in zip(ORDERS, (0.0045, 0.0081, 0.03), (0.022, 0.04, 0.15), strict=True):
+        predicted = theory.moment(s, *_at(parameters)) ** steps
+        made.append(Row(f"s = {s:g}", predicted, partial(moment, s=s), share * predicted, quick * predicted))
+    return made
 
 
 def _contraction_experiment(key, size, parameters, common=True, decay=0.0):
@@ -126,33 +144,11 @@ def _contraction_experiment(key, size, parameters, common=True, decay=0.0):
     data, eta = sources.gaussian_regression(parameters["dim"]), parameters["step_size"]
     ridge = decay / (eta * parameters["steps"])
     recursion = dynamics.LinearRecursion(eta, parameters["batch_size"], weight_decay=ridge, reduced=False)
-    ends = []
-    for i, scale in enumerate((1.0, 3.0)):
-        own = key if common else jax.random.fold_in(key, i)
-        system = System(dynamics.chains(scale), data, recursion)
-        results = complete(system, widths=size, steps=parameters["steps"], seeds=1, key=own)
-        ends.append(np.asarray(results.particles[size].w[0, 0], np.float64))
-    return {"distance": np.linalg.norm(ends[1] - ends[0], axis=-1)}
-
-
-def _contraction_measure(data, parameters):
-    d, distance, made = parameters["dim"], np.asarray(data["distance"], np.float64), {}
-
-    def log_start(s):  # log E|2 N(0, I)|^s
-        return 1.5 * s * np.log(2) + special.gammaln((d + s) / 2) - special.gammaln(d / 2)
-
-    def log_moment(s):
-        return log_start(s) + parameters["steps"] * np.log(theory.moment(s, *_at(parameters)))
-
-    for s in ORDERS:
-        found = mean(distance**s / np.exp(log_start(s)))
-        bias = _bias.rare(distance, s, log_moment) * np.exp(log_moment(s) - log_start(s))
-        made[f"s = {s:g}"] = replace(found, bias=float(bias), why=f"what {len(distance)} pairs of chains do not see of it")
-    return made
-
-
-def _contraction_detects(*shares: float):
-    return lambda p: {name: share * value for (name, value), share in zip(_contraction(p).items(), shares, strict=True)}
+    near, far = (
+        ends_of(key if common else jax.random.fold_in(key, i), size, data, recursion, parameters["steps"], scale)
+        for i, scale in enumerate((1.0, 3.0))
+    )
+    return {"distance": np.linalg.norm(far - near, axis=-1)}
 
 
 def _contraction_fits(parameters) -> None:
@@ -164,9 +160,8 @@ def _contraction_fits(parameters) -> None:
 def _contraction_plot(ax, data, parameters) -> None:
     s = np.linspace(0, 2.5, 50)
     ax.plot(s, [theory.moment(v, *_at(parameters)) ** parameters["steps"] for v in s], color="black", label="predicted: h(s)^k")
-    measured = _contraction_measure(data, parameters).values()
-    bars = [4 * one.standard_error for one in measured]
-    ax.errorbar(ORDERS, [one.value for one in measured], bars, fmt="o", color="tab:blue", capsize=2, label="measured, 4 errors")
+    measured = [row.measured(data) for row in _contraction_rows(parameters)]
+    mfplot.estimates(ax, ORDERS, measured, 4, color="tab:blue", capsize=2, label="measured, 4 errors")
     ax.set(xlabel="order s", ylabel="moment of the distance, relative to the start")
     ax.legend(fontsize="small")
 
@@ -177,14 +172,11 @@ CONTRACTION = Claim(
     formula=r"\mathbb E|x_k-x_k'|^s = h(s)^k\,\mathbb E|x_0-x_0'|^s",
     source=SOURCE + "; equality for isotropic inputs is ours",
     parameters={"step_size": 0.3, "batch_size": 1, "dim": 2, "steps": 4},
-    predict=_contraction,
+    rows=_contraction_rows,
     experiment=_contraction_experiment,
-    measure=_contraction_measure,
-    detects=_contraction_detects(0.0045, 0.0081, 0.03),
-    quick_detects=_contraction_detects(0.022, 0.04, 0.15),
     sizes=(30_000, 1_000_000),
     controls={
-        "h off by 5 %": {"predict": lambda p: {name: 1.05 * value for name, value in _contraction(p).items()}},
+        "h off by 5 %": {"rows": tampered(_contraction_rows, 1.05)},
         "data of their own": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, common=False)},
         "a ridge that takes 3 % off": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, decay=0.03)},
     },
@@ -198,14 +190,29 @@ CONTRACTION = Claim(
 GROUP = 2000  # chains whose sum of squares is taken
 
 
-def _pair(b: int, d: int) -> str:
-    return f"log critical step, b = {b}, d = {d}"
+def _critical_rows(parameters):
+    made = []
+    for b, d in parameters["settings"]:
+        critical = float(np.log(theory.critical_step_size(b, d)))
+        made.append(Row(f"log critical step, b = {b}, d = {d}", critical, partial(_log_critical, b=b, d=d), 0.045, 0.2))
+    eta, steps = parameters["step_size"], parameters["steps"]
+    alpha = theory.tail_index(eta, 1, 1)
+    limit = 1 / (1 - alpha / 2)
+
+    def over_largest(data):
+        now = np.asarray(data["now"], np.float64)
+        deep = _bias.chain(eta, 1, 1, float(np.quantile(now, 1 - 1 / GROUP)), steps, 1 / GROUP).hill
+        off = _bias.sum_over_largest(now**2, alpha, GROUP) + deep * alpha / 2 / (1 - alpha / 2) ** 2
+        return _bias.corrected(mean(data["sum over largest"]), off, f"groups of {GROUP} chains after {steps} steps")
+
+    return [*made, Row("sum over largest square", limit, over_largest, 0.0972 * limit, 0.486 * limit)]
 
 
-def _critical(parameters):
-    alpha = theory.tail_index(parameters["step_size"], 1, 1)
-    critical = {_pair(b, d): float(np.log(theory.critical_step_size(b, d))) for b, d in parameters["settings"]}
-    return {**critical, "sum over largest square": 1 / (1 - alpha / 2)}
+def _log_critical(data, b: int, d: int) -> Estimate:
+    """h(2) = 1 - 2 eta E<e, H e> / b + eta^2 E|H e|^2 / b^2 is 1 at eta = 2 E(along) / E(square)."""
+    along, square = (np.asarray(data[f"{name}, {b}, {d}"], np.float64) for name in ("along", "square"))
+    spread = mean(along / along.mean() - square / square.mean())
+    return Estimate(float(np.log(2 * along.mean() / square.mean())), spread.standard_error)
 
 
 def _critical_experiment(key, size, parameters, skew=None):
@@ -214,13 +221,8 @@ def _critical_experiment(key, size, parameters, skew=None):
         # Without noise the difference of two chains with common data moves like a chain: x_1 = x_0 - (eta / b) H x_0.
         covariance = None if skew is None else np.diag([skew] + (d - 1) * [1.0])
         data = sources.gaussian_regression(d, covariance=covariance, noise_std=0.0)
-        system = System(dynamics.chains(), data, dynamics.LinearRecursion(eta, b, reduced=False))
-        own, count = jax.random.fold_in(key, i), 150 * size
-        run = {"widths": count, "seeds": 1, "key": own, "probes": (), "progress": False}
-        start, end = (
-            np.asarray(simulate(system, steps=n, **run).require_uninterrupted().particles[count].w[0, 0], np.float64)
-            for n in (0, 1)
-        )
+        own, one = jax.random.fold_in(key, i), dynamics.LinearRecursion(eta, b, reduced=False)
+        start, end = (ends_of(own, 150 * size, data, one, steps) for steps in (0, 1))
         square = np.sum(start**2, axis=1)
         gradient = (start - end) / eta
         made[f"along, {b}, {d}"] = (np.sum(start * gradient, axis=1) / square).astype(np.float32)
@@ -232,25 +234,6 @@ def _critical_experiment(key, size, parameters, skew=None):
     made["halfway"] = norms(keys[1], SIDE, data, one, parameters["steps"] // 2).astype(np.float32)
     made["now"] = np.sqrt(x.ravel()[:SIDE]).astype(np.float32)
     return made
-
-
-def _critical_measure(data, parameters):
-    made = {}
-    for b, d in parameters["settings"]:
-        along, square = (np.asarray(data[f"{name}, {b}, {d}"], np.float64) for name in ("along", "square"))
-        # h(2) = 1 - 2 eta E<e, H e> / b + eta^2 E|H e|^2 / b^2 is 1 at eta = 2 E(along) / E(square).
-        spread = mean(along / along.mean() - square / square.mean())
-        made[_pair(b, d)] = Estimate(float(np.log(2 * along.mean() / square.mean())), spread.standard_error)
-    eta, steps = parameters["step_size"], parameters["steps"]
-    alpha, now = theory.tail_index(eta, 1, 1), np.asarray(data["now"], np.float64)
-    deep = _bias.chain(eta, 1, 1, float(np.quantile(now, 1 - 1 / GROUP)), steps, 1 / GROUP).hill
-    off = _bias.sum_over_largest(now**2, alpha, GROUP) + deep * alpha / 2 / (1 - alpha / 2) ** 2
-    why = f"groups of {GROUP} chains after {steps} steps"
-    return {**made, "sum over largest square": _bias.corrected(mean(data["sum over largest"]), off, why)}
-
-
-def _critical_detects(step: float, share: float):
-    return lambda p: {k: step if k.startswith("log") else share * v for k, v in _critical(p).items()}
 
 
 def _critical_fits(parameters) -> None:
@@ -279,22 +262,19 @@ CRITICAL = Claim(
     r"\ \text{for}\ \eta>\eta_c",
     source=SOURCE + ", Proposition 5; the share: Darling (1952)",
     parameters={"settings": ((1, 2), (5, 4)), "step_size": 1.2, "steps": 100},
-    predict=_critical,
+    rows=_critical_rows,
     experiment=_critical_experiment,
-    measure=_critical_measure,
-    detects=_critical_detects(0.045, 0.0972),
-    quick_detects=_critical_detects(0.2, 0.486),
     sizes=(60, 1250),
     hypotheses=(stationary("halfway", "now"),),
     controls={
-        "step 10 % larger": {"predict": lambda p: {k: v + 0.095 * k.startswith("log") for k, v in _critical(p).items()}},
-        "step 10 % smaller": {"predict": lambda p: {k: v - 0.105 * k.startswith("log") for k, v in _critical(p).items()}},
-        "share off by 20 %": {"predict": lambda p: {k: v * (0.8 if k.startswith("sum") else 1) for k, v in _critical(p).items()}},
+        "step 10 % larger": {"rows": tampered(_critical_rows, shift=0.095, only="log")},
+        "step 10 % smaller": {"rows": tampered(_critical_rows, shift=-0.105, only="log")},
+        "share off by 20 %": {"rows": tampered(_critical_rows, 0.8, only="sum")},
         "inputs not isotropic": {"experiment": lambda key, size, p: _critical_experiment(key, size, p, skew=2.0)},
     },
     plot=_critical_plot,
     domain={
-        "settings": Several(Row(Whole(1, 10), Whole(1, 8)), 1, 3),
+        "settings": Several(TupleOf(Whole(1, 10), Whole(1, 8)), 1, 3),
         "step_size": Real(0.68, 2.2),
         "steps": Whole(50, 300),
     },

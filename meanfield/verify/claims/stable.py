@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import numpy as np
 from scipy import stats
 
 from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.measure import pruning
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, stable_noise
@@ -16,10 +17,19 @@ from meanfield.systems.dynamics.injected import MODES
 from meanfield.systems.network import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, stable
-from meanfield.verify.claim import Claim, Estimate, Numbers, mean
+from meanfield.verify.claim import Claim, Estimate, Numbers, Prediction, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import complete, log_slope, lognormal, off, rng, stationary, ticks
-from meanfield.verify.claims.compressibility import keeps_some
+from meanfield.verify.claims._tools import (
+    in_parts,
+    keeps_some,
+    log_slope,
+    lognormal,
+    predicting,
+    rng,
+    run_to_the_end,
+    stationary,
+    tampered,
+)
 from meanfield.verify.domain import OneOf, Real, Several, Whole
 
 SOURCE = "Wan, Barsbey, Zaidi, Simsekli (2024)"
@@ -50,13 +60,8 @@ def _weights(
     network = TwoLayer(act, "squared", train_output=False, output_weights="signs", init_scale=0.0)
     noisy = dynamics.StableSGD(parameters["step_size"], 1, parameters["alpha"], parameters["scale"], mode, weight_decay=1.0)
     system = System(network, sources.from_arrays(x, np.full((1, outputs), 1 / outputs)), noisy)
-    results = complete(system, widths=widths, steps=steps, seeds=runs, key=key)
+    results = run_to_the_end(system, widths=widths, steps=steps, seeds=runs, key=key)
     return {n: np.asarray(results.particles[n].w[0], np.float64) for n in widths}
-
-
-def _in_parts(key, runs: int, at_once: int, look) -> np.ndarray:
-    """`look(key)` of so many runs at a time, one after the other: one compiled program at every budget."""
-    return np.concatenate([look(jax.random.fold_in(key, i)) for i in range(runs // at_once)])
 
 
 # -- the index ----------------------------------------------------------------------------------------------------------------
@@ -67,13 +72,28 @@ WIDTH, AT_ONCE = 25_000, 4  # neurons of a network; networks at a time
 DEEP = 0.005  # share of the norms that is kept
 
 
-def _index(parameters):
-    return {f"log alpha, {mode}": float(np.log(parameters["alpha"])) for mode in MODES}
-
-
-def _power_law(parameters):
+def _index_rows(parameters):
     """The index, and that the tail is bent by nothing but what the series of a stable law has: it is a power law's."""
-    return _index(parameters) | {f"bow, {mode}": 0.0 for mode in MODES}
+    log_alpha = float(np.log(parameters["alpha"]))
+
+    def read(mode, place):
+        return lambda data: _read(data[f"largest norms, {mode}"], mode, parameters, place)
+
+    return [
+        *(Row(f"log alpha, {mode}", log_alpha, read(mode, 0), 0.047, 0.3) for mode in MODES),
+        *(Row(f"bow, {mode}", 0.0, read(mode, 1), 0.05, 0.3) for mode in MODES),
+    ]
+
+
+def _read(x: np.ndarray, mode: str, parameters: Numbers, place: int) -> Estimate:
+    """Hill's log alpha (0) or the bow (1) so far out, corrected by the series of the tail of a stable law."""
+    threshold = float(np.min(x))
+    # Root mean square of what the example moves a neuron by at most: a gradient is at most tanh', small for a large weight.
+    reach = min(1.0, math.sqrt(0.45 * math.sqrt(parameters["dim"]) / threshold))
+    off, left = _bias.stable_norms(parameters["alpha"], mode, parameters["dim"], DEEP, threshold, reach)
+    why = f"the series of the tail of a stable law, and what the example moves a neuron by, at the threshold {threshold:.3g}"
+    found = (_bias.log_alpha, _bias.bowed)[place](x, off, why)
+    return replace(found, bias=_bias.EXACT * abs(off[place]) + left[place])
 
 
 def _index_experiment(key, size, parameters, steps=None):
@@ -82,13 +102,13 @@ def _index_experiment(key, size, parameters, steps=None):
     steps = steps or _steps(parameters, STEPS)
     for i, mode in enumerate(MODES):
 
-        def norms(own, steps, mode=mode):
-            w = _weights(own, (WIDTH,), parameters, mode, runs=AT_ONCE, steps=steps)[WIDTH]
+        def norms(own, count, steps=steps, mode=mode):
+            w = _weights(own, (WIDTH,), parameters, mode, runs=count, steps=steps)[WIDTH]
             return np.linalg.norm(w, axis=-1).astype(np.float32).ravel()
 
         half, whole = jax.random.split(jax.random.fold_in(key, i))
-        last = _in_parts(whole, size, AT_ONCE, lambda own: norms(own, steps))
-        before.append(norms(half, steps // 2)[:WIDTH])
+        last = in_parts(whole, size, AT_ONCE, norms)
+        before.append(norms(half, AT_ONCE, steps // 2)[:WIDTH])
         after.append(last[:WIDTH])
         made[f"largest norms, {mode}"] = np.sort(last)[-int(len(last) * DEEP) - 1 :]
     return {**made, "norm halfway": np.concatenate(before), "norm": np.concatenate(after)}
@@ -103,33 +123,10 @@ def _index_lognormal(key, size, parameters):
     return made
 
 
-def _reach(parameters, threshold: float) -> float:
-    """Root mean square of what the example moves a neuron by at most: a step's gradient is at most tanh', small for a large weight."""
-    return min(1.0, math.sqrt(0.45 * math.sqrt(parameters["dim"]) / threshold))
-
-
-def _index_measure(data, parameters):
-    """Hill's estimator so far out, corrected by the series of the tail of a stable law."""
-    made = {}
-    for mode in MODES:
-        x = data[f"largest norms, {mode}"]
-        threshold = float(np.min(x))
-        reach = _reach(parameters, threshold)
-        off, left = _bias.stable_norms(parameters["alpha"], mode, parameters["dim"], DEEP, threshold, reach)
-        why = f"the series of the tail of a stable law, and what the example moves a neuron by, at the threshold {threshold:.3g}"
-        for name, row, i in ((f"log alpha, {mode}", _bias.index_row, 0), (f"bow, {mode}", _bias.shape_row, 1)):
-            made[name] = replace(row(x, off, why), bias=_bias.EXACT * abs(off[i]) + left[i])
-    return made
-
-
 def _index_plot(ax, data, parameters):
     for mode, color in zip(MODES, ("black", "grey", "steelblue"), strict=True):
-        x = data[f"largest norms, {mode}"][::-1]
-        share = np.arange(1, len(x) + 1) / (200 * len(x))
-        some = np.unique(np.geomspace(1, len(x), 200).astype(int)) - 1
-        ax.plot(x[some], share[some], color=color, label=mode)
-        ax.plot(x[some], 0.005 * (x[some] / x[-1]) ** -parameters["alpha"], ":", color=color)
-    ax.set(xscale="log", yscale="log", xlabel="norm of a neuron", ylabel="share beyond (dotted: slope -alpha)")
+        mfplot.largest(ax, data[f"largest norms, {mode}"], DEEP, parameters["alpha"], mode, color)
+    ax.set(xlabel="norm of a neuron", ylabel="share beyond (dotted: slope -alpha)")
     ax.legend(fontsize="small")
 
 
@@ -139,15 +136,12 @@ INDEX = Claim(
     formula=r"P(|W_i|>t) \asymp t^{-\alpha}",
     source=SOURCE + ", noise of types 1 to 3",
     parameters={**AT, "alpha": 1.1},
-    predict=_power_law,
+    rows=_index_rows,
     experiment=_index_experiment,
-    measure=_index_measure,
-    detects=lambda p: {name: 0.05 if name.startswith("bow") else 0.047 for name in _power_law(p)},
-    quick_detects=0.3,
     sizes=(4, 160),
     hypotheses=(stationary("norm halfway", "norm"),),
     controls={
-        "index off by 10 %": {"predict": lambda p: {**_power_law(p), **off(_index, shift=float(np.log(1.1)))(p)}},
+        "index off by 10 %": {"rows": tampered(_index_rows, shift=float(np.log(1.1)), only="log alpha")},
         "log-normal neurons": {"experiment": _index_lognormal},
         "Gaussian noise": {"experiment": lambda key, size, p: _index_experiment(key, size // 4, {**p, "alpha": 2.0})},
         "too few steps": {"experiment": lambda key, size, p: _index_experiment(key, size // 4, p, steps=2)},
@@ -163,12 +157,40 @@ RUNS, GAUSSIANS = 40, 200  # networks at a time; at most so many with Gaussian n
 ROOM = 0.001  # of the slope under Gaussian noise: at 250 neurons the error is still 0.0008 above its limit
 
 
-def _decay(parameters):
-    return {
-        "slope, stable": -float(compressibility.decay_exponent(parameters["alpha"])),
-        "slope, Gaussian": (-ROOM, ROOM),
-        "floor, Gaussian": float(compressibility.node_limit_error(stats.norm(), parameters["dim"], parameters["kappa"])),
-    }
+def _decay_rows(parameters):
+    widths, dim, kappa = tuple(parameters["widths"]), parameters["dim"], parameters["kappa"]
+    floor = float(compressibility.node_limit_error(stats.norm(), dim, kappa))
+    why = f"the {widths[0]} and {widths[1]} neurons"
+
+    def above(n: int) -> float:
+        """What the error of n Gaussian neurons is above its limit."""
+        return _bias.pruned(stats.chi2(dim).isf, n, kappa, 2.0, floor)
+
+    def stable_slope(data):
+        return _bias.corrected(
+            _slope("stable", data, widths), _decay_off(parameters["alpha"], dim, widths, kappa), why, _bias.EXACT
+        )
+
+    def gaussian_slope(data):
+        steeper = math.log((floor + above(widths[1])) / (floor + above(widths[0]))) / math.log(widths[1] / widths[0])
+        return _bias.corrected(_slope("Gaussian", data, widths), steeper, why, _bias.EXACT)
+
+    def gaussian_floor(data):
+        return _bias.corrected(mean(data[f"Gaussian, {widths[1]}"]), above(widths[1]), why, _bias.EXACT)
+
+    return [
+        Row("slope, stable", _decay_slope(parameters), stable_slope, 0.05, 0.35),
+        Row("slope, Gaussian", (-ROOM, ROOM), gaussian_slope, 0.005, 0.02),
+        Row("floor, Gaussian", floor, gaussian_floor, 0.005, 0.02),
+    ]
+
+
+def _decay_slope(parameters) -> float:
+    return -float(compressibility.decay_exponent(parameters["alpha"]))
+
+
+def _slope(kind: str, data, widths) -> Estimate:
+    return log_slope(widths, [data[f"{kind}, {n}"] for n in widths])
 
 
 def _decay_experiment(key, size, parameters):
@@ -178,12 +200,12 @@ def _decay_experiment(key, size, parameters):
     for i, (name, at, runs) in enumerate((("stable", parameters, size), ("Gaussian", gaussian, min(size, GAUSSIANS)))):
         for j, n in enumerate(parameters["widths"]):
 
-            def errors(own, n=n, at=at):
-                w = _weights(own, (n,), at, KIND, runs=RUNS, steps=_steps(at, 6), empty=at is gaussian)[n]
+            def errors(own, count, n=n, at=at):
+                w = _weights(own, (n,), at, KIND, runs=count, steps=_steps(at, 6), empty=at is gaussian)[n]
                 return pruning.error_curve(w, at["kappa"], "node")
 
             own = jax.random.fold_in(jax.random.fold_in(key, i), j)
-            made[f"{name}, {n}"] = _in_parts(own, runs, RUNS, errors)
+            made[f"{name}, {n}"] = in_parts(own, runs, RUNS, errors)
     return made
 
 
@@ -197,22 +219,6 @@ def _decay_off(alpha: float, dim: int, widths: tuple[int, int], kappa: float) ->
     return _bias.stable_slope(alpha, np.sqrt(sum(norms)), dim, widths, kappa)
 
 
-def _decay_measure(data, parameters):
-    widths, dim, kappa = tuple(parameters["widths"]), parameters["dim"], parameters["kappa"]
-    made = {f"slope, {kind}": log_slope(widths, [data[f"{kind}, {n}"] for n in widths]) for kind in ("stable", "Gaussian")}
-    made["floor, Gaussian"] = mean(data[f"Gaussian, {widths[1]}"])
-    floor = float(compressibility.node_limit_error(stats.norm(), dim, kappa))
-    above = [_bias.pruned(stats.chi2(dim).isf, n, kappa, 2.0, floor) for n in widths]
-    steeper = math.log((floor + above[1]) / (floor + above[0])) / math.log(widths[1] / widths[0])
-    known = {
-        "slope, stable": _decay_off(parameters["alpha"], dim, widths, kappa),
-        "slope, Gaussian": steeper,
-        "floor, Gaussian": above[1],
-    }
-    why = f"the {widths[0]} and {widths[1]} neurons"
-    return {name: _bias.corrected(one, known[name], why, _bias.EXACT) for name, one in made.items()}
-
-
 def _decay_fits(parameters) -> None:
     widths, kappa = parameters["widths"], parameters["kappa"]
     keeps_some(kappa, *widths)
@@ -222,13 +228,12 @@ def _decay_fits(parameters) -> None:
 
 def _decay_plot(ax, data, parameters):
     widths = np.asarray(parameters["widths"])
-    for kind, marker in zip(("stable", "Gaussian"), "ox", strict=True):
+    for kind, marker, slope in (("stable", "o", _decay_slope(parameters)), ("Gaussian", "x", 0.0)):
         level = [np.exp(np.mean(np.log(data[f"{kind}, {n}"]))) for n in widths]
         ax.plot(widths, level, marker, color="black", markersize=4, label=kind)
-        slope = np.mean(_decay(parameters)[f"slope, {kind}"])
-        ax.plot(widths, level[0] * (widths / widths[0]) ** slope, ":", color="steelblue")
+        mfplot.power(ax, widths, level[0], slope, color="steelblue")
     ax.set(xscale="log", yscale="log", xlabel="neurons N", ylabel="node pruning error (dotted: predicted slope)")
-    ticks(ax, widths)
+    mfplot.tick_at(ax, widths)
     ax.legend(fontsize="small")
 
 
@@ -239,23 +244,12 @@ DECAY = Claim(
     formula=r"\mathrm{err}_2 \sim N^{-(1/\alpha-1/2)},\quad \mathrm{err}_2^2\to P(\chi^2_{d+2}<q_{1-\kappa}(\chi^2_d))\ (\alpha=2)",
     source=SOURCE + "; the rate is ours",
     parameters={**AT, "alpha": 1.4, "kappa": 0.1, "widths": (250, 5000)},
-    predict=_decay,
+    rows=_decay_rows,
     experiment=_decay_experiment,
-    measure=_decay_measure,
-    detects={
-        "slope, stable": 0.05,
-        "slope, Gaussian": 0.005,
-        "floor, Gaussian": 0.005,
-    },
-    quick_detects={
-        "slope, stable": 0.35,
-        "slope, Gaussian": 0.02,
-        "floor, Gaussian": 0.02,
-    },
     sizes=(RUNS, 1600),
     controls={
-        "exponent off by 0.1": {"predict": lambda p: {**_decay(p), "slope, stable": _decay(p)["slope, stable"] - 0.1}},
-        "floor off by 20 %": {"predict": lambda p: {**_decay(p), "floor, Gaussian": 1.2 * _decay(p)["floor, Gaussian"]}},
+        "exponent off by 0.1": {"rows": tampered(_decay_rows, shift=-0.1, only="slope, stable")},
+        "floor off by 20 %": {"rows": tampered(_decay_rows, 1.2, only="floor")},
         "alpha 1.7": {"experiment": lambda key, size, p: _decay_experiment(key, size // 4, {**p, "alpha": 1.7})},
     },
     plot=_decay_plot,
@@ -271,10 +265,8 @@ DECAY = Claim(
 # -- chaos --------------------------------------------------------------------------------------------------------------------
 
 
-CHAOS_RUNS, OUTPUTS = (
-    50,
-    5,
-)  # pairs of networks at a time; with one output the logarithm of an error would be as wide as log |N(0, 1)|
+CHAOS_RUNS = 50  # pairs of networks at a time
+OUTPUTS = 5  # with one output the logarithm of an error would be as wide as log |N(0, 1)|
 
 
 def _coupled_experiment(key, size, parameters, act="tanh"):
@@ -283,14 +275,12 @@ def _coupled_experiment(key, size, parameters, act="tanh"):
     wider = parameters["wider"]
     for j, n in enumerate(parameters["widths"]):
 
-        def distances(own, n=n):
-            steps = _steps(parameters, STEPS)
-            w = _weights(
-                own, (n, wider * n), parameters, parameters["mode"], runs=CHAOS_RUNS, steps=steps, act=act, outputs=OUTPUTS
-            )
+        def distances(own, count, n=n):
+            run = {"runs": count, "steps": _steps(parameters, STEPS), "act": act, "outputs": OUTPUTS}
+            w = _weights(own, (n, wider * n), parameters, parameters["mode"], **run)
             return np.mean(np.linalg.norm(w[n] - w[wider * n][:, :n], axis=-1), axis=-1)
 
-        made[f"N = {n}"] = _in_parts(jax.random.fold_in(key, j), size, CHAOS_RUNS, distances)
+        made[f"N = {n}"] = in_parts(jax.random.fold_in(key, j), size, CHAOS_RUNS, distances)
     return made
 
 
@@ -300,9 +290,9 @@ def _chaos_plot(ax, data, parameters):
     for n in widths:
         ax.plot(np.full(100, n), np.quantile(data[f"N = {n}"], np.linspace(0.05, 0.95, 100)), "-", color="grey")
     ax.plot(widths, typical, "o", color="black", label="geometric mean (lines: 90 % of runs)")
-    ax.plot(widths, typical[0] * (widths / widths[0]) ** -0.5, ":", color="steelblue", label="slope -1/2")
+    mfplot.power(ax, widths, typical[0], -0.5, color="steelblue", label="slope -1/2")
     ax.set(xscale="log", yscale="log", xlabel="neurons N", ylabel="distance to the wider system")
-    ticks(ax, widths)
+    mfplot.tick_at(ax, widths)
     ax.legend(fontsize="small")
 
 
@@ -325,7 +315,11 @@ def _response(parameters) -> tuple[float, float]:
     return eta * g, eta * (1 + g * (1 + math.sqrt(OUTPUTS / parameters["widths"][0])) ** 2)
 
 
-def _chaos_measure(data, parameters):
+def _chaos_rows(parameters):
+    return [Row("slope", -0.5, partial(_chaos_slope, parameters=parameters), 0.05, 0.35)]
+
+
+def _chaos_slope(data, parameters) -> Estimate:
     """The next order is c / N, relative.
 
     1 is that of a mean over N neurons. The rest is what the spread of the gains makes of `-log(1 - m^2) / 2`, m the factor of a step.
@@ -334,9 +328,9 @@ def _chaos_measure(data, parameters):
     pull, whole = _response(parameters)
     m = max(abs(1 - whole), abs(1 - parameters["step_size"] - pull))
     c = 1 + OUTPUTS * pull**2 * (1 + m**2) / (1 - m**2) ** 2 / 2
-    found = log_slope(widths, [data[f"N = {n}"] for n in widths])
     bias = c * (1 / widths[0] - 1 / widths[1]) / math.log(widths[1] / widths[0])
-    return {"slope": replace(found, bias=bias, why=f"the order 1/N at {widths[0]} neurons")}
+    found = log_slope(widths, [data[f"N = {n}"] for n in widths])
+    return replace(found, bias=bias, why=f"the order 1/N at {widths[0]} neurons")
 
 
 STABLE = 1.9  # largest eta (1 + g') of networks that come together: from 2 on they oscillate, and what is small grows
@@ -356,14 +350,11 @@ CHAOS = Claim(
     formula=r"\tfrac1N\textstyle\sum_i|W_i^N-W_i^{8N}| \sim N^{-1/2}",
     source=SOURCE + ", propagation of chaos",
     parameters={**AT, "alpha": 1.5, "mode": "isotropic", "widths": (128, 1024), "wider": 8},
-    predict=lambda parameters: {"slope": -0.5},
+    rows=_chaos_rows,
     experiment=_coupled_experiment,
-    measure=_chaos_measure,
-    detects=0.05,
-    quick_detects=0.35,
     sizes=(CHAOS_RUNS, 1000),
     controls={
-        "exponent off by 0.1": {"predict": lambda parameters: {"slope": -0.6}},
+        "exponent off by 0.1": {"rows": tampered(_chaos_rows, shift=-0.1)},
         "unbounded neurons": {"experiment": lambda key, size, p: _coupled_experiment(key, size, p, act="identity")},
     },
     plot=_chaos_plot,
@@ -380,9 +371,24 @@ CHAOS = Claim(
 # -- the scheme ---------------------------------------------------------------------------------------------------------------
 
 
-def _scales(parameters):
-    predicted = stable.euler_scale(parameters["alpha"], parameters["scale"], parameters["step_size"])
-    return {mode: predicted for mode in MODES}
+def _scale_rows(parameters):
+    alpha = parameters["alpha"]
+    expected = stable.euler_scale(alpha, parameters["scale"], parameters["step_size"])
+
+    def measured(data, mode):
+        """Root s of E cos(u w) = exp(-(s u)^alpha) at u = 1/s, s the scale predicted."""
+        found = mean(np.cos(np.asarray(data[mode], np.float64) / expected))
+        found = replace(found, value=max(found.value, 1e-3))  # a scale that is too large by far
+        exponent = -np.log(found.value)
+        scale = expected * exponent ** (1 / alpha)
+        error = found.standard_error / found.value * scale / (alpha * exponent)  # delta method
+        return Estimate(float(scale), float(error), found.dof)
+
+    return [Row(mode, expected, partial(measured, mode=mode), 0.0222 * expected, 0.0443 * expected) for mode in MODES]
+
+
+def _continuous(parameters) -> dict[str, Prediction]:
+    return dict.fromkeys(MODES, stable.ornstein_uhlenbeck_scale(parameters["alpha"], parameters["scale"]))
 
 
 def _scale_experiment(key, size, parameters):
@@ -390,24 +396,11 @@ def _scale_experiment(key, size, parameters):
     made = {}
     for i, mode in enumerate(MODES):
 
-        def weights(own, mode=mode):
-            w = _weights(own, (WIDTH,), parameters, mode, runs=AT_ONCE, steps=_steps(parameters, 12), empty=True)[WIDTH]
+        def weights(own, count, mode=mode):
+            w = _weights(own, (WIDTH,), parameters, mode, runs=count, steps=_steps(parameters, 12), empty=True)[WIDTH]
             return w[..., 0].astype(np.float32).ravel()
 
-        made[mode] = _in_parts(jax.random.fold_in(key, i), size, AT_ONCE, weights)
-    return made
-
-
-def _scale_measure(data, parameters):
-    """Root s of E cos(u w) = exp(-(s u)^alpha) at u = 1/s, s the scale predicted."""
-    alpha, made = parameters["alpha"], {}
-    for mode, expected in _scales(parameters).items():
-        found = mean(np.cos(np.asarray(data[mode], np.float64) / expected))
-        found = replace(found, value=max(found.value, 1e-3))  # a scale that is too large by far
-        exponent = -np.log(found.value)
-        scale = expected * exponent ** (1 / alpha)
-        error = found.standard_error / found.value * scale / (alpha * exponent)  # delta method
-        made[mode] = Estimate(float(scale), float(error), found.dof)
+        made[mode] = in_parts(jax.random.fold_in(key, i), size, AT_ONCE, weights)
     return made
 
 
@@ -416,7 +409,8 @@ def _scale_plot(ax, data, parameters):
     for mode, color in zip(MODES, ("black", "grey", "steelblue"), strict=True):
         w = data[mode][:20_000]
         ax.plot(u, [np.mean(np.cos(one * w)) for one in u], color=color, label=mode)
-    ax.plot(u, np.exp(-((_scales(parameters)[MODES[0]] * u) ** parameters["alpha"])), "k:", label="predicted")
+    scale = stable.euler_scale(parameters["alpha"], parameters["scale"], parameters["step_size"])
+    ax.plot(u, np.exp(-((scale * u) ** parameters["alpha"])), "k:", label="predicted")
     ax.set(xlabel="u", ylabel="E cos(u w)")
     ax.legend(fontsize="small")
 
@@ -427,15 +421,12 @@ SCALE = Claim(
     formula=r"\sigma\,\big(\eta/(1-|1-\eta\lambda|^\alpha)\big)^{1/\alpha}",
     source="Ours, for the scheme of " + SOURCE,
     parameters={**AT, "alpha": 1.5},
-    predict=_scales,
+    rows=_scale_rows,
     experiment=_scale_experiment,
-    measure=_scale_measure,
-    detects=lambda p: {mode: 0.0222 * scale for mode, scale in _scales(p).items()},
-    quick_detects=lambda p: {mode: 0.0443 * scale for mode, scale in _scales(p).items()},
     sizes=(AT_ONCE, 4 * AT_ONCE),
     controls={
-        "scale off by 20 %": {"predict": off(_scales, 1.2)},
-        "continuous time": {"predict": lambda p: dict.fromkeys(MODES, stable.ornstein_uhlenbeck_scale(p["alpha"], p["scale"]))},
+        "scale off by 20 %": {"rows": tampered(_scale_rows, 1.2)},
+        "continuous time": {"rows": predicting(_scale_rows, _continuous)},
         "alpha 1.7": {"experiment": lambda key, size, p: _scale_experiment(key, size, {**p, "alpha": 1.7})},
     },
     plot=_scale_plot,

@@ -1,17 +1,19 @@
 """Claims on common noise, in the linear toy: N numbers that fit pure noise by their mean. After De Bortoli et al. (2020)."""
 
-import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import numpy as np
 
 from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.system import System
 from meanfield.theory.solvable import linear_toy
-from meanfield.verify.claim import Claim, Estimate, mean
-from meanfield.verify.claims._tools import complete, off, stationary
+from meanfield.verify.claim import Arrays, Claim, Estimate, Row, mean
+from meanfield.verify.claims._tools import predicting, run_to_the_end, stationary, tampered
 from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "After De Bortoli, Durmus, Fontaine, Simsekli (2020), beta = 1; the numbers are ours"
@@ -24,7 +26,7 @@ def _numbers(key: jax.Array, minibatches: str, parameters, width: int, steps: in
         parameters["step_size"], parameters["batch_size"], weight_decay=parameters["weight_decay"], minibatches=minibatches
     )
     system = System(dynamics.chains(), data, sgd)
-    results = complete(system, widths=width, steps=steps, seeds=runs, key=key)
+    results = run_to_the_end(system, widths=width, steps=steps, seeds=runs, key=key)
     return np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
 
 
@@ -59,8 +61,9 @@ def _left(parameters, width: int, toy) -> tuple[float, float]:
     return of_mean * abs(1 / width - toy.mean_variance), of_rest * abs(1 - 1 / width - rest)
 
 
-def _biased(estimate: Estimate, bias: float, why: str) -> Estimate:
-    return dataclasses.replace(estimate, bias=float(bias), why=why)
+def _mean(of: Callable[[Arrays], np.ndarray], bias: float, why: str) -> Callable[[Arrays], Estimate]:
+    """The mean over runs of what `of` reads off the data, with this bias."""
+    return lambda data: replace(mean(of(data)), bias=float(bias), why=why)
 
 
 def _stable(parameters) -> None:
@@ -80,12 +83,29 @@ DOMAIN = {
 # -- noise of their own ---------------------------------------------------------------------------------------------------
 
 
-def _independent(parameters):
-    made = {}
-    for n in parameters["widths"]:
-        toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
-        made |= {f"variance, {n}": toy.variance, f"N Var(mean), {n}": n * toy.mean_variance, f"N corr, {n}": n * toy.correlation}
-    return made
+def _independent_rows(parameters):
+    return [row for n in parameters["widths"] for row in _rows_at(n, parameters)]
+
+
+def _rows_at(n: int, parameters) -> list[Row]:
+    """The rows of one number N of numbers."""
+    toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
+    of_mean = n * toy.mean_variance
+    (mean_left, rest_left), why = _left(parameters, n, toy), f"what {parameters['steps']} steps leave of the start"
+    corr_left = (mean_left + rest_left / (n - 1) + abs(toy.correlation) * (mean_left + rest_left)) / toy.variance
+
+    def correlation(data):
+        found = _correlation(data[f"mean, {n}"], data[f"square, {n}"], n)
+        return Estimate(n * found.value, n * found.standard_error, found.dof, n * corr_left, why)
+
+    variance = _mean(lambda data: data[f"square, {n}"], mean_left + rest_left, why)
+    mean_variance = _mean(lambda data: n * data[f"mean, {n}"] ** 2, n * mean_left, why)
+    return [
+        Row(f"variance, {n}", toy.variance, variance, 0.0386 * toy.variance, 0.6 * toy.variance),
+        Row(f"N Var(mean), {n}", of_mean, mean_variance, 0.09 * of_mean, 1.0 * of_mean),
+        # The noise of the correlation is proportional to the ratio of the two variances.
+        Row(f"N corr, {n}", n * toy.correlation, correlation, 0.0865 * of_mean / toy.variance, 0.9 * of_mean / toy.variance),
+    ]
 
 
 def _independent_experiment(key, size, parameters, minibatches="independent"):
@@ -96,43 +116,11 @@ def _independent_experiment(key, size, parameters, minibatches="independent"):
     return made | {"square halfway": np.mean(earlier**2, axis=1), "square at the end": made[f"square, {widths[0]}"]}
 
 
-def _independent_measure(data, parameters):
-    made = {}
-    for n in parameters["widths"]:
-        means, squares = data[f"mean, {n}"], data[f"square, {n}"]
-        toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
-        (mean_left, rest_left), why = _left(parameters, n, toy), f"what {parameters['steps']} steps leave of the start"
-        corr = _correlation(means, squares, n)
-        corr_left = (mean_left + rest_left / (n - 1) + abs(toy.correlation) * (mean_left + rest_left)) / toy.variance
-        made[f"variance, {n}"] = _biased(mean(squares), mean_left + rest_left, why)
-        made[f"N Var(mean), {n}"] = _biased(mean(n * means**2), n * mean_left, why)
-        made[f"N corr, {n}"] = Estimate(n * corr.value, n * corr.standard_error, corr.dof, n * corr_left, why)
-    return made
-
-
-def _independent_detects(variance: float, mean_variance: float, correlation: float):
-    """Shares of the two variances; a share of the ratio of the two for the correlation, whose noise is proportional to it."""
-
-    def detects(parameters):
-        made = {}
-        for n in parameters["widths"]:
-            toy = linear_toy(*_at(parameters), width=n, minibatches="independent")
-            of_mean = n * toy.mean_variance
-            made |= {f"variance, {n}": variance * toy.variance, f"N Var(mean), {n}": mean_variance * of_mean}
-            made[f"N corr, {n}"] = correlation * of_mean / toy.variance
-        return made
-
-    return detects
-
-
 def _independent_plot(ax, data, parameters):
-    found, theory = _independent_measure(data, parameters), _independent(parameters)
-    for what, shade in (("variance", "black"), ("N Var(mean)", "steelblue"), ("N corr", "grey")):
-        rows = [found[f"{what}, {n}"] for n in parameters["widths"]]
-        ax.errorbar(
-            parameters["widths"], [r.value for r in rows], [3 * r.standard_error for r in rows], fmt="o", color=shade, label=what
-        )
-        ax.plot(parameters["widths"], [theory[f"{what}, {n}"] for n in parameters["widths"]], ":", color=shade)
+    rows, widths = _independent_rows(parameters), parameters["widths"]
+    for i, (what, shade) in enumerate((("variance", "black"), ("N Var(mean)", "steelblue"), ("N corr", "grey"))):
+        mfplot.estimates(ax, widths, [row.measured(data) for row in rows[i::3]], color=shade, label=what)
+        ax.plot(widths, [row.predicted for row in rows[i::3]], ":", color=shade)
     ax.set(xscale="log", xlabel="numbers N", ylabel="stationary value")
     ax.legend(fontsize="small", title="dotted: predicted", title_fontsize="small")
 
@@ -143,17 +131,14 @@ INDEPENDENT = Claim(
     formula=r"\mathrm{Var}(\bar w)=\frac{\gamma^2 v}{N(1-c^2)},\quad \mathrm{Var}(w_i-\bar w)=\frac{\gamma^2 v(1-1/N)}{1-e^2}",
     source=SOURCE,
     parameters={"step_size": 0.1, "weight_decay": 1.0, "batch_size": 1, "widths": (4, 32), "steps": 100},
-    predict=_independent,
+    rows=_independent_rows,
     experiment=_independent_experiment,
-    measure=_independent_measure,
-    detects=_independent_detects(0.0386, 0.09, 0.0865),
-    quick_detects=_independent_detects(0.6, 1.0, 0.9),
     sizes=(1500, 20_000),
     hypotheses=(stationary("square halfway", "square at the end"),),
     domain=DOMAIN,
     fits=_stable,
     controls={
-        "constants off by 20 %": {"predict": off(_independent, 1.2)},
+        "constants off by 20 %": {"rows": tampered(_independent_rows, 1.2)},
         "shared noise": {"experiment": lambda key, size, p: _independent_experiment(key, size, p, minibatches="shared")},
     },
     plot=_independent_plot,
@@ -162,22 +147,45 @@ INDEPENDENT = Claim(
 # -- common noise ---------------------------------------------------------------------------------------------------------
 
 
-def _shared(parameters):
-    p = parameters
-    few, n = p["widths"][0], p["early"]
+def _shared_variance(parameters) -> float:
+    return linear_toy(*_at(parameters), minibatches="shared").mean_variance
+
+
+def _shared_rows(parameters):
+    p, variance = parameters, _shared_variance(parameters)
+    few, n, rounding = p["widths"][0], p["early"], p["rounding"]
     ratio, factor = _contractions(p)
-    limit = linear_toy(*_at(p), minibatches="shared").mean_variance
-    of_mean = limit + ratio ** (2 * n) * (1 / few - limit)
+    of_mean = variance + ratio ** (2 * n) * (1 / few - variance)
     deviation = factor ** (2 * n) * (1 - 1 / few)
-    correlation = (of_mean - deviation / (few - 1)) / (of_mean + deviation)
-    exact = {"factor": (abs(factor) - p["rounding"], abs(factor) + p["rounding"]), "early correlation": correlation}
-    late = {"1 - late correlation": (0.0, p["rounding"])}
-    return exact | late | {f"Var(mean), {n}": limit for n in p["widths"]}
+    # A step rounds by 2^-24 of a number near 1; two numbers that start close together feel it most.
+    rounded = 2**-24 * min(n, 1 / (1 - factor**2)) ** 0.5 / abs(factor) ** n
+    left, why = ratio ** (2 * p["steps"]), f"what {p['steps']} steps leave of the start"
+
+    def early(data):
+        return _correlation(data["mean, early"], data["square, early"], few)
+
+    def apart(data):
+        late = _correlation(data[f"mean, {few}"], data[f"square, {few}"], few)
+        return Estimate(1 - late.value, late.standard_error, late.dof, factor ** (2 * p["steps"]) / variance, why)
+
+    def variance_row(width: int) -> Row:
+        measured = _mean(lambda data: data[f"mean, {width}"] ** 2, left * abs(1 / width - variance), why)
+        return Row(f"Var(mean), {width}", variance, measured, 0.097 * variance, 0.72 * variance)
+
+    contraction = _mean(
+        lambda data: np.exp(data["log spread"] / n), abs(factor) * rounded * np.log(1 / rounded) / n, "rounding in float32"
+    )
+    return [
+        Row("factor", (abs(factor) - rounding, abs(factor) + rounding), contraction, 0.01, 0.01),
+        Row("early correlation", (of_mean - deviation / (few - 1)) / (of_mean + deviation), early, 0.05, 0.3),
+        Row("1 - late correlation", (0.0, rounding), apart, 0.01, 0.01),
+        *map(variance_row, p["widths"]),
+    ]
 
 
 def _wrong_sign(parameters):
     factor = 1 + parameters["step_size"] * parameters["weight_decay"]
-    return {**_shared(parameters), "factor": (factor - parameters["rounding"], factor + parameters["rounding"])}
+    return {"factor": (factor - parameters["rounding"], factor + parameters["rounding"])}
 
 
 def _shared_experiment(key, size, parameters, minibatches="shared"):
@@ -192,32 +200,6 @@ def _shared_experiment(key, size, parameters, minibatches="shared"):
     return made | {"log spread": np.log(early.std(axis=1) / start.std(axis=1))}
 
 
-def _shared_measure(data, parameters):
-    p = parameters
-    few, (ratio, factor) = p["widths"][0], _contractions(p)
-    variance = linear_toy(*_at(p), minibatches="shared").mean_variance
-    late = _correlation(data[f"mean, {few}"], data[f"square, {few}"], few)
-    spread = mean(np.exp(data["log spread"] / p["early"]))
-    # A step rounds by 2^-24 of a number near 1; two numbers that start close together feel it most.
-    rounded = 2**-24 * min(p["early"], 1 / (1 - factor**2)) ** 0.5 / abs(factor) ** p["early"]
-    left, why = ratio ** (2 * p["steps"]), f"what {p['steps']} steps leave of the start"
-    apart = factor ** (2 * p["steps"]) / variance
-    return {
-        "factor": _biased(spread, abs(factor) * rounded * np.log(1 / rounded) / p["early"], "rounding in float32"),
-        "early correlation": _correlation(data["mean, early"], data["square, early"], few),
-        "1 - late correlation": Estimate(1 - late.value, late.standard_error, late.dof, apart, why),
-    } | {f"Var(mean), {n}": _biased(mean(data[f"mean, {n}"] ** 2), left * abs(1 / n - variance), why) for n in p["widths"]}
-
-
-def _shared_detects(share: float, correlation: float):
-    def detects(parameters):
-        variance = linear_toy(*_at(parameters), minibatches="shared").mean_variance
-        fixed = {"factor": 0.01, "early correlation": correlation, "1 - late correlation": 0.01}
-        return fixed | {f"Var(mean), {n}": share * variance for n in parameters["widths"]}
-
-    return detects
-
-
 def _apart(parameters) -> None:
     """Numbers that are still apart when their spread is read."""
     _stable(parameters)
@@ -228,13 +210,12 @@ def _apart(parameters) -> None:
 
 
 def _shared_plot(ax, data, parameters):
-    found, theory = _shared_measure(data, parameters), _shared(parameters)
-    rows = [found[f"Var(mean), {n}"] for n in parameters["widths"]]
-    error = [3 * r.standard_error for r in rows]
-    ax.errorbar(parameters["widths"], [r.value for r in rows], error, fmt="o", color="black", label="measured")
-    ax.axhline(theory[f"Var(mean), {parameters['widths'][0]}"], color="black", linestyle=":", label="predicted")
-    of_own = [linear_toy(*_at(parameters), width=n, minibatches="independent").mean_variance for n in parameters["widths"]]
-    ax.plot(parameters["widths"], of_own, "--", color="grey", label="with noise of their own")
+    widths = parameters["widths"]
+    measured = [row.measured(data) for row in _shared_rows(parameters)[-len(widths) :]]
+    mfplot.estimates(ax, widths, measured, color="black", label="measured")
+    ax.axhline(_shared_variance(parameters), color="black", linestyle=":", label="predicted")
+    independent = [linear_toy(*_at(parameters), width=n, minibatches="independent").mean_variance for n in widths]
+    ax.plot(widths, independent, "--", color="grey", label="with noise of their own")
     ax.set(xscale="log", yscale="log", xlabel="numbers N", ylabel="variance of the mean")
     ax.legend(fontsize="small")
 
@@ -253,18 +234,15 @@ SHARED = Claim(
         "steps": 100,
         "rounding": 1e-5,  # in float32, and what is left of the start
     },
-    predict=_shared,
+    rows=_shared_rows,
     experiment=_shared_experiment,
-    measure=_shared_measure,
-    detects=_shared_detects(0.097, 0.05),
-    quick_detects=_shared_detects(0.72, 0.3),
     sizes=(1500, 10_000),
     hypotheses=(stationary("square, halfway", "square at the end"),),
     domain=DOMAIN | {"early": Whole(1, 60), "rounding": Real(1e-6, 1e-3, even="log")},
     fits=_apart,
     controls={
-        "constants off by 20 %": {"predict": off(_shared, 1.2)},
-        "ridge of the wrong sign": {"predict": _wrong_sign},
+        "constants off by 20 %": {"rows": tampered(_shared_rows, 1.2)},
+        "ridge of the wrong sign": {"rows": predicting(_shared_rows, _wrong_sign)},
         "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, minibatches="independent")},
     },
     plot=_shared_plot,
