@@ -8,7 +8,17 @@ import pytest
 
 import meanfield as mf
 from meanfield import verify
-from meanfield.verify import Check, Claim, Estimate, Hypothesis, Verdict, report
+from meanfield.verify import Check, Claim, Estimate, Hypothesis, Row, Verdict, report
+
+
+def row(name="mean 0", measured=verify.mean, predicted=0.0, detects=0.2) -> Row:
+    """What is measured on the array of its name."""
+    return Row(name, predicted, lambda data: measured(data[name]), detects, 10 * detects)
+
+
+def compares(**changes):
+    """The field of a claim that has one row."""
+    return {"rows": lambda parameters: [row(**changes)]}
 
 
 def toy(truth=0.0, predicted=0.0, detects=0.2, size=1000, holds=True, count=1, rate=0.01) -> Claim:
@@ -25,11 +35,8 @@ def toy(truth=0.0, predicted=0.0, detects=0.2, size=1000, holds=True, count=1, r
         formula="E x = m",
         source="ours",
         parameters={"truth": truth},
-        predict=lambda parameters: dict.fromkeys(names, predicted),
+        rows=lambda parameters: [row(name, predicted=predicted, detects=detects) for name in names],
         experiment=experiment,
-        measure=lambda data, parameters: {name: verify.mean(data[name]) for name in names},
-        detects=dict.fromkeys(names, detects),
-        quick_detects=dict.fromkeys(names, 10 * detects),
         sizes=(20, size),
         hypotheses=(Hypothesis("It holds.", lambda data, parameters: Check(holds, "It was looked at.")),),
         rate=rate,
@@ -80,8 +87,12 @@ def test_parameters_and_controls():
     assert toy().with_parameters(truth=1.0).test().verdict is Verdict.REFUTED
     with pytest.raises(mf.ArgumentError, match=r"Argument `parameters` must be one of 'truth', but is 'mean'."):
         toy().with_parameters(mean=1.0)
-    claim = dataclasses.replace(toy(), controls={"off": {"predict": lambda parameters: {"mean 0": 0.5}}})
+    claim = dataclasses.replace(toy(), controls={"off": compares(predicted=0.5)})
     assert claim.control("off").test().verdict is Verdict.REFUTED and claim.control("off").name == "toy, off"
+    with pytest.raises(
+        mf.ArgumentError, match=r"Argument `changed field of the control 'off'` must be one of 'name', .*'rows'.*'rwos'."
+    ):
+        dataclasses.replace(toy(), controls={"off": {"rwos": claim.rows}})
     with pytest.raises(mf.ArgumentError, match=r"Argument `budget` must be one of 'quick', 'full', but is 'large'."):
         claim.test(budget="large")
     with pytest.raises(mf.ArgumentError, match=r"Argument `budget` must be one of 'quick', 'full', 'data', but is 'quik'."):
@@ -119,18 +130,17 @@ def test_where_a_hypothesis_fails_numbers_may_be_missing():
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, dof=float("nan"))}}, "dof of 'mean 0'"),
-        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, dof=0)}}, "dof of 'mean 0'"),
-        ({"measure": lambda data, p: {"other": Estimate(50.0, 0.1)}}, "measure"),
-        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, bias=-1.0)}}, "bias of 'mean 0'"),
-        ({"measure": lambda data, p: {"mean 0": Estimate(50.0, 0.1, bias=float("nan"))}}, "bias of 'mean 0'"),
-        ({"detects": float("nan")}, "detects of 'mean 0'"),
-        ({"detects": float("inf")}, "detects of 'mean 0'"),
-        ({"detects": 0}, "detects of 'mean 0'"),
-        ({"detects": {"other": 1.0}}, "detects"),
-        ({"predict": lambda p: {}}, "predict"),
-        ({"predict": lambda p: {"mean 0": (-np.inf, np.inf)}}, "predicted of 'mean 0'"),
-        ({"predict": lambda p: {"mean 0": (0.0, 1.0, 2.0)}}, "predicted"),
+        (compares(measured=lambda x: Estimate(50.0, 0.1, dof=float("nan"))), "dof of 'mean 0'"),
+        (compares(measured=lambda x: Estimate(50.0, 0.1, dof=0)), "dof of 'mean 0'"),
+        (compares(measured=lambda x: Estimate(50.0, 0.1, bias=-1.0)), "bias of 'mean 0'"),
+        (compares(measured=lambda x: Estimate(50.0, 0.1, bias=float("nan"))), "bias of 'mean 0'"),
+        (compares(detects=float("nan")), "detects of 'mean 0'"),
+        (compares(detects=float("inf")), "detects of 'mean 0'"),
+        (compares(detects=0), "detects of 'mean 0'"),
+        ({"rows": lambda p: []}, "rows"),
+        ({"rows": lambda p: [row(), row()]}, "rows"),
+        (compares(predicted=(-np.inf, np.inf)), "predicted of 'mean 0'"),
+        (compares(predicted=(0.0, 1.0, 2.0)), "predicted"),
         ({"rate": float("nan")}, "rate"),
         ({"rate": -1.0}, "rate"),
         ({"hypotheses": 2 * toy().hypotheses}, "hypotheses"),
@@ -152,9 +162,10 @@ def test_bounds_are_predictions_too():
         )
     assert verify.compare("x", (0.0, np.inf), Estimate(1e6, 0.1), 0.2, 0.01).p_value == 1
     one = toy(detects=0.2)
-    above = dataclasses.replace(one, predict=lambda parameters: {"mean 0": (0.2, np.inf)}, detects=0.15, quick_detects=1.0)
-    assert above.test().verdict is Verdict.REFUTED
-    assert dataclasses.replace(above, predict=lambda parameters: {"mean 0": (-np.inf, 0.2)}).test().verdict is Verdict.CONSISTENT
+    above, below = (
+        dataclasses.replace(one, **compares(predicted=ends, detects=0.15)) for ends in ((0.2, np.inf), (-np.inf, 0.2))
+    )
+    assert above.test().verdict is Verdict.REFUTED and below.test().verdict is Verdict.CONSISTENT
     with pytest.raises(mf.ArgumentError, match=r"Argument `predicted of 'x'` must be a number or bounds \(low, high\)"):
         verify.compare("x", (1.0, 0.0), Estimate(1.0, 0.1), 0.1, 0.01)
     with pytest.raises(mf.ArgumentError, match=r"Argument `predicted of 'x'` must be a number"):
@@ -169,11 +180,11 @@ def test_bounds_are_predictions_too():
 def biased(bias, bound, detects=0.2, truth=0.0, why="the shift"):
     """The toy claim, measured by a device that is off by `bias`, of which the claim knows `bound`."""
 
-    def measure(data, parameters):
-        found = verify.mean(data["mean 0"])
-        return {"mean 0": dataclasses.replace(found, value=found.value + bias, bias=bound, why=why)}
+    def measured(values):
+        found = verify.mean(values)
+        return dataclasses.replace(found, value=found.value + bias, bias=bound, why=why)
 
-    return dataclasses.replace(toy(truth=truth, detects=detects, size=400), measure=measure)
+    return dataclasses.replace(toy(truth=truth, size=400), **compares(measured=measured, detects=detects))
 
 
 def test_a_bias_within_its_bound_refutes_nothing_and_hides_nothing_else():
@@ -233,7 +244,7 @@ def test_domains_hold_what_they_draw():
         d.Whole(3, 70),
         d.OneOf("a", 2),
         d.Several(d.Whole(1, 9), 2, 4, rising=True),
-        d.Several(d.Row(d.Real(0, 1), d.OneOf(1, 2))),
+        d.Several(d.TupleOf(d.Real(0, 1), d.OneOf(1, 2))),
     )
     for domain in domains:
         assert all(domain.holds(domain.draw(rng)) for _ in range(100)), domain
@@ -243,17 +254,20 @@ def test_domains_hold_what_they_draw():
 # -- wrong calls ------------------------------------------------------------------------------------------------------------
 
 BAD_CLAIMS = {  # changed fields of `toy`, and what `test` says
-    "predict": (None, "a function of parameters"),
-    "predict, a number": (lambda p: 3.0, "return at least one number by its name"),
-    "measure": (lambda d, p: {"mean 0": 3.0}, "an `Estimate`"),
-    "measure, nothing": (lambda d, p: None, "return at least one number by its name"),
+    "rows": (None, "a function of parameters"),
+    "rows, a number": (lambda p: 3.0, r"return one or several `Row` objects, but is a function that returns 3.0"),
+    "rows, names": (lambda p: {"mean 0": 3.0}, "return one or several `Row` objects"),
+    "rows, a number measured": (compares(measured=lambda x: 3.0)["rows"], "`measured of 'mean 0'` must be an `Estimate`"),
+    "rows, nothing measured": (lambda p: [Row("x", 0.0, None, 1.0, 1.0)], "`measured of 'x'` must be a function of data"),
+    "rows, no name": (lambda p: [Row(3, 0.0, verify.mean, 1.0, 1.0)], "`name` must be a text"),
     "experiment": (lambda k, s, p: 3, "return arrays by name"),
     "sizes": (5, "two integers >= 1"),
     "sizes, negative": ((100, -5), "an integer >= 1"),
     "hypotheses": ([3], "hold `Hypothesis` objects"),
     "hypotheses, a truth": ((Hypothesis("h", lambda d, p: True),), "return a `Check`"),
     "parameters": (None, "map names to numbers"),
-    "controls": ({"c": {"foo": 1}}, "map names to changed fields of a claim"),
+    "controls": ({"c": {"foo": 1}}, "must be one of 'name', 'statement'"),
+    "controls, a function": ({"c": np.sin}, "map names to changed fields of a claim"),
     "name": (3, "a text"),
 }
 

@@ -32,8 +32,8 @@ def test_every_claim_is_whole(name):
     assert claim.plot is not None and 0 < claim.sizes[0] < claim.sizes[1] and claim.rate == 0.01
     assert set(claim.domain) <= set(claim.parameters) and claim.with_parameters(**claim.parameters) == claim  # its own fit
     predicted = claim.predict(claim.parameters)
-    for detects in (claim.deviations("full"), claim.deviations("quick")):
-        assert set(predicted) == set(detects)
+    assert list(claim.detects) == list(claim.quick_detects) == list(predicted)
+    assert all(0 < claim.detects[row] <= claim.quick_detects[row] for row in predicted)
     for control in claim.controls:
         other = claim.control(control)
         changed = other.predict(other.parameters) != predicted
@@ -58,26 +58,37 @@ def test_a_quick_run(name):
 
 
 def test_tampering():
-    predict = lambda parameters: {"a": 2.0, "b": (1.0, np.inf)}  # noqa: E731
-    assert tools.off(predict, 1.5, 0.5)({}) == {"a": 3.5, "b": (2.0, np.inf)}
+    def rows(parameters):
+        return [verify.Row("a", 2.0, verify.mean, 1.0, 1.0), verify.Row("b", (1.0, np.inf), verify.mean, 1.0, 1.0)]
+
+    assert tools.predictions(tools.tampered(rows, 1.5, 0.5), {}) == {"a": 3.5, "b": (2.0, np.inf)}
+    assert tools.predictions(tools.tampered(rows, shift=0.5, only="a"), {}) == {"a": 2.5, "b": (1.0, np.inf)}
+    assert tools.predictions(tools.predicting(rows, lambda p: {"b": 7.0}), {}) == {"a": 2.0, "b": 7.0}
+    with pytest.raises(mf.ArgumentError, match=r"Argument `only` must be how the name of a row begins, but is 'c'."):
+        tools.tampered(rows, 2.0, only="c")({})
+    with pytest.raises(mf.ArgumentError, match=r"Argument `predicted row` must be one of 'a', 'b', but is 'c'."):
+        tools.predicting(rows, lambda p: {"c": 1.0})({})
 
 
 def test_shares_cover_and_have_power():
     """400 samples of 200 at probability .9 and .99: beyond four standard errors at most twice; a probability of .7 always."""
     rng = np.random.default_rng(0)
     for p in (0.9, 0.99):
-        found = [tools.share(rng.random(200) < p) for _ in range(400)]
+        found = [tools.probability(rng.random(200) < p) for _ in range(400)]
         assert sum(abs(f.value - p) > 4 * f.standard_error for f in found) <= 2
         assert all(abs(f.value - 0.6) > 4 * f.standard_error for f in found)
-    assert tools.share(np.ones(30)).standard_error > 0
+    assert tools.probability(np.ones(30)).standard_error > 0
 
 
 def test_a_lognormal_sample_is_no_power_law():
     """2e6 numbers: of a Pareto law index and bow are right within 4 errors; of a log-normal one with that index the bow is 8 off."""
     rng, none = np.random.default_rng(4), _bias.Reading(0.0, 0.0)
-    pareto, other = tools.tail(1 + rng.pareto(1.3, 2_000_000)), tools.tail(tools.lognormal(rng, 2_000_000, 1.3))
+    pareto, other = (
+        tools.largest_hundredth(1 + rng.pareto(1.3, 2_000_000)),
+        tools.largest_hundredth(tools.lognormal(rng, 2_000_000, 1.3)),
+    )
     for largest, shaped in ((pareto, True), (other, False)):
-        index, bow = _bias.index_row(largest, none, ""), _bias.shape_row(largest, none, "")
+        index, bow = _bias.log_alpha(largest, none, ""), _bias.bowed(largest, none, "")
         assert abs(index.value - np.log(1.3)) < 4 * index.standard_error
         assert abs(bow.value) < 4 * bow.standard_error if shaped else bow.value < -8 * bow.standard_error
 
@@ -240,7 +251,8 @@ def test_true_claims_are_not_refuted_where_they_are_moved_to(name, moved):
     evidence = claim.judge(data)
     assert evidence.verdict in (Verdict.CONSISTENT, Verdict.INCONCLUSIVE), evidence
     off = {row.name: tuple(end + 1.5 * row.detectable for end in bounds(row.predicted)) for row in evidence.comparisons}
-    assert dataclasses.replace(claim, predict=lambda parameters: off).judge(data).verdict is Verdict.REFUTED
+    moved = dataclasses.replace(claim, rows=tools.predicting(claim.rows, lambda parameters: off))
+    assert moved.judge(data).verdict is Verdict.REFUTED
 
 
 def test_what_hill_is_off_on_a_finite_set():
@@ -253,8 +265,8 @@ def test_what_hill_is_off_on_a_finite_set():
     for _ in range(88):
         i = rng.integers(48, size=len(x))
         x = (1 - 0.3701 * a[i] ** 2) * x + 0.3701 * a[i] * y[i]
-    measured = claim.measure({"largest": tools.tail(np.abs(x))}, claim.parameters)["log alpha"]
-    raw, predicted = tools.log_hill(tools.tail(np.abs(x))), claim.predict(claim.parameters)["log alpha"]
+    measured = claim.measure({"largest": tools.largest_hundredth(np.abs(x))}, claim.parameters)["log alpha"]
+    raw, predicted = tools.log_hill(tools.largest_hundredth(np.abs(x))), claim.predict(claim.parameters)["log alpha"]
     assert abs(measured.value - predicted) < 4 * measured.standard_error + measured.bias
     assert raw.value - predicted < -4 * raw.standard_error and measured.bias < 0.005
     of_set = partial(_bias.finite_set, tuple(a.tolist()), tuple(y.tolist()), 0.3701, 88)

@@ -20,7 +20,7 @@ from scipy import special
 
 import meanfield as mf
 from meanfield import verify
-from meanfield.verify import CLAIMS, Check, Claim, Hypothesis, Verdict, _files, page, report, terminal
+from meanfield.verify import CLAIMS, Check, Claim, Hypothesis, Row, Verdict, _files, page, report, terminal
 from meanfield.verify.__main__ import Config, command, main
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +32,14 @@ def plot(ax, data, parameters):
     ax.set_xlabel(r"$x_\infty$ & <more>")
 
 
+def rows(predicted=0.0, detects=0.2, measured=lambda data, parameters: verify.mean(data["x"])):
+    """The mean, held against a number and against bounds."""
+    return lambda parameters: [
+        Row(name, prediction, lambda data: measured(data, parameters), detects, detects)
+        for name, prediction in (("mean", predicted), ("above", (-0.2, math.inf)))
+    ]
+
+
 def toy(name="toy", predicted=0.0, detects=0.2, holds=True, **changes) -> Claim:
     """The mean of a thousand normal numbers is 0; the first prediction is a number, the second is bounds."""
     claim = Claim(
@@ -40,14 +48,11 @@ def toy(name="toy", predicted=0.0, detects=0.2, holds=True, **changes) -> Claim:
         formula=r"\mathbb E\Big(x\Big)^2 < \|m\| \sim \tfrac12\sqrt{\mathrm{err}}\ \text{for } x^\star",
         source="ours",
         parameters={"scale": 1.0, "widths": (16, 64), "kind": "normal"},
-        predict=lambda parameters: {"mean": predicted, "above": (-0.2, math.inf)},
+        rows=rows(predicted, detects),
         experiment=lambda key, size, p: {"x": p["scale"] * np.asarray(jax.random.normal(key, (size,)), np.float64)},
-        measure=lambda data, parameters: dict.fromkeys(("mean", "above"), verify.mean(data["x"])),
-        detects=detects,
-        quick_detects=detects,
         sizes=(1000, 4000),
         hypotheses=(Hypothesis("It holds.", lambda data, parameters: Check(holds, "0.3 standard errors from 0.")),),
-        controls={"off": {"predict": lambda parameters: {"mean": 0.5, "above": (-0.2, math.inf)}}},
+        controls={"off": {"rows": rows(0.5, detects)}},
         plot=plot,
     )
     return dataclasses.replace(claim, **changes)
@@ -185,7 +190,7 @@ def test_one_refuted_leaves_more_for_the_others(tmp_path, monkeypatch):
 def test_controls_are_judged_at_the_level_of_their_claim(tmp_path):
     """A control off by 3.3 standard errors: caught alone, not as one of ten."""
     mean = verify.mean(toy().collect(0, "quick")["x"])
-    off = {"off": {"predict": lambda parameters: {"mean": mean.value + 3.3 * mean.standard_error, "above": (-0.2, math.inf)}}}
+    off = {"off": {"rows": rows(mean.value + 3.3 * mean.standard_error)}}
     family = [toy("x", controls=off), *(toy(name) for name in "abcdefghi")]
     for claims, verdict in ((family[:1], "REFUTED"), (family, "CONSISTENT")):
         report.run(claims, tmp_path, budget="quick", controls=True)
@@ -301,10 +306,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_broken_files_are_sentences(tmp_path, capsys, monkeypatch, how):
-    def measure(data, p):
-        return dict.fromkeys(("mean", "above"), verify.mean(p["scale"] * data["x"]))
-
-    monkeypatch.setitem(CLAIMS, "toy", toy(measure=measure, plot=None))
+    scaled = rows(measured=lambda data, parameters: verify.mean(parameters["scale"] * data["x"]))
+    monkeypatch.setitem(CLAIMS, "toy", toy(rows=scaled, plot=None))
     again = ["--again", "--out", str(tmp_path)]
     assert command(["toy", "--quick", "--out", str(tmp_path)]) == 0 and command(again) == 0
     report_before = (tmp_path / "report.html").read_bytes()

@@ -37,10 +37,10 @@ def _times(parameters) -> dict[str, float]:
     return {f"t = {t:g}": t for t in parameters["times"]}
 
 
-def _flow(parameters, radius=None) -> dict[str, tuple[float, float]]:
+def _flow(parameters, radius=None, factor=1.0) -> dict[str, tuple[float, float]]:
     p = parameters
     risks = _risks(p["radius"] if radius is None else radius, p["dim"], p["delta"], p["times"])
-    low, high = 1 - p["tolerance"], 1 + p["tolerance"]
+    low, high = factor * (1 - p["tolerance"]), factor * (1 + p["tolerance"])
     return {name: (low * risk, high * risk) for name, risk in zip(_times(p), risks, strict=True)}
 
 
@@ -145,8 +145,8 @@ FLOW = Claim(
     },
     fits=_flow_fits,
     controls={
-        "risk 20 % larger": {"rows": tampered(_flow_rows, 1.2)},
-        "risk 20 % smaller": {"rows": tampered(_flow_rows, 0.8)},
+        "risk 20 % larger": {"rows": predicting(_flow_rows, lambda p: _flow(p, factor=1.2))},
+        "risk 20 % smaller": {"rows": predicting(_flow_rows, lambda p: _flow(p, factor=0.8))},
         "another start": {"rows": predicting(_flow_rows, lambda p: _flow(p, radius=_another(p)))},
         "momentum of 0.9": {"experiment": lambda key, size, p: _flow_experiment(key, size, p, momentum=0.9)},
         "another Delta": {"experiment": lambda key, size, p: _flow_experiment(key, size, p, delta=0.6)},
