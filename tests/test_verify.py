@@ -90,7 +90,7 @@ def test_parameters_and_controls():
     claim = dataclasses.replace(toy(), controls={"off": compares(predicted=0.5)})
     assert claim.control("off").test().verdict is Verdict.REFUTED and claim.control("off").name == "toy, off"
     with pytest.raises(
-        mf.ArgumentError, match=r"Argument `changed field of the control 'off'` must be one of 'name', .*'rows'.*'rwos'."
+        mf.ArgumentError, match=r"Argument `changed field of the control 'off'` must be one of 'statement', .*'rows'.*'rwos'."
     ):
         dataclasses.replace(toy(), controls={"off": {"rwos": claim.rows}})
     with pytest.raises(mf.ArgumentError, match=r"Argument `budget` must be one of 'quick', 'full', but is 'large'."):
@@ -266,7 +266,7 @@ BAD_CLAIMS = {  # changed fields of `toy`, and what `test` says
     "hypotheses": ([3], "hold `Hypothesis` objects"),
     "hypotheses, a truth": ((Hypothesis("h", lambda d, p: True),), "return a `Check`"),
     "parameters": (None, "map names to numbers"),
-    "controls": ({"c": {"foo": 1}}, "must be one of 'name', 'statement'"),
+    "controls": ({"c": {"foo": 1}}, "must be one of 'statement', 'formula'"),
     "controls, a function": ({"c": np.sin}, "map names to changed fields of a claim"),
     "name": (3, "a text"),
 }

@@ -247,10 +247,11 @@ class Claim:
         for one in self.hypotheses:
             _check.require(isinstance(one, Hypothesis), "hypotheses", "hold `Hypothesis` objects", one)
             _check.function(f"check of {one.statement!r}", one.check, "(data, parameters)")
+        fields = [one.name for one in dataclasses.fields(self) if one.name not in ("name", "controls")]
         for name, changed in self.controls.items():
             _check.require(isinstance(changed, Mapping), "controls", "map names to changed fields of a claim", {name: changed})
             for one in changed:
-                _check.choice(f"changed field of the control {name!r}", one, [each.name for each in dataclasses.fields(self)])
+                _check.choice(f"changed field of the control {name!r}", one, fields)
         statements = [one.statement for one in self.hypotheses]
         _check.require(len(set(statements)) == len(statements), "hypotheses", "have different statements", statements)
 
@@ -377,10 +378,10 @@ class Claim:
 
     def _compared(self, data: Arrays, budget: str) -> tuple[Comparison, ...]:
         rows = rows_of(self.rows, self.parameters)
-        detects = [row.quick_detects if budget == "quick" else row.detects for row in rows]
+        rate, quick = self.rate / len(rows), budget == "quick"
         return tuple(
-            compare(row.name, row.predicted, row.measured(data), seen, self.rate / len(rows))
-            for row, seen in zip(rows, detects, strict=True)
+            compare(row.name, row.predicted, row.measured(data), row.quick_detects if quick else row.detects, rate)
+            for row in rows
         )
 
     def test(self, seed: int = 0, budget: str = "full") -> Evidence:
