@@ -42,9 +42,13 @@ def _limit_row(name: str, limit: float, beyond, n: int, parameters, what: str, q
 LAWS = {"normal": stats.norm(), "Laplace": stats.laplace(), "Student": stats.t(5)}
 
 
+def _case(law: str, q: float) -> str:
+    return f"{law}, q = {q:g}"
+
+
 def _cases(parameters) -> dict:
     """Laws and orders by the names of the rows."""
-    return {f"{name}, q = {q:g}": (law, q) for name, law in LAWS.items() for q in parameters["orders"]}
+    return {_case(name, q): (law, q) for name, law in LAWS.items() for q in parameters["orders"]}
 
 
 def _limit_rows(parameters):
@@ -72,8 +76,8 @@ def _limit_experiment(key, size, parameters, degrees=5.0):
     for name, law in {**LAWS, "Student": stats.t(degrees)}.items():
         parts = [np.abs(law.rvs(parameters["parts"], random_state=draw)) for _ in range(size)]
         for q in parameters["orders"]:
-            made[f"{name}, q = {q:g}"] = _errors(iter(parts).__next__, size, parameters["kappa"], p=q)
-            made[f"largest share, {name}, q = {q:g}"] = np.array([np.max(x) ** q / np.sum(x**q) for x in parts])
+            made[_case(name, q)] = _errors(iter(parts).__next__, size, parameters["kappa"], p=q)
+            made[f"largest share, {_case(name, q)}"] = np.array([np.max(x) ** q / np.sum(x**q) for x in parts])
     return made
 
 
