@@ -9,7 +9,7 @@ from meanfield.systems import examples
 
 def test_fresh_examples_keep_the_contract():
     system = examples.quadratic_system([0.1])
-    testing.check_dynamics(system.dynamics, system.network, system.data)
+    testing.check_dynamics(examples.FreshExamples(0.1, 1.0), system.network, system.data)
 
 
 @pytest.mark.parametrize("count", [3, 8])
