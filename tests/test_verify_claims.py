@@ -32,8 +32,8 @@ def test_every_claim_is_whole(name):
     assert claim.plot is not None and 0 < claim.sizes[0] < claim.sizes[1] and claim.rate == 0.01
     assert set(claim.domain) <= set(claim.parameters) and claim.with_parameters(**claim.parameters) == claim  # its own fit
     predicted = claim.predict(claim.parameters)
-    assert list(claim.detects) == list(claim.quick_detects) == list(predicted)
-    assert all(0 < claim.detects[row] <= claim.quick_detects[row] for row in predicted)
+    full, quick = claim.detects, claim.quick_detects
+    assert list(full) == list(quick) == list(predicted) and all(0 < full[row] <= quick[row] for row in predicted)
     for control in claim.controls:
         other = claim.control(control)
         changed = other.predict(other.parameters) != predicted
