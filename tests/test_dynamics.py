@@ -11,7 +11,7 @@ import pytest
 from scipy import special
 
 import meanfield as mf
-from meanfield.systems.dynamics.injected import MODES
+from meanfield.systems.dynamics.injections import MODES
 from meanfield.theory import recursion, stable
 
 POOL = 12

@@ -14,7 +14,9 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
 import meanfield as mf
-from meanfield.simulate import ensemble, placement
+from meanfield.simulate import memory, program
+from meanfield.simulate import mesh as meshes
+from meanfield.simulate.grid import make_grid
 from meanfield.systems.dynamics.base import NEVER
 from tests.test_contract import MEMBERS, ONLINE, REGRESSION
 
@@ -31,12 +33,12 @@ def make_system(dynamics):
 
 
 def grid(system):
-    return ensemble.make_grid(system.dynamics, tuple(range(CELLS)), jax.random.key(1))
+    return make_grid(system.dynamics, tuple(range(CELLS)), jax.random.key(1))
 
 
 def start(system, mesh=None):
     cells = grid(system)
-    return ensemble.init(cells.dynamics, cells.keys, network=system.network, width=WIDTH, mesh=mesh)
+    return program.init(cells.dynamics, cells.keys, network=system.network, width=WIDTH, mesh=mesh)
 
 
 @cache
@@ -52,14 +54,14 @@ def advanced(system, mesh, steps=30):
     states = start(system) if own else plain_start(system.network.output_weights == "ones")
     states = spread_out(states, mesh)
     arguments = (cells.dynamics, source, cells.keys, states, np.full(CELLS, NEVER, np.int32), np.int32(steps))
-    program = ensemble.advance.lower(*arguments, mesh=mesh).compile().as_text()
-    return ensemble.advance(*arguments, mesh=mesh)[0].particles, program
+    text = program.advance.lower(*arguments, mesh=mesh).compile().as_text()
+    return program.advance(*arguments, mesh=mesh)[0].particles, text
 
 
 def spread_out(states, mesh):
     """A copy, for it is donated, on the mesh."""
     copy = jax.tree.map(jnp.copy, states)
-    shard = lambda v: placement.sharding(mesh, *placement.AXES[: 2 if v.ndim > 1 else 1])  # noqa: E731
+    shard = lambda v: meshes.sharding(mesh, *meshes.AXES[: 2 if v.ndim > 1 else 1])  # noqa: E731
     return copy if mesh is None else jax.tree.map(lambda v: jax.device_put(v, shard(v)), copy)
 
 
@@ -205,7 +207,7 @@ def test_particles_are_born_on_their_devices():
         for ours, theirs in zip(jax.tree.leaves(start(system, mesh)), jax.tree.leaves(start(system)), strict=True):
             assert np.array_equal(ours, theirs)
         cells = grid(system)
-        lower = partial(ensemble.init.lower, cells.dynamics, cells.keys, network=system.network, width=WIDTH)
+        lower = partial(program.init.lower, cells.dynamics, cells.keys, network=system.network, width=WIDTH)
         there, here = (axes(lower(mesh=m).compile().as_text()) for m in (mesh, None))
         assert WIDTH not in there and WIDTH in here
 
@@ -216,11 +218,11 @@ def test_probes_leave_the_particles_where_they_are():
         mesh = mf.make_mesh(particles, replicas)
         states = spread_out(plain_start(False), mesh)
         for probe in mf.probes.DEFAULT:
-            program = ensemble.observe.lower(DATA, states, probes=(probe,), mesh=mesh).compile().as_text()
+            text = program.observe.lower(DATA, states, probes=(probe,), mesh=mesh).compile().as_text()
             quantiles = isinstance(probe, mf.probes.NormQuantiles)
-            sent = max(size for _, size in collectives(program))
-            assert sent <= (WIDTH if quantiles else CELLS * 16 * 8), (probe, collectives(program))  # 16 neurons of the subsample
-            shapes = re.findall(rf"\w+\[[\d,]*\b{WIDTH}\b[\d,]*\]", program) if particles > 1 else []
+            sent = max(size for _, size in collectives(text))
+            assert sent <= (WIDTH if quantiles else CELLS * 16 * 8), (probe, collectives(text))  # 16 neurons of the subsample
+            shapes = re.findall(rf"\w+\[[\d,]*\b{WIDTH}\b[\d,]*\]", text) if particles > 1 else []
             flat = all(re.sub(r"\b1,|,1\b", "", shape).count(",") == 0 for shape in shapes)
             assert (flat and quantiles) or not shapes, (probe, set(shapes))
 
@@ -266,7 +268,7 @@ def test_threefry_draws_are_the_same_on_every_mesh():
     """What the promise rests on: jax's partitionable threefry, which is its default."""
     assert jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     draw = lambda: jax.random.normal(jax.random.key(3), (64, 5))  # noqa: E731
-    spread = jax.jit(draw, out_shardings=placement.sharding(mf.make_mesh(4), "particles"))()
+    spread = jax.jit(draw, out_shardings=meshes.sharding(mf.make_mesh(4), "particles"))()
     assert spread.sharding.spec == P("particles") and np.array_equal(spread, draw())
 
 
@@ -308,7 +310,7 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
 
     def run(free=None, **more):
         if free is not None:
-            monkeypatch.setattr(placement, "available", lambda mesh: free if mesh is None else free // 4)
+            monkeypatch.setattr(memory, "available", lambda mesh: free if mesh is None else free // 4)
         return mf.simulate(system, widths=400, steps=30, seeds=2, key=key, mesh=mesh, probes=probes, **more)
 
     whole = run()
@@ -325,7 +327,7 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
         run(20_000)
     with pytest.raises(mf.ArgumentError, match="`particles` must be 'host' for a grid whose runs do not fit"):
         run(450_000, particles="device")
-    monkeypatch.setattr(placement, "host_memory", lambda: 2**16)
+    monkeypatch.setattr(memory, "host_memory", lambda: 2**16)
     with pytest.raises(mf.ArgumentError, match=r"`particles` must be 'device' for final particles of 75\.0 KiB, where this host"):
         run(10**9)
 
@@ -333,12 +335,12 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
 def test_plans_are_the_fewest_programs_of_nearly_equal_size():
     for cells in range(1, 30):
         for room in range(1, 40):
-            sizes = placement.plan(10, cells, int(10 * room / 0.9) + 1, 1)
+            sizes = memory.plan(10, cells, int(10 * room / 0.9) + 1, 1)
             assert sum(sizes) == cells and max(sizes) <= room and len(sizes) == -(-cells // room)
             assert len(set(sizes)) <= 2  # two compilations at most
 
 
 def test_memory_of_this_machine_is_known():
-    free = placement.host_memory()
+    free = memory.host_memory()
     assert 2**26 < free < 2**50
-    assert placement.available(mf.make_mesh(4)) <= placement.available(None)
+    assert memory.available(mf.make_mesh(4)) <= memory.available(None)

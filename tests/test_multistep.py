@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import ensemble, threads
-from meanfield.systems import multistep
-from meanfield.systems.dynamics import gradient
+from meanfield.simulate import program, threads
+from meanfield.simulate.grid import make_grid
+from meanfield.systems.dynamics import gradient, multistep
 
 DATA = np.random.default_rng(0).normal(size=(30, 5)) / 5**0.5
 LABELS, TARGETS = np.arange(30) % 3, np.sin(3 * DATA[:, :3])
@@ -142,15 +142,15 @@ def test_float32_loses_no_more_than_single_steps():
 def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     """Chunks that begin and end inside windows, and an empty one, equal one chunk; infinite numbers stay what they are."""
     data, key = mf.data.from_arrays(DATA, LABELS), jax.random.key(1)
-    grid = ensemble.make_grid(mf.dynamics.SGD([0.5, 1.0], 2, weight_decay=0.1), (0, 1), key)
+    grid = make_grid(mf.dynamics.SGD([0.5, 1.0], 2, weight_decay=0.1), (0, 1), key)
     monkeypatch.setattr(multistep, "plan", lambda *_: multistep.Plan(8, 2, 4))
 
     def run(*chunks, start=lambda particles: particles):
-        states = ensemble.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
+        states = program.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
         states = mf.dynamics.State(start(states.particles), states.step, states.network)
         bad = jnp.full(4, gradient.NEVER, jnp.int32)
         for steps in chunks:
-            states, bad, _ = ensemble.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
+            states, bad, _ = program.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
         return states.particles, states.step, bad
 
     for chunks in ((3, 0, 1, 20), (8, 16), (23, 1)):
@@ -237,10 +237,10 @@ def test_no_second_copy_of_the_weights():
     """Temporary memory of a chunk at N = 65536, d = 784: less than a fifth of the particles (batch size 1)."""
     network = mf.TwoLayer(dim=784, outputs=10)
     system = mf.System(network, mf.data.from_arrays(np.zeros((50, 784)), np.arange(50) % 10), mf.dynamics.SGD(0.1, 1))
-    grid = ensemble.make_grid(system.dynamics, (0,), jax.random.key(0))
-    states = jax.eval_shape(lambda: ensemble.init(grid.dynamics, grid.keys, network=network, width=65536))
+    grid = make_grid(system.dynamics, (0,), jax.random.key(0))
+    states = jax.eval_shape(lambda: program.init(grid.dynamics, grid.keys, network=network, width=65536))
     bad, steps = jnp.zeros(1, jnp.int32), jnp.asarray(1)
-    memory = ensemble.advance.lower(grid.dynamics, system.data, grid.keys, states, bad, steps).compile().memory_analysis()
+    memory = program.advance.lower(grid.dynamics, system.data, grid.keys, states, bad, steps).compile().memory_analysis()
     particles = 4 * 65536 * 794
     assert memory.temp_size_in_bytes < 0.2 * particles
     assert memory.alias_size_in_bytes > 0.99 * particles
@@ -250,6 +250,6 @@ def test_no_second_copy_of_the_weights():
 def test_the_start_makes_no_copy_of_the_weights(bias):
     """Nothing but the particles is in memory while they are drawn."""
     network = mf.TwoLayer(dim=784, outputs=10, bias=bias)
-    grid = ensemble.make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
-    memory = ensemble.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
+    grid = make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
+    memory = program.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 0.01 * memory.output_size_in_bytes

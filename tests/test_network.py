@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.systems.network import ACTIVATIONS, LOSSES
+from meanfield.systems.networks import ACTIVATIONS, LOSSES
 from tests import reference
 
 N, D, K, B = 7, 5, 3, 4

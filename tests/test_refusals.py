@@ -15,10 +15,10 @@ from scipy import stats
 import meanfield as mf
 from meanfield import _check
 from meanfield.measure import chaos, distances, pruning, rates, tails
-from meanfield.simulate import ensemble
+from meanfield.simulate import program
 from meanfield.simulate.probes import AbstractProbe, Variable
 from meanfield.systems import random
-from meanfield.systems.network import Particles
+from meanfield.systems.networks import Particles
 from meanfield.theory import bounds, least_squares, random_products, recursion
 from meanfield.theory import network as neurons
 from meanfield.theory import solvable as limits
@@ -292,7 +292,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_refused_in_a_sentence(name, monkeypatch):
-    monkeypatch.setattr(ensemble, "init", lambda *a, **k: pytest.fail("something was compiled before the arguments were checked"))
+    monkeypatch.setattr(program, "init", lambda *a, **k: pytest.fail("something was compiled before the arguments were checked"))
     call, fragment = CASES[name]
     with pytest.raises(mf.ArgumentError) as caught:
         call()

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import driver, ensemble
+from meanfield.simulate import driver, program
 from meanfield.simulate import threads as threads_module
-from meanfield.simulate.ensemble import make_grid
+from meanfield.simulate.grid import make_grid
 from meanfield.simulate.threads import Threads
 
 RISK = (mf.probes.Evaluation(at=(0, 7)),)
@@ -84,7 +84,7 @@ def test_chunks_do_not_matter_bit_for_bit(digits, key, monkeypatch):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -3e38])
 def test_one_bad_number_anywhere_is_seen(shape, bad):
     """In its cell and in no other; the largest finite numbers are not bad, many of them neither."""
-    finite = jax.jit(lambda v, steps: ensemble._finite(v, (steps < 0).astype(v.dtype)))
+    finite = jax.jit(lambda v, steps: program._finite(v, (steps < 0).astype(v.dtype)))
     values, size = np.full(shape, 3e38, np.float32), math.prod(shape[1:])
     for place in range(0, size, max(1, size // 13)):
         one = values.copy()

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.network import LOSSES, Particles, TwoLayer
+from meanfield.systems.networks import AbstractNetwork, Particles, losses
 
 _BLOCK = 2**22  # numbers in one block of pre-activations when a whole data set is evaluated
 
@@ -50,7 +50,7 @@ class AbstractProbe(abc.ABC):
         return log_spaced(steps) if self.at is None else tuple(s for s in self.at if s <= steps)
 
     @abc.abstractmethod
-    def __call__(self, network: TwoLayer, particles: Particles, data: Any) -> dict[str, jax.Array]:
+    def __call__(self, network: AbstractNetwork, particles: Particles, data: Any) -> dict[str, jax.Array]:
         """Named arrays for the particles of one run."""
 
     @property
@@ -82,7 +82,7 @@ def _as_tuple(probe: AbstractProbe, name: str, must: str, inside) -> None:
     object.__setattr__(probe, name, tuple(np.atleast_1d(np.asarray(value, float)).tolist()))
 
 
-def checked(probe: AbstractProbe, network: TwoLayer, particles: Particles, data: Any, steps: int) -> None:
+def checked(probe: AbstractProbe, network: AbstractNetwork, particles: Particles, data: Any, steps: int) -> None:
     """Refuse a probe that never looks, or whose arrays are not those that it describes; it is traced, not run."""
     about, coords, kind = probe.variables, probe.coords(data), type(probe).__name__
     looks = _check.words(f"{kind}(at={probe.at})")
@@ -134,7 +134,7 @@ class Evaluation(AbstractProbe):
             jnp.concatenate([v[i] for v, i in zip(vs, chosen, strict=True)]) for vs in zip(*data.splits.values(), strict=True)
         )
         f = _outputs(network, particles, x)
-        scores = {"risk": LOSSES[network.loss](f, y)[0]}
+        scores = {"risk": losses.loss(network.loss).value(f, y)}
         if data.classes:
             # argmax of NaN is class 0: without NaN a diverged network would score the share of that class.
             right = (jnp.argmax(f, axis=1).astype(y.dtype) == y).astype(f.dtype)

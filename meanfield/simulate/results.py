@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.network import Particles
+from meanfield.systems.networks import Particles
 
 if TYPE_CHECKING:
     import xarray  # takes half a second, and only results need it

@@ -9,7 +9,7 @@ import numpy as np
 from meanfield.measure import chaos
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, scaling
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, bounds, mean
 from meanfield.verify.claims._tools import complete, off, side_by_side, slope

@@ -12,7 +12,7 @@ from meanfield.measure import pruning
 from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.network import Activation, Particles, TwoLayer
+from meanfield.systems.networks import Activation, Particles, TwoLayer
 from meanfield.systems.scaling import Number
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, network, recursion

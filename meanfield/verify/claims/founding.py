@@ -12,7 +12,7 @@ from meanfield.measure import chaos, pruning, tails
 from meanfield.simulate import Results, probes, simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import recursion
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, mean

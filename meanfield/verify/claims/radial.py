@@ -12,7 +12,7 @@ from scipy import optimize, stats
 from meanfield import _check
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.network import Activation, TwoLayer
+from meanfield.systems.networks import Activation, TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import solvable as theory
 from meanfield.verify.claim import Check, Claim, Hypothesis, mean

@@ -12,8 +12,8 @@ from meanfield import _check
 from meanfield.measure import pruning
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, stable_noise
-from meanfield.systems.dynamics.injected import MODES
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.dynamics.injections import MODES
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, stable
 from meanfield.verify.claim import Claim, Estimate, Numbers, mean
