@@ -29,6 +29,7 @@ def diagonal(factors):
     return lambda rng, u: u * factors[rng.integers(len(factors), size=len(u))]
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize(("dim", "alpha"), [(2, 1.5), (2, 3.0), (5, 1.5), (5, 3.0)])
 def test_isotropic_gaussian_inputs(dim, alpha):
     """Within 1 % and 4 standard errors of the quadrature, which are small enough to tell an index 5 % beside it."""
@@ -50,6 +51,7 @@ def test_a_wrong_law_is_told_apart():
     assert abs(found.value - 1.5) > 4 * found.standard_error
 
 
+@pytest.mark.long
 def test_growth_and_its_bias():
     """A population of 200, 20 000 steps: biased by some 6 standard errors if it is not corrected (the same run, the mean alone)."""
     eta, dim, s = 0.4, 3, 2.0
@@ -112,6 +114,7 @@ def test_equal_keys_give_equal_numbers():
     assert one == two and one.value != three.value
 
 
+@pytest.mark.long
 def test_high_orders_are_refused_not_guessed():
     """Index 12: the weights of 10^4 vectors degenerate. An answer would be wrong by more than 100 %."""
     law = isotropic(recursion.step_size_for(12.0, 1, 2), 1, 2)

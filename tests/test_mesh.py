@@ -98,6 +98,7 @@ def close(ours, theirs):
 LONG = ("stable, scalar", "stable, coordinates", "mckean-vlasov, sde")  # to compile; their kin run by default
 
 
+@pytest.mark.long(4)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in MEMBERS])
 def test_a_member_on_a_mesh(name):
     """Every member: the same particles, no device that ever holds an axis of all neurons, and only sums over them are sent.
@@ -127,6 +128,7 @@ def test_a_member_on_a_mesh(name):
     )  # counts of non-finite numbers, at the end
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("coupled", [False, True])
 def test_chains_that_draw_the_reduced_law_on_a_mesh(coupled, monkeypatch):
     """Many more chains than fit a block of the CPU: the numbers of one device, and nothing but means is sent."""
@@ -138,6 +140,7 @@ def test_chains_that_draw_the_reduced_law_on_a_mesh(coupled, monkeypatch):
     assert {kind for kind, _ in collectives(program)} == {"all-reduce"} and WIDTH not in axes(program)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_replicas_share_nothing_in_a_step(layout):
     (particles, replicas), system = layout, make_system(MEMBERS["sgd"])
@@ -147,6 +150,7 @@ def test_replicas_share_nothing_in_a_step(layout):
     assert all(size <= 3 * CELLS for kind, size in collectives(program) if (kind, size) not in in_a_step)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", ["sgd", "langevin, independent"])
 def test_simulate_does_not_depend_on_the_mesh(name):
     """From the start, which is the same to the last bit, through all probes to the final particles."""
@@ -181,6 +185,7 @@ class Ranked(mf.dynamics.AbstractDynamics):
     references = ()
 
 
+@pytest.mark.slow
 def test_dynamics_that_mix_all_neurons_work_and_show():
     """Power: a sort over the neurons gives the same results on a mesh, and is seen by the tests above."""
     system = make_system(Ranked(0.1))
@@ -189,6 +194,7 @@ def test_dynamics_that_mix_all_neurons_work_and_show():
     assert {kind for kind, _ in collectives(program, inside_the_loop=True)} > {"all-reduce"} and WIDTH in axes(program)
 
 
+@pytest.mark.slow
 def test_noise_of_a_plain_array_is_drawn_where_it_is_used():
     """`jax.random.normal(key, (N, d))` in a user's step: every device draws its part, and the numbers are those of one device."""
     system = make_system(Ranked(0.1, ranked=False))
@@ -197,6 +203,7 @@ def test_noise_of_a_plain_array_is_drawn_where_it_is_used():
     assert WIDTH not in axes(program) and {kind for kind, _ in collectives(program)} == {"all-reduce"}
 
 
+@pytest.mark.long
 def test_particles_are_born_on_their_devices():
     for name, (particles, replicas) in [("optax", (2, 2)), ("sgd", (4, 1))]:  # momentum is born there, too
         system, mesh = make_system(MEMBERS[name]), mf.make_mesh(particles, replicas)
@@ -212,6 +219,7 @@ def test_particles_are_born_on_their_devices():
         assert WIDTH not in there and WIDTH in here
 
 
+@pytest.mark.slow
 def test_probes_leave_the_particles_where_they_are():
     """Sums, and the norms for a quantile, travel; a run of another replica does not."""
     for particles, replicas in [(4, 1), (2, 2)]:
@@ -227,6 +235,7 @@ def test_probes_leave_the_particles_where_they_are():
             assert (flat and quantiles) or not shapes, (probe, set(shapes))
 
 
+@pytest.mark.slow
 def test_device_particles_stay_on_the_mesh(key):
     mesh = mf.make_mesh(2, 2)
     system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
@@ -241,6 +250,7 @@ def test_device_particles_stay_on_the_mesh(key):
         np.testing.assert_allclose(jnp.linalg.norm(there.particles[width].vectors, axis=-1), norms, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_any_jax_mesh_with_the_right_names_will_do(key):
     system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
     run = lambda mesh: mf.simulate(system, widths=8, steps=10, seeds=2, key=key, mesh=mesh, probes=()).particles  # noqa: E731
@@ -255,6 +265,7 @@ def test_any_jax_mesh_with_the_right_names_will_do(key):
     assert made.devices[0].tolist() == jax.devices()[:2]
 
 
+@pytest.mark.slow
 def test_divergence_and_other_statuses_on_a_mesh(key):
     """A cell that explodes is marked at the same step as without a mesh, the others go on."""
     system = mf.System(mf.TwoLayer("quadratic", "squared"), DATA, mf.dynamics.SGD(step_size=[0.001, 1e4], batch_size=1))
@@ -264,6 +275,7 @@ def test_divergence_and_other_statuses_on_a_mesh(key):
     assert spread.assign_attrs(provenance="").identical(alone.assign_attrs(provenance=""))  # which names the mesh
 
 
+@pytest.mark.long
 def test_threefry_draws_are_the_same_on_every_mesh():
     """What the promise rests on: jax's partitionable threefry, which is its default."""
     assert jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
@@ -290,6 +302,7 @@ def test_what_does_not_fit_a_mesh_is_a_sentence():
         mf.make_mesh(replicas=5)
 
 
+@pytest.mark.long
 def test_every_program_is_compiled_once(caplog, key):
     """The memory plan reads off the programs that run afterwards; it does not compile its own."""
     system = make_system(mf.dynamics.SGD([0.1, 0.2], 2, weight_decay=0.3))
@@ -301,6 +314,7 @@ def test_every_program_is_compiled_once(caplog, key):
         assert sorted(names) == ["advance", "init", "observe"], names
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("layout", [None, (2, 2)])
 def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
     """Six runs with room for some: the same results, several programs, and a line that says so."""

@@ -25,6 +25,7 @@ def close(found, exact, errors=4.0):
 # Gaussian inputs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("batch_size", "dim", "lam"), [(1, 2, 0.0), (3, 5, 0.2)])
 def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
     eta = 0.9 * recursion.critical_step_size(batch_size, dim, 1.5, lam)
@@ -36,6 +37,7 @@ def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
     assert not close(found, recursion.tail_index(eta, batch_size, dim + 1, 1.5, lam))
 
 
+@pytest.mark.slow
 def test_covariances_by_their_mini_batches():
     """The reduced law of a step against the mini-batches themselves, in a basis that is not that of the eigenvectors."""
     root = np.random.default_rng(5).normal(size=(3, 3)) / 2
@@ -99,6 +101,7 @@ def test_no_map_lengthens_a_vector():
     assert np.isfinite(least_squares.empirical_tail_index(inputs[:, :1], 2.1, 1).value)
 
 
+@pytest.mark.long
 def test_pairs_by_enumeration():
     """d = 1, b = 2: all n^2 mini-batches."""
     a = np.array([0.3, 0.8, 1.0, 1.6])
@@ -109,6 +112,7 @@ def test_pairs_by_enumeration():
     assert not close(least_squares.empirical_tail_index(a[:, None], 1.0, 2, **SMALL), single)
 
 
+@pytest.mark.long
 def test_orthogonal_inputs_are_one_dimensional_problems():
     """b = 1: axis j is hit by its own inputs alone; alpha is the smallest root."""
     a = np.array([[1.5, 0], [0.6, 0], [0, 1.6], [0, 0.9]])
@@ -119,6 +123,7 @@ def test_orthogonal_inputs_are_one_dimensional_problems():
     assert close(found, min(roots))
 
 
+@pytest.mark.long
 def test_many_gaussian_inputs_have_the_gaussian_index():
     """1e5 inputs in 3 dimensions; in one, 200 sets of 2000: the standard deviation over the sets is that of the delta method."""
     rng = np.random.default_rng(8)
@@ -177,6 +182,7 @@ def euler(h, gamma, batch_size, ridge, dt):
     return grow
 
 
+@pytest.mark.slow
 def test_index_of_the_diffusion_lies_between_the_bounds():
     """Euler steps of 0.04, which lower the index by 1.4 %, and the population solver: isotropic (both bounds) and not (2.1 and 2.51)."""
     h = np.array([1.0, 1.0])
@@ -257,6 +263,7 @@ def test_neurons_of_the_quadratic_network_have_this_index():
     assert abs(fit.alpha - network.quadratic_tail_index(0.2, lam)) > 4 * fit.standard_error
 
 
+@pytest.mark.long
 def test_relu_network_with_a_known_index():
     """x = +-1, r = +-c: (a + w, a - w) are multiplied by m, m + eta c, m - eta c with chances 1/2, 1/4, 1/4."""
     x, r = np.array([[1.0], [1.0], [-1.0], [-1.0]]), np.array([[2.5], [-2.5], [2.5], [-2.5]])
@@ -267,6 +274,7 @@ def test_relu_network_with_a_known_index():
     assert not close(network.tail_index(x, r, eta, 2, lam, **SMALL), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 def test_a_step_of_the_package_is_the_map(loss, key):
     """One step of `SGD` with a shared mini-batch of three examples, at the residuals of that network."""

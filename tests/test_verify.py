@@ -50,6 +50,7 @@ def test_four_verdicts():
     assert toy(predicted=0.3, holds=False).test().verdict is Verdict.ASSUMPTION_VIOLATED  # before the numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4])
 def test_false_alarms_and_power_are_as_declared(count):
     """2000 seeds at rate 5 %: refuted within five standard errors of it at most; a deviation of `detects` seen in 90 %."""
@@ -65,6 +66,7 @@ def test_false_alarms_and_power_are_as_declared(count):
     assert abs(covered - (1 - 0.05 / count)) < 0.01
 
 
+@pytest.mark.long
 def test_a_family_keeps_one_rate():
     """Holm: 400 families of five true claims, any refuted in at most 10 % (five standard errors); naively in 40 %. A false one is found."""
     claim = toy(rate=0.1, size=30)
@@ -90,6 +92,7 @@ def test_parameters_and_controls():
         verify.compare("x", 0.0, Estimate(1.0, 0.0), 0.1, 0.01)
 
 
+@pytest.mark.long
 def test_divergence_is_a_violated_assumption():
     """Of runs that diverged there are no numbers, and no crash."""
 
