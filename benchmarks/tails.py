@@ -32,7 +32,7 @@ from scipy import special
 
 from benchmarks import tail_laws
 from benchmarks.tail_laws import CLASSES, Law, laws
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield.measure import tails
 from sims import _run
 
@@ -633,8 +633,8 @@ def main(config: Config) -> None:
     _check.seed("seed", config.seed)
     with _check.own_directory("out", config.out) as out:
         content = measure(config)
-        _run.write_json(out / "tails.json", content)
-        (out / "tails.md").write_text(report(content))
+        _files.write_json(out / "tails.json", content)
+        _files.write_text(out / "tails.md", report(content))
     print(f"{out / 'tails.md'}")
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 import meanfield as mf
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
 from sims import _run
@@ -408,13 +408,13 @@ def _into(out: Path, config: Config, system: mf.System) -> int:
     start = time.perf_counter()
     for name in ("results.nc", "summary.json", "figure.png"):
         (out / name).unlink(missing_ok=True)
-    _run.write_json(out / "config.json", _run.manifest(config))
+    _files.write_json(out / "config.json", _files.manifest(config))
     results = simulate(config, system)
     results.save(out / "results.nc")  # before the measurement, which Ctrl-C may cut short
     results = results.with_variables(**measure(results))
     summary = summarise(results, config)
     results.save(out / "results.nc")
-    _run.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
+    _files.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
     finished = any(cell["runs_complete"] for cell in summary["cells"])
     if finished:
         plot(results, summary).savefig(out / "figure.png", dpi=160)
