@@ -271,9 +271,9 @@ def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
     if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
         widths = errors["width"].to_numpy()
         fit = rates.rate(widths, errors.to_numpy())
-        measured = {k: {"slope": fit.slope[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
+        measured = {k: {"slope": fit.value[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
         one_law = rates.rate(widths, dataset["node_error_drawn"].sel(seed=whole).transpose("seed", "width").to_numpy())
-        drawn = {"slope": one_law.slope, "interval": one_law.interval}
+        drawn = {"slope": one_law.value, "interval": one_law.interval}
     alphas = (widest["tail_index"], *widest["tail_index_interval"])
     predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in alphas if a > 0]
     limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()

@@ -219,16 +219,32 @@ def between_samples():
     rng = np.random.default_rng(8)
     x, y = rng.normal(size=(60, 2)), rng.normal(0.3, 1, size=(50, 2))
     values = rng.normal(size=(20, 15)) + rng.normal(size=(20, 1))
+    moved = chaos.fluctuation(values[:4], 0.1)
+    slope = rates.rate([10, 100, 1000], np.abs(rng.normal(size=(8, 3))) / np.array([1, 3, 9]))
+
+    def parts(found: mf.Estimate) -> dict[str, Any]:
+        return {name: getattr(found, name) for name in ("value", "standard_error", "interval")}
+
     return {
         "wasserstein": [distances.wasserstein(x[:, 0], y[:, 0], p) for p in (1.0, 2.0)],
-        "sliced": distances.sliced_wasserstein(x, y, directions=20, key=KEY).__dict__,
-        "mmd": {k: v for k, v in distances.mmd(x, y).__dict__.items() if v is not None},
+        "sliced": parts(distances.sliced_wasserstein(x, y, directions=20, key=KEY)),
+        "mmd": parts(distances.mmd(x, y)),
         "bandwidth": distances.median_bandwidth(x, y),
         "kolmogorov": [distances.kolmogorov(x[:, 0], y[:, 0]), distances.kolmogorov(x[:, 0], stats.norm.cdf)],
-        "correlation": chaos.correlation(values).__dict__,
-        "fluctuation": chaos.fluctuation(values[:4], 0.1).__dict__,
-        "rate": rates.rate([10, 100, 1000], np.abs(rng.normal(size=(8, 3))) / np.array([1, 3, 9])).__dict__,
-        "mean": rates.mean_interval(values),
+        "correlation": parts(chaos.correlation(values)) | {"samples": len(values), "particles": values.shape[1]},
+        "fluctuation": {
+            "variance": moved.variance.value,
+            "standard_error": moved.variance.standard_error,
+            "interval": moved.variance.interval,
+            "values": moved.values,
+            "independent": moved.independent,
+            "ratio": moved.ratio.value,
+            "ratio_interval": moved.ratio.interval,
+            "runs": 4,
+            "particles": values.shape[1],
+        },
+        "rate": {"slope": slope.value, "interval": slope.interval, "replicas": 8},
+        "mean": [(mean := rates.mean(values)).value, mean.interval],
     }
 
 

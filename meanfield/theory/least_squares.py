@@ -11,8 +11,8 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
+from meanfield._estimate import Estimate, exact
 from meanfield.theory import _scalar, random_products, recursion
-from meanfield.theory.random_products import Estimate
 
 ROUNDING = 64 * np.finfo(float).eps  # relative, of the squared length of an input
 
@@ -59,9 +59,7 @@ def gaussian_tail_index(
     values, _ = recursion.spectrum(covariance)
     _step(step_size, batch_size, weight_decay)
     if np.ptp(values) <= 1e-12 * values[-1]:
-        return random_products.exact(
-            recursion.tail_index(step_size, batch_size, len(values), float(np.sqrt(values[-1])), weight_decay)
-        )
+        return exact(recursion.tail_index(step_size, batch_size, len(values), float(np.sqrt(values[-1])), weight_decay))
     m, gain, root = 1 - step_size * weight_decay, step_size / batch_size, np.sqrt(values)
 
     def grow(rng, u):
@@ -127,9 +125,9 @@ def empirical_tail_index(
     squares = np.sum(a**2, axis=1)
     # Up to the rounding of the squares: an excess below it is none.
     if m >= -1 and step_size * np.max(squares) <= (1 + m) * (1 + ROUNDING):
-        return random_products.exact(np.inf)
+        return exact(np.inf)
     if dim == batch_size == 1:
-        return random_products.exact(_one_dimension(np.abs(m - step_size * squares), step_size))
+        return exact(_one_dimension(np.abs(m - step_size * squares), step_size))
 
     def grow(rng, u):
         moved = m * u

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
+from meanfield._estimate import Estimate
 from meanfield.theory import _scalar, random_products
-from meanfield.theory.random_products import Estimate
 
 
 def quadratic_tail_index(step_size: float, weight_decay: float, noise_std: float = 1.0) -> float:

@@ -26,14 +26,13 @@ Doucet (2014). k(alpha) = 1: Kesten (1973). The correction, the slope and the ch
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy import special
 
 from meanfield import _check
+from meanfield._estimate import Estimate, exact
 from meanfield.theory import _scalar
 
 Growth = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -41,33 +40,6 @@ Growth = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 AGE = 12  # steps: lineages are followed for twice that
 SMALLEST = 20  # vectors a step that must carry the weight
 HIGHEST = 1_000.0  # order up to which a root is looked for
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its error.
-
-    Args:
-        value: the number.
-        standard_error: its standard error; 0 where the value is exact.
-        interval: 95 % confidence interval, two numbers.
-    """
-
-    value: float
-    standard_error: float
-    interval: tuple[float, float]
-
-
-def exact(value: float) -> Estimate:
-    """The estimate of a number that is known.
-
-    Examples:
-        >>> exact(2.0)
-        Estimate(value=2.0, standard_error=0.0, interval=(2.0, 2.0))
-    """
-    known = _check.as_numpy(value)
-    _check.require(known.ndim == 0 and known.dtype.kind in "iuf", "value", "be a number, infinite ones too", value)
-    return Estimate(float(value), 0.0, (float(value), float(value)))
 
 
 def stratified(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -118,7 +90,7 @@ def log_growth(
         return exact(0.0)
     run = _measured(grow, dim, float(s), seed, population, steps)
     _check.require(run.carriers > SMALLEST, "population", _larger(s), population)
-    return _student(run.value, run.error, run.dof)
+    return Estimate(run.value, run.error, dof=run.dof)
 
 
 def lyapunov(grow: Growth, dim: int, key: jax.Array | None = None, population: int = 10_000, steps: int = 1_000) -> Estimate:
@@ -146,7 +118,7 @@ def lyapunov(grow: Growth, dim: int, key: jax.Array | None = None, population: i
     """
     seed = _checked(grow, dim, key, population, steps)
     run = _measured(grow, dim, 0.0, seed, population, steps)
-    return _student(run.value, run.error, run.dof) if np.isfinite(run.value) else exact(-np.inf)
+    return Estimate(run.value, run.error, dof=run.dof) if np.isfinite(run.value) else exact(-np.inf)
 
 
 def tail_index(grow: Growth, dim: int, key: jax.Array | None = None, population: int = 10_000, steps: int = 1_000) -> Estimate:
@@ -206,7 +178,7 @@ def _solved(grow: Growth, dim: int, key: jax.Array | None, population: int, step
         _check.require(run.carriers > SMALLEST, "population", _larger(s), population)
         alpha = _newton(s, run)
         if run.slope > 0 and abs(alpha - s) <= max(2 * run.error / run.slope, 1e-9 * s):
-            return _student(alpha, run.error / run.slope, run.dof)
+            return Estimate(alpha, run.error / run.slope, dof=run.dof)
         s = alpha
     raise _check.ArgumentError(
         f"Argument `grow` must lengthen vectors often enough: up to order {s:.3g} no root of k(s) = 1 was found."
@@ -327,9 +299,3 @@ def _batched(means: np.ndarray, corrected: bool) -> tuple[float, float, int]:
         v = float(np.var(batches, ddof=1))
     bias = corrected * size * v / 2
     return float(np.mean(batches)) + bias, float(np.sqrt(v / count + 2 * bias**2 / (count - 1))), count - 1
-
-
-def _student(value: float, error: float, dof: int) -> Estimate:
-    """The estimate with Student's interval."""
-    half = float(special.stdtrit(dof, 0.975)) * error
-    return Estimate(value, error, (value - half, value + half))

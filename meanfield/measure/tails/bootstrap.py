@@ -6,8 +6,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit
 
@@ -60,7 +59,7 @@ def block_bootstrap(estimator: Callable[..., TailFit], x, block: int, key: jax.A
         again = (starts[:, None] + np.arange(block)).ravel()[:n]
         logs.append(np.log(float(estimator(x[again]).alpha)))
     spread = float(np.std(logs, ddof=1)) if np.all(np.isfinite(logs)) else np.inf
-    half = _interval.NORMAL * spread
+    half = _estimate.NORMAL * spread
     with np.errstate(over="ignore", invalid="ignore"):
         interval = np.nan_to_num(fit.alpha * np.exp(np.array([-half, half])), nan=np.inf, posinf=np.inf)
     return dataclasses.replace(fit, standard_error=fit.alpha * spread, interval=interval, method=f"{fit.method}, block bootstrap")

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from meanfield import _check
-from meanfield.measure._interval import LEVEL
+from meanfield._estimate import LEVEL
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
 

@@ -94,7 +94,7 @@ def slope(sizes, values) -> Estimate:
     x = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
     means = values.mean(axis=-1)
     errors = values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]) / means
-    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), float(values.shape[-1] - 1))
+    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), dof=values.shape[-1] - 1)
 
 
 def share(right) -> Estimate:
@@ -113,7 +113,7 @@ def between(sizes, ends) -> Estimate:
     """Slope against log size between two independent estimates, by Student's law of the smaller sample."""
     ratio = float(np.log(sizes[1] / sizes[0]))
     error = float(np.hypot(ends[0].standard_error, ends[1].standard_error)) / ratio
-    return Estimate((ends[1].value - ends[0].value) / ratio, error, min(end.dof for end in ends))
+    return Estimate((ends[1].value - ends[0].value) / ratio, error, dof=min(end.dof for end in ends))
 
 
 def ticks(ax, sizes) -> None:

@@ -63,7 +63,7 @@ def _index_measure(data, parameters):
     shift, unsure = _bias.finite_set(tuple(inputs[:, 0].tolist()), tuple(targets.tolist()), eta, steps, index)
     found = log_hill(data["largest"])
     why = f"the oscillation of the tail at its largest hundredth after {steps} steps, {abs(shift):.2g}, and what is left of it deep in it"
-    return {"log alpha": replace(found, value=found.value - shift, bias=unsure, why=why)}
+    return {"log alpha": replace(found.mapped(shift=-shift), bias=unsure, why=why)}
 
 
 def _index_fits(parameters) -> None:
@@ -167,9 +167,13 @@ def _rate_measure(data, parameters):
     exponent, last = slope(n, square), mean(square[-1] * n[-1])
     bias, why = OVER / 2 / n[0] / float(np.log(n[-1] / n[0])), f"terms of the next order in 1/n at {n[0]} examples"
     return {  # of the root of the mean square
-        "exponent": Estimate(exponent.value / 2, exponent.standard_error / 2, exponent.dof, bias, why),
+        "exponent": replace(exponent.mapped(0.5), bias=bias, why=why),
         "log constant": Estimate(
-            float(np.log(last.value)) / 2, last.standard_error / last.value / 2, last.dof, OVER / 2 / n[-1], why
+            float(np.log(last.value)) / 2,
+            last.standard_error / last.value / 2,
+            dof=last.dof,
+            bias=OVER / 2 / n[-1],
+            why=why,
         ),
     }
 
