@@ -206,7 +206,7 @@ def combined(config: Config) -> list[dict]:
         }
         if alpha > 2:
             sizes = np.abs(x[max(config.parts)][..., 0]).ravel()
-            row["floor_predicted"] = float(pruning.limit_error(sizes, KAPPA, alpha, k=max(100, len(sizes) // 1000)))
+            row["floor_predicted"] = float(pruning.extrapolated_limit(sizes, KAPPA, alpha, k=max(100, len(sizes) // 1000)))
         rows.append(row)
     return rows
 

@@ -142,6 +142,7 @@ def _others(config: Config, chains: int) -> list[dict]:
     """Gaussian inputs with unequal eigenvalues, and a real finite set: predicted by the population solver."""
     x, y = digit_components()
     solver: dict[str, Any] = {"population": 2_000, "steps": 500} if config.quick else {"population": 20_000, "steps": 1_000}
+    solver["key"] = jax.random.key(0)
     covariance = np.diag(SPECTRUM)
     kinds: dict[str, tuple[object, Callable[[float], mf.Estimate]]] = {
         "gaussian": (

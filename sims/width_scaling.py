@@ -103,7 +103,7 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
             index[i, ok], bounds[i, ok] = fit.alpha, fit.interval
             far[i, ok] = tails.hill(norms, k=-(-fit.k // 5)).alpha
             for j, alpha in enumerate((fit.interval[:, 0], fit.alpha, fit.interval[:, 1])):
-                limit[i, ok, j] = pruning.limit_error(norms, KAPPA, alpha, fit.k)
+                limit[i, ok, j] = pruning.extrapolated_limit(norms, KAPPA, alpha, fit.k)
         for j, kind in enumerate(pruning.KINDS):
             errors[i, ok, j] = pruning.error_curve(vectors, KAPPAS, kind)
             fractions[i, ok, j] = pruning.prunable_fraction(vectors, ERROR, kind)
@@ -244,7 +244,7 @@ def _pooled_index(results: mf.Results, width: int, step_size: float) -> tuple[fl
     if not alpha.size:
         return np.nan, [np.nan, np.nan]
     pooled = float(1 / np.mean(1 / alpha))
-    return pooled, tails.interval(pooled, tails.default_k(width) * alpha.size).tolist()
+    return pooled, tails.hill_interval(pooled, tails.default_k(width) * alpha.size).tolist()
 
 
 def _recursion_quadrature(one: xr.Dataset) -> float:

@@ -52,7 +52,7 @@ SHARED = {
     "fluctuation": lambda: chaos.fluctuation(X, 3.0).ratio,
     "rate": lambda: rates.rate([1, 2], X[:, :2]),
     "mean": lambda: rates.mean(X[0]),
-    "solver": lambda: least_squares.empirical_tail_index([[1.0], [0.5], [2.0]], 0.6, 1),
+    "solver": lambda: least_squares.empirical_tail_index([[1.0], [0.5], [2.0]], 0.6, 1, key=jax.random.key(0)),
     "verify": lambda: verify.mean(X),
     "tail": lambda: tails.hill(X[0]),
 }

@@ -22,7 +22,8 @@ def gaussian_tail_index(
     step_size: float,
     batch_size: int,
     weight_decay: float = 0.0,
-    key: jax.Array | None = None,
+    *,
+    key: jax.Array,
     population: int = 10_000,
     steps: int = 1_000,
 ) -> Estimate:
@@ -37,7 +38,7 @@ def gaussian_tail_index(
         step_size: eta > 0.
         batch_size: b >= 1.
         weight_decay: lam >= 0.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key of the solver.
         population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
@@ -50,9 +51,9 @@ def gaussian_tail_index(
     Source: as in the head of this module; the law of a step is that of `dynamics.LinearRecursion`.
 
     Examples:
-        >>> round(gaussian_tail_index([[1.0, 0.0], [0.0, 1.0]], step_size=0.5, batch_size=1).value, 9)
+        >>> round(gaussian_tail_index([[1.0, 0.0], [0.0, 1.0]], step_size=0.5, batch_size=1, key=jax.random.key(0)).value, 9)
         2.0
-        >>> found = gaussian_tail_index([[1.0, 0.0], [0.0, 0.5]], 0.5, batch_size=1, population=2_000, steps=500)
+        >>> found = gaussian_tail_index([[1.0, 0.0], [0.0, 0.5]], 0.5, batch_size=1, key=jax.random.key(0), population=2_000, steps=500)
         >>> bool(abs(found.value - 2.729) < 4 * found.standard_error)
         True
     """
@@ -80,7 +81,8 @@ def empirical_tail_index(
     step_size: float,
     batch_size: int,
     weight_decay: float = 0.0,
-    key: jax.Array | None = None,
+    *,
+    key: jax.Array,
     population: int = 10_000,
     steps: int = 1_000,
 ) -> Estimate:
@@ -97,7 +99,7 @@ def empirical_tail_index(
         step_size: eta > 0.
         batch_size: b >= 1.
         weight_decay: lam >= 0.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key of the solver.
         population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
@@ -111,9 +113,10 @@ def empirical_tail_index(
     b = 1 the index of n inputs drawn from a law with index alpha has standard deviation `(Var |M|^alpha / n)^(1/2) / h'(alpha)`.
 
     Examples:
-        >>> round(empirical_tail_index([[1.0], [3.0**0.5]], step_size=1.0, batch_size=1).value, 9)  # (0^alpha + 2^alpha) / 2 = 1
+        >>> key = jax.random.key(0)
+        >>> round(empirical_tail_index([[1.0], [3.0**0.5]], 1.0, batch_size=1, key=key).value, 9)  # (0^alpha + 2^alpha) / 2 = 1
         1.0
-        >>> empirical_tail_index([[0.5], [1.0]], step_size=1.0, batch_size=2).value
+        >>> empirical_tail_index([[0.5], [1.0]], step_size=1.0, batch_size=2, key=key).value
         inf
     """
     a = _check.finite("inputs", inputs, (2,)).astype(np.float64)

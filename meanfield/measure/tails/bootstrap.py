@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from meanfield import _check, _estimate
+from meanfield import _check, _estimate, _keys
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit
 
@@ -51,7 +51,7 @@ def block_bootstrap(estimator: Callable[..., TailFit], x, block: int, key: jax.A
     _check.integer("replicates", replicates, at_least=20)
     fit = estimator(x)
     _check.require(isinstance(fit, TailFit), "estimator", "return a `TailFit`", _check.words(f"one that returns {fit!r}"))
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+    rng = _keys.generator(key)
     count = -(-n // block)
     logs = []
     for _ in range(replicates):  # one by one: all at once would need `replicates` copies of the sample

@@ -3,19 +3,16 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import jax
 import numpy as np
 from scipy import special
 
-from meanfield.measure import tails
+from meanfield._keys import generator
+from meanfield.measure import distances, tails
 from meanfield.simulate import Results, simulate
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, bounds, mean
 
-
-def rng(key: jax.Array) -> np.random.Generator:
-    """Numpy's generator from a jax key, for laws that scipy draws."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+rng = generator
 
 
 def complete(system: System, *, probes=(), **run) -> Results:
@@ -75,10 +72,7 @@ def stationary(earlier: str, now: str) -> Hypothesis:
     """Hypothesis that two independent samples, at half of the steps and after all, are of one law: by their mean ranks."""
 
     def check(data: Arrays, parameters: Numbers) -> Check:
-        before, after = np.ravel(data[earlier]), np.ravel(data[now])
-        n, m = len(before), len(after)
-        place = np.argsort(np.argsort(np.concatenate([before, after])))
-        z = float((np.mean(place[n:]) - (n + m - 1) / 2) / np.sqrt(n * (n + m + 1) / (12 * m)))  # Mann and Whitney
+        z = float(distances.rank_shift(np.ravel(data[earlier]), np.ravel(data[now])))
         return Check(abs(z) < 4, f"The mean rank after all steps is {z:+.1f} standard errors from that after half of them.")
 
     return Hypothesis("The chains are stationary.", check)
