@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
+from meanfield._estimate import Estimate
 from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
 from meanfield.systems import data, dynamics, networks, scaling
 from meanfield.systems import stable_noise as noise
@@ -21,6 +22,7 @@ __all__ = [
     "Activation",
     "ArgumentError",
     "DivergenceError",
+    "Estimate",
     "Loss",
     "Particles",
     "Results",

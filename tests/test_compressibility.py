@@ -544,7 +544,7 @@ CASES = {
         lambda: compressibility.limit_error(stats.norm(), 1.2),
         "Argument `kappa` must be a number in [0, 1], the fraction kept, or an array of them, but is 1.2.",
     ),
-    "q": (lambda: compressibility.limit_error(stats.norm(), 0.1, 0), "Argument `q` must be a number > 0, but is 0."),
+    "p": (lambda: compressibility.limit_error(stats.norm(), 0.1, 0), "Argument `p` must be a number > 0, but is 0."),
     "no distribution": (
         lambda: compressibility.limit_error([1.0], 0.1),
         "Argument `distribution` must be a frozen continuous distribution of scipy.stats, such as stats.t(3), but is of type list.",

@@ -13,7 +13,7 @@ import meanfield as mf
 from benchmarks import run as bench
 from benchmarks import tails as tail_benchmark
 from benchmarks import verify as rates
-from meanfield import _check, verify
+from meanfield import _check, _files, verify
 from meanfield.verify import report
 from sims import (
     _run,
@@ -50,7 +50,7 @@ def test_what_is_typed_beside_quick_wins(module):
         words = [given] if isinstance(given, int | float) else [] if isinstance(given[0], tuple) else list(given)
         if words:
             parsed = _run.parsed(module.Config, ["--" + name.replace("_", "-"), *map(str, words), "--quick"])
-            assert parsed == config and _run.manifest(parsed)["config"][name] == given
+            assert parsed == config and _files.manifest(parsed)["config"][name] == given
     assert _run.parsed(module.Config, ["--quick"]) == small and _run.parsed(module.Config, []) == module.Config()
 
 

@@ -37,7 +37,15 @@ LAWS = {
     "Burr 2, rho -1": (2.0, lambda rng, size: np.sqrt(1 / rng.random(size) - 1)),
     "stable 1.5": (1.5, lambda rng, size: stable(rng, 1.5, size)),
 }
-POSITIVE = [tails.hill, tails.moment, tails.pickands, tails.kernel, tails.hill_reduced, tails.power_law, tails.tail_index]
+POSITIVE = [
+    tails.hill,
+    tails.moment_estimator,
+    tails.pickands,
+    tails.kernel_estimator,
+    tails.hill_reduced,
+    tails.power_law,
+    tails.tail_index,
+]
 EVERY = [*POSITIVE, tails.block_log_moment, tails.stable_quantile, tails.stable_characteristic]
 
 
@@ -50,7 +58,7 @@ def name(f):
 
 def test_moments_pickands_and_kernel_are_their_formulas():
     x = np.random.default_rng(1).standard_t(1, (2, 400))
-    fits = tails.moment(x, k=60), tails.pickands(x, k=60), tails.kernel(x, k=60)
+    fits = tails.moment_estimator(x, k=60), tails.pickands(x, k=60), tails.kernel_estimator(x, k=60)
     for i in range(2):
         s = np.sort(abs(x[i]))[::-1]
         excess = [np.log(s[j] / s[60]) for j in range(60)]
@@ -201,7 +209,7 @@ def test_contradiction_has_its_level():
 
 
 def test_light_tails_have_no_index():
-    uniform = tails.moment(np.random.default_rng(13).random((5, 5000)), k=500)
+    uniform = tails.moment_estimator(np.random.default_rng(13).random((5, 5000)), k=500)
     assert np.isinf(uniform.alpha).all() and (uniform.status == tails.TailStatus.LIGHT.code).all()
 
 
@@ -455,7 +463,9 @@ def test_bad_input(estimator):
         assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("estimator", [tails.moment, tails.pickands, tails.kernel, tails.hill_reduced], ids=name)
+@pytest.mark.parametrize(
+    "estimator", [tails.moment_estimator, tails.pickands, tails.kernel_estimator, tails.hill_reduced], ids=name
+)
 @pytest.mark.parametrize("k", [0, 100, 2.5, -1])
 def test_wrong_k(estimator, k):
     with pytest.raises(mf.ArgumentError, match="Argument `k` must be"):

@@ -14,7 +14,8 @@ import meanfield as mf
 from meanfield.measure.tails import hill
 from meanfield.theory import least_squares, network, random_products, recursion
 
-SMALL = {"population": 3_000, "steps": 500}
+KEY = jax.random.key(0)
+SMALL = {"key": KEY, "population": 3_000, "steps": 500}
 
 
 def close(found, exact, errors=4.0):
@@ -30,7 +31,7 @@ def close(found, exact, errors=4.0):
 def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
     eta = 0.9 * recursion.critical_step_size(batch_size, dim, 1.5, lam)
     exact = recursion.tail_index(eta, batch_size, dim, 1.5, lam)
-    assert least_squares.gaussian_tail_index(1.5**2 * np.eye(dim), eta, batch_size, lam) == random_products.exact(exact)
+    assert least_squares.gaussian_tail_index(1.5**2 * np.eye(dim), eta, batch_size, lam, key=KEY) == random_products.exact(exact)
     nearly = np.diag(1.5**2 + 1e-9 * np.arange(dim))
     found = least_squares.gaussian_tail_index(nearly, eta, batch_size, lam, **SMALL)
     assert found.standard_error > 0 and close(found, exact)
@@ -48,7 +49,7 @@ def test_covariances_by_their_mini_batches():
         return u - eta / b * np.einsum("nb,nbd->nd", np.einsum("nbd,nd->nb", a, u), a)
 
     found = least_squares.gaussian_tail_index(root @ root.T, eta, b, **SMALL)
-    other = random_products.tail_index(grow, 3, jax.random.key(7), population=4_000, steps=500)
+    other = random_products.tail_index(grow, 3, key=jax.random.key(7), population=4_000, steps=500)
     assert abs(found.value - other.value) < 4 * np.hypot(found.standard_error, other.standard_error)
     assert other.standard_error < 0.02 * other.value
     wrong = least_squares.gaussian_tail_index(root @ root.T, 1.1 * eta, b, **SMALL)
@@ -58,17 +59,17 @@ def test_covariances_by_their_mini_batches():
 def test_directions_without_inputs_do_not_count():
     v = np.array([3.0, 4.0]) / 5
     assert math.isclose(
-        least_squares.gaussian_tail_index(np.outer(v, v), 0.8, 1).value, recursion.tail_index(0.8, 1, 1), rel_tol=1e-9
+        least_squares.gaussian_tail_index(np.outer(v, v), 0.8, 1, key=KEY).value, recursion.tail_index(0.8, 1, 1), rel_tol=1e-9
     )
     inputs = np.array([1.0, 3**0.5])[:, None] * v
-    assert math.isclose(least_squares.empirical_tail_index(inputs, 1.0, 1).value, 1.0, rel_tol=1e-9)
+    assert math.isclose(least_squares.empirical_tail_index(inputs, 1.0, 1, key=KEY).value, 1.0, rel_tol=1e-9)
 
 
 @pytest.mark.slow
 def test_chains_with_a_covariance_have_this_index(key):
     """2e5 chains of `LinearRecursion`, Hill with k = 1000 (3 %), against the index, not against that of the mean eigenvalue."""
     covariance = np.diag([1.0, 0.3])
-    found = least_squares.gaussian_tail_index(covariance, 0.6, 1)
+    found = least_squares.gaussian_tail_index(covariance, 0.6, 1, key=KEY)
     data = mf.data.gaussian_regression(2, covariance=covariance)
     system = mf.System(mf.dynamics.chains(), data, mf.dynamics.LinearRecursion(0.6, 1))
     x = np.asarray(mf.simulate(system, widths=200_000, steps=600, seeds=1, key=key).particles[200_000].w)[0, 0]
@@ -82,12 +83,12 @@ def test_chains_with_a_covariance_have_this_index(key):
 
 def test_equations_with_exact_roots():
     """(2^alpha + 0^alpha) / 2 = 1, and (3^alpha + 4^-alpha) / 2 = 1."""
-    assert math.isclose(least_squares.empirical_tail_index([[1.0], [3**0.5]], 1.0, 1).value, 1.0, rel_tol=1e-9)
-    found = least_squares.empirical_tail_index([[1.0], [0.3125**0.5]], 4.0, 1)
+    assert math.isclose(least_squares.empirical_tail_index([[1.0], [3**0.5]], 1.0, 1, key=KEY).value, 1.0, rel_tol=1e-9)
+    found = least_squares.empirical_tail_index([[1.0], [0.3125**0.5]], 4.0, 1, key=KEY)
     exact = optimize.brentq(lambda s: (3**s + 4**-s) / 2 - 1, 0.05, 5)
     assert math.isclose(found.value, exact, rel_tol=1e-10) and found.standard_error == 0
     # A ridge: |1 - .1 - a^2| = 2 and .4.
-    found = least_squares.empirical_tail_index([[2.9**0.5], [0.5**0.5]], 1.0, 1, weight_decay=0.1)
+    found = least_squares.empirical_tail_index([[2.9**0.5], [0.5**0.5]], 1.0, 1, weight_decay=0.1, key=KEY)
     assert math.isclose(found.value, optimize.brentq(lambda s: (2**s + 0.4**s) / 2 - 1, 0.05, 5), rel_tol=1e-10)
 
 
@@ -95,10 +96,12 @@ def test_no_map_lengthens_a_vector():
     inputs = np.array([[1.0, 0.5], [0.2, -1.0], [0.3, 0.1]])
     longest = float(np.max(np.sum(inputs**2, axis=1)))
     for b in (1, 3):
-        assert least_squares.empirical_tail_index(inputs, 1.999 / longest, b).value == np.inf
+        assert least_squares.empirical_tail_index(inputs, 1.999 / longest, b, key=KEY).value == np.inf
         # With a ridge the step may be 2 / (|a|^2 + lam).
-        assert least_squares.empirical_tail_index(inputs, 2 / (longest + 0.5) - 1e-9, b, weight_decay=0.5).value == np.inf
-    assert np.isfinite(least_squares.empirical_tail_index(inputs[:, :1], 2.1, 1).value)
+        assert (
+            least_squares.empirical_tail_index(inputs, 2 / (longest + 0.5) - 1e-9, b, weight_decay=0.5, key=KEY).value == np.inf
+        )
+    assert np.isfinite(least_squares.empirical_tail_index(inputs[:, :1], 2.1, 1, key=KEY).value)
 
 
 @pytest.mark.long
@@ -108,7 +111,7 @@ def test_pairs_by_enumeration():
     growth = np.abs(1 - 0.5 * (a[:, None] ** 2 + a[None, :] ** 2)).ravel()
     exact = optimize.brentq(lambda s: np.mean(growth**s) - 1, 0.1, 50)
     assert close(least_squares.empirical_tail_index(a[:, None], 1.0, 2, **SMALL), exact)
-    single = least_squares.empirical_tail_index(a[:, None], 1.0, 1).value
+    single = least_squares.empirical_tail_index(a[:, None], 1.0, 1, key=KEY).value
     assert not close(least_squares.empirical_tail_index(a[:, None], 1.0, 2, **SMALL), single)
 
 
@@ -119,7 +122,7 @@ def test_orthogonal_inputs_are_one_dimensional_problems():
     growth = np.abs(1 - np.where(a > 0, a, 0) ** 2).T
     roots = [optimize.brentq(lambda s, g=g: np.mean(g**s) - 1, 0.02, 50) for g in growth]
     assert abs(roots[0] - roots[1]) > 0.5
-    found = least_squares.empirical_tail_index(a, 1.0, 1, population=5_000, steps=800)
+    found = least_squares.empirical_tail_index(a, 1.0, 1, population=5_000, steps=800, key=KEY)
     assert close(found, min(roots))
 
 
@@ -132,7 +135,7 @@ def test_many_gaussian_inputs_have_the_gaussian_index():
 
     eta, n = 0.8, 2_000
     alpha = recursion.tail_index(eta, 1, 1)
-    found = np.array([least_squares.empirical_tail_index(rng.normal(size=(n, 1)), eta, 1).value for _ in range(200)])
+    found = np.array([least_squares.empirical_tail_index(rng.normal(size=(n, 1)), eta, 1, key=KEY).value for _ in range(200)])
     slope = (recursion.moment(alpha + 1e-4, eta, 1, 1) - recursion.moment(alpha - 1e-4, eta, 1, 1)) / 2e-4
     deviation = np.sqrt((recursion.moment(2 * alpha, eta, 1, 1) - 1) / n) / slope
     z = (found - alpha) / deviation
@@ -187,7 +190,7 @@ def test_index_of_the_diffusion_lies_between_the_bounds():
     """Euler steps of 0.04, which lower the index by 1.4 %, and the population solver: isotropic (both bounds) and not (2.1 and 2.51)."""
     h = np.array([1.0, 1.0])
     (low, high), dt = recursion.homogenized_bounds(np.diag(h), 1.0, 1, 0.3), 0.04
-    settings = {"population": 4_000, "steps": 1_000}
+    settings = {"key": KEY, "population": 4_000, "steps": 1_000}
     found = random_products.tail_index(euler(h, 1.0, 1, 0.3, dt), 2, **settings)
     assert low == high == 2.6 and abs(found.value - low) < 0.03 * low + 4 * found.standard_error
     h = np.array([1.0, 0.8, 0.7])
@@ -202,7 +205,7 @@ def test_simulated_diffusion_has_the_index_of_the_bounds(key):
     which is within 4 % of that of the diffusion."""
     for dim, gamma in ((1, 1.0), (2, 0.8)):
         exact = recursion.homogenized_bounds(np.eye(dim), gamma, 1)[0]
-        scheme = random_products.tail_index(euler(np.ones(dim), gamma, 1, 0.0, 0.05), dim, population=5_000, steps=1_000)
+        scheme = random_products.tail_index(euler(np.ones(dim), gamma, 1, 0.0, 0.05), dim, population=5_000, steps=1_000, key=KEY)
         assert abs(scheme.value / exact - 1) < 0.06
         system = mf.System(mf.dynamics.chains(), mf.data.gaussian_regression(dim), mf.dynamics.HomogenizedSGD(gamma, 1))
         x = np.asarray(mf.simulate(system, widths=100_000, steps=800, seeds=1, key=key).particles[100_000].w)[0, 0]
@@ -296,19 +299,19 @@ def test_a_step_of_the_package_is_the_map(loss, key):
 
 WRONG = {
     "unstable covariance": (
-        lambda: least_squares.gaussian_tail_index(np.diag([1.0, 2.0]), 3.0, 1, population=1000, steps=500),
+        lambda: least_squares.gaussian_tail_index(np.diag([1.0, 2.0]), 3.0, 1, population=1000, steps=500, key=KEY),
         "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here ",
     ),
     "unstable set": (
-        lambda: least_squares.empirical_tail_index([[1.0], [2.0]], 3.0, 1),
+        lambda: least_squares.empirical_tail_index([[1.0], [2.0]], 3.0, 1, key=KEY),
         "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here 1.55: no stationary law), but is 3.0.",
     ),
     "not square": (
-        lambda: least_squares.gaussian_tail_index(np.ones((2, 3)), 0.1, 1),
+        lambda: least_squares.gaussian_tail_index(np.ones((2, 3)), 0.1, 1, key=KEY),
         "Argument `covariance` must have as many rows as columns, but is an array of shape (2, 3).",
     ),
     "not symmetric": (
-        lambda: least_squares.gaussian_tail_index([[1.0, 0.5], [0.0, 1.0]], 0.1, 1),
+        lambda: least_squares.gaussian_tail_index([[1.0, 0.5], [0.0, 1.0]], 0.1, 1, key=KEY),
         "Argument `covariance` must be symmetric, but is [[1.0, 0.5], [0.0, 1.0]].",
     ),
     "negative": (
@@ -320,23 +323,23 @@ WRONG = {
         "Argument `step_size` must be smaller (the tail index would be below -1: there is no stationary law), but is 1.0.",
     ),
     "inputs": (
-        lambda: least_squares.empirical_tail_index([1.0, 2.0], 0.1, 1),
+        lambda: least_squares.empirical_tail_index([1.0, 2.0], 0.1, 1, key=KEY),
         "Argument `inputs` must have 2 axes, but is an array of shape (2,).",
     ),
     "no inputs": (
-        lambda: least_squares.empirical_tail_index([[0.0]], 0.1, 1),
+        lambda: least_squares.empirical_tail_index([[0.0]], 0.1, 1, key=KEY),
         "Argument `inputs` must not be 0, but is [[0.0]].",
     ),
     "batch size": (
-        lambda: least_squares.empirical_tail_index([[1.0]], 0.1, 0),
+        lambda: least_squares.empirical_tail_index([[1.0]], 0.1, 0, key=KEY),
         "Argument `batch_size` must be an integer >= 1, but is 0.",
     ),
     "residuals": (
-        lambda: network.tail_index(np.ones((3, 2)), np.ones((2, 1)), 0.1, 1, 0.1),
+        lambda: network.tail_index(np.ones((3, 2)), np.ones((2, 1)), 0.1, 1, 0.1, key=KEY),
         "Argument `residuals` must have 3 rows, one for each input, but is an array of shape (2, 1).",
     ),
     "no ridge": (
-        lambda: network.tail_index(np.ones((3, 2)), np.ones((3, 1)), 0.1, 1, population=1000, steps=500),
+        lambda: network.tail_index(np.ones((3, 2)), np.ones((3, 1)), 0.1, 1, population=1000, steps=500, key=KEY),
         "Argument `step_size` must be such that the Lyapunov exponent is < 0 (here ",
     ),
     "ridge": (

@@ -174,7 +174,7 @@ def biased(bias, bound, detects=0.2, truth=0.0, why="the shift"):
 
     def measure(data, parameters):
         found = verify.mean(data["mean 0"])
-        return {"mean 0": dataclasses.replace(found, value=found.value + bias, bias=bound, why=why)}
+        return {"mean 0": dataclasses.replace(found.mapped(shift=bias), bias=bound, why=why)}
 
     return dataclasses.replace(toy(truth=truth, detects=detects, size=400), measure=measure)
 
@@ -279,7 +279,7 @@ BAD_CALLS = {
     ),
     "predicted": (lambda: verify.compare("a", "x", Estimate(0.0, 1.0), 1.0, 0.05), "`predicted` must be a number or bounds"),
     "measured": (lambda: verify.compare("a", 0.0, 3.0, 1.0, 0.05), "`measured of 'a'` must be an `Estimate`"),
-    "value": (lambda: verify.compare("a", 0.0, Estimate("0", 1.0), 1.0, 0.05), "`value of 'a'` must be a number"),
+    "value": (lambda: verify.compare("a", 0.0, Estimate(np.zeros(2), 1.0), 1.0, 0.05), "`value of 'a'` must be a number"),
     "mean of one": (lambda: verify.mean([1.0]), "hold at least 2 values"),
     "mean of nothing": (lambda: verify.mean([]), "not be empty"),
     "mean of NaN": (lambda: verify.mean([np.nan, 1.0]), "`values` must be finite"),

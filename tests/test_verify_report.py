@@ -20,7 +20,7 @@ from scipy import special
 
 import meanfield as mf
 from meanfield import verify
-from meanfield.verify import CLAIMS, Check, Claim, Hypothesis, Verdict, _files, page, report, terminal
+from meanfield.verify import CLAIMS, Check, Claim, Hypothesis, Verdict, _report_file, page, report, terminal
 from meanfield.verify.__main__ import Config, command, main
 
 ROOT = Path(__file__).parent.parent
@@ -276,8 +276,8 @@ BROKEN = {
     "not text": lambda out: (out / "report.json").write_bytes(b"\xff\xfe"),
     "too deep": lambda out: (out / "report.json").write_text(100_000 * "["),
     "no object": lambda out: (out / "report.json").write_text("[1]"),
-    **{f"no {name}": without(name) for name in _files.HEAD},
-    **{f"no {name} of the row": without(name, "row") for name in _files.ROW},
+    **{f"no {name}": without(name) for name in _report_file.HEAD},
+    **{f"no {name} of the row": without(name, "row") for name in _report_file.ROW},
     "budget": head(budget="large"),
     "planned": head(planned=0),
     "family rate": head(family_rate=1.5),

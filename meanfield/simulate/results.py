@@ -5,7 +5,6 @@ import enum
 import json
 import os
 import re
-import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield.systems.networks import Particles
 
 if TYPE_CHECKING:
@@ -129,10 +128,11 @@ class Results:
                     group[name].attrs = {"long_name": f"{text} at the last step", "units": "1"}
             # Names of their own: a group inherits the root's coordinates, and the root's `neuron` are those of a probe.
             tree[f"particles_{width}"] = group.rename(neuron=f"neuron_{width}")
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # processes may write the same file
-        with _sentences(path, "be a file that can be written, with a dataset that netCDF can hold"):
+        with (
+            _sentences(path, "be a file that can be written, with a dataset that netCDF can hold"),
+            _files.whole(path) as partial,
+        ):
             xarray.DataTree.from_dict(tree).to_netcdf(partial, engine="h5netcdf")
-            partial.replace(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Results":

@@ -8,7 +8,7 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.measure.pruning.errors import KINDS
-from meanfield.measure.pruning.layers import open_layers
+from meanfield.measure.pruning.layers import ParticleLike, open_layers
 from meanfield.measure.pruning.prune import kept, largest, magnitude, node, singular, sizes_of
 
 NORMALISATIONS = ("width", "kept")
@@ -121,7 +121,7 @@ class _Pruned:
     def __init__(self, predict, w, x, kind, p, nodes, scope, centred):
         self.predict, self.w, self.x = predict, w, x
         self.neurons = 0
-        if kind == "node" and not centred and hasattr(w, "vectors") and hasattr(w, "like"):
+        if kind == "node" and not centred and isinstance(w, ParticleLike):
             layers = open_layers(w, kind, nodes, scope)
             (matrix,) = layers.matrices.values()
             _check.require(matrix.ndim == 2, "w", "be one network, without axes of an ensemble", _check.words("more"))

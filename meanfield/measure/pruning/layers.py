@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,25 @@ from meanfield import _check
 
 NODES = ("rows", "columns", "weighted")
 SCOPES = ("layer", "global")
+
+
+@runtime_checkable
+class ParticleLike(Protocol):
+    """A particle state: neurons that are the rows of one matrix."""
+
+    @property
+    def vectors(self) -> Any:
+        """The neurons as vectors, (..., N, d); the last entries of each are its output weights, if there are any."""
+        ...
+
+    @property
+    def a(self) -> Any:
+        """The output weights, (..., N, outputs), or None."""
+        ...
+
+    def like(self, vectors: Any) -> Self:
+        """A state of the same make with other vectors."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,15 +54,15 @@ class Layers:
 def open_layers(w, kind: str, nodes: str = "rows", scope: str = "layer") -> Layers:
     """Check the weights and take them apart.
 
-    Arrays (also lists) are one matrix, or a stack of them on leading axes. A particle state (anything with `vectors` and `like`)
-    is the matrix of its neurons. Any other pytree has a layer in every floating-point leaf of two or more axes; further axes
+    Arrays (also lists) are one matrix, or a stack of them on leading axes. A particle state (`ParticleLike`) is
+    the matrix of its neurons. Any other pytree has a layer in every floating-point leaf of two or more axes; further axes
     belong to the nodes (a convolution's kernel). Its other leaves are left as they are.
     """
     _check.choice("nodes", nodes, NODES)
     _check.choice("scope", scope, SCOPES)
     must = "be 'rows' unless nodes are pruned"
     _check.require(nodes == "rows" or kind == "node", "nodes", must, nodes)
-    if hasattr(w, "vectors") and hasattr(w, "like"):
+    if isinstance(w, ParticleLike):
         return _particles(w, nodes)
     must = "be 'rows' or 'columns' except for a particle state"
     _check.require(nodes != "weighted", "nodes", must, nodes)
@@ -63,10 +82,10 @@ def _array(w, nodes: str, vectors: bool) -> Layers:
     return Layers({"": x.swapaxes(-1, -2) if nodes == "columns" else x}, close)
 
 
-def _particles(state, nodes: str) -> Layers:
+def _particles(state: ParticleLike, nodes: str) -> Layers:
     _check.require(nodes != "columns", "nodes", "be 'rows' or 'weighted' for a particle state", nodes)
     vectors = _numpy(state.vectors)
-    outputs = 0 if getattr(state, "a", None) is None else state.a.shape[-1]
+    outputs = 0 if state.a is None else state.a.shape[-1]
     must = "be 'rows' for neurons without output weights"
     _check.require(nodes == "rows" or outputs > 0, "nodes", must, nodes)
     x = as_matrices(vectors, vectors=False)

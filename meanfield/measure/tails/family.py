@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure import distances
 from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails import index as _index
@@ -197,10 +198,7 @@ def _moved(values: np.ndarray, fit: TailFit, before: np.ndarray) -> np.ndarray:
     old = _index.tail_index(before, "upper")
     error = np.sqrt((fit.standard_error / fit.alpha) ** 2 + (old.standard_error / old.alpha) ** 2)
     index = np.log(fit.alpha / old.alpha) / error
-    n = values.shape[-1]
-    place = np.argsort(np.argsort(np.concatenate([before, values], axis=-1), axis=-1), axis=-1)
-    ranks = (np.mean(place[..., n:], axis=-1) - (2 * n - 1) / 2) / np.sqrt((2 * n + 1) / 12)  # Mann and Whitney
-    return np.stack([index, ranks], axis=-1)
+    return np.stack([index, distances.rank_shift(before, values)], axis=-1)
 
 
 def _warning(moved: np.ndarray) -> str:

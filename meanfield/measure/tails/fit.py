@@ -14,8 +14,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
 
 SMALLEST = 50  # values a sample; fewer say nothing about a tail
 TAILS = ("both", "upper", "lower")
@@ -86,6 +85,16 @@ class TailFit:
     status: Any
     extremal_index: Any = None
 
+    @property
+    def value(self) -> Any:
+        """The index, under the name that every `Estimate` gives its value."""
+        return self.alpha
+
+    @property
+    def dof(self) -> float:
+        """Infinite: standard errors are those of large samples."""
+        return np.inf
+
 
 def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
     """The numbers whose upper tail is meant, (..., n): checked float64 numpy, or jax where `x` is traced."""
@@ -139,7 +148,7 @@ def from_gamma(gamma: Any, standard_error: Any, threshold: Any, k: Any, n: int, 
     The interval is the image of `gamma +- 1.96 standard_error`; what reaches gamma <= 0 reaches alpha = inf.
     """
     xp = namespace(gamma)
-    half = _interval.NORMAL * standard_error
+    half = _estimate.NORMAL * standard_error
     with np.errstate(divide="ignore", invalid="ignore"):
         positive = ~(gamma <= 0)  # NaN stays NaN: under a trace nothing can be refused
         alpha = xp.where(positive, 1 / xp.where(positive, gamma, 1.0), xp.inf)

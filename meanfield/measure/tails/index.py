@@ -13,8 +13,7 @@ import numpy as np
 from jax.scipy import special as jax_special
 from scipy import special
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
 from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails import spacings as _spacings
@@ -270,7 +269,7 @@ def _stable(xp: Any, x: Any) -> tuple[Any, Any, Any]:
 
 def _widened(xp: Any, interval: Any, alpha: Any, error: Any, holds: Any) -> Any:
     """The interval, and where a law of the whole sample holds also the one under that law."""
-    half = _interval.NORMAL * error
+    half = _estimate.NORMAL * error
     both = xp.stack([xp.minimum(interval[:, 0], alpha - half), xp.maximum(interval[:, 1], alpha + half)], axis=-1)
     return xp.where(holds[:, None], both, interval)
 

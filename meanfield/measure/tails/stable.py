@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
 from meanfield.measure.tails import _quantile_table
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
@@ -116,7 +115,7 @@ def stable_quantile(x) -> TailFit:
     spread = xp.interp(alpha, np.asarray(_quantile_table.ALPHAS), np.asarray(_quantile_table.SPREAD))
     error = spread / np.sqrt(n)
     status = xp.where(inside & ~tied, TailStatus.OK.code, TailStatus.BOUND.code)
-    half = _interval.NORMAL * error
+    half = _estimate.NORMAL * error
     interval = xp.stack([xp.maximum(alpha - half, 0.0), xp.minimum(alpha + half, 2.0)], axis=-1)
     return TailFit(alpha, error, interval, xp.zeros_like(alpha), n, n, "stable quantile", status)
 
@@ -152,7 +151,7 @@ def stable_characteristic(x) -> TailFit:
     status = xp.where(
         p < CONTRADICTION, TailStatus.CONTRADICTED.code, xp.where(at_end, TailStatus.BOUND.code, TailStatus.OK.code)
     )
-    half = _interval.NORMAL * error
+    half = _estimate.NORMAL * error
     interval = xp.stack([xp.maximum(alpha - half, 0.0), xp.minimum(alpha + half, 2.0)], axis=-1)
     return TailFit(alpha, error, interval, xp.zeros_like(alpha), n, n, "stable characteristic function", status)
 

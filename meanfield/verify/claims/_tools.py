@@ -3,19 +3,16 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import jax
 import numpy as np
 from scipy import special
 
-from meanfield.measure import tails
+from meanfield._keys import generator
+from meanfield.measure import distances, tails
 from meanfield.simulate import Results, simulate
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, bounds, mean
 
-
-def rng(key: jax.Array) -> np.random.Generator:
-    """Numpy's generator from a jax key, for laws that scipy draws."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+rng = generator
 
 
 def complete(system: System, *, probes=(), **run) -> Results:
@@ -75,10 +72,7 @@ def stationary(earlier: str, now: str) -> Hypothesis:
     """Hypothesis that two independent samples, at half of the steps and after all, are of one law: by their mean ranks."""
 
     def check(data: Arrays, parameters: Numbers) -> Check:
-        before, after = np.ravel(data[earlier]), np.ravel(data[now])
-        n, m = len(before), len(after)
-        place = np.argsort(np.argsort(np.concatenate([before, after])))
-        z = float((np.mean(place[n:]) - (n + m - 1) / 2) / np.sqrt(n * (n + m + 1) / (12 * m)))  # Mann and Whitney
+        z = float(distances.rank_shift(np.ravel(data[earlier]), np.ravel(data[now])))
         return Check(abs(z) < 4, f"The mean rank after all steps is {z:+.1f} standard errors from that after half of them.")
 
     return Hypothesis("The chains are stationary.", check)
@@ -94,7 +88,7 @@ def slope(sizes, values) -> Estimate:
     x = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
     means = values.mean(axis=-1)
     errors = values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]) / means
-    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), float(values.shape[-1] - 1))
+    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), dof=values.shape[-1] - 1)
 
 
 def share(right) -> Estimate:
@@ -113,7 +107,7 @@ def between(sizes, ends) -> Estimate:
     """Slope against log size between two independent estimates, by Student's law of the smaller sample."""
     ratio = float(np.log(sizes[1] / sizes[0]))
     error = float(np.hypot(ends[0].standard_error, ends[1].standard_error)) / ratio
-    return Estimate((ends[1].value - ends[0].value) / ratio, error, min(end.dof for end in ends))
+    return Estimate((ends[1].value - ends[0].value) / ratio, error, dof=min(end.dof for end in ends))
 
 
 def ticks(ax, sizes) -> None:

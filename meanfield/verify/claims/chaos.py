@@ -156,7 +156,7 @@ def _below_measure(data, parameters):
     # The noise part is that of a whole number of steps, with corrections of the order of a step.
     reached = [round(p["time"] / one) * one / p["time"] + one for one in steps]
     made["noise"] = _off_slope(made["noise"], p["widths"], reached, f"steps of {max(steps):.2g} in a time of {p['time']:g}")
-    return made | {"log batch ratio": Estimate(ratio, error, one.dof)}
+    return made | {"log batch ratio": Estimate(ratio, error, dof=one.dof)}
 
 
 BELOW = Claim(
@@ -293,7 +293,7 @@ def _fluctuation_measure(data, parameters):
     starts = {f"start, N = {n}": mean(data[f"start, {n}"]) for n in parameters["widths"]}
     narrow, wide = parameters["widths"]
     bias = 2 * (1 / narrow - 1 / wide)  # the next order in 1/N
-    growth = Estimate(float(np.log(two.value / one.value)), error, one.dof, bias, f"a width of {narrow}")
+    growth = Estimate(float(np.log(two.value / one.value)), error, dof=one.dof, bias=bias, why=f"a width of {narrow}")
     return starts | {"log growth": growth}
 
 

@@ -294,7 +294,7 @@ def _compatible_measure(data, parameters):
         made[name] = log_slope(widths, [data[f"{what}, {n}"] for n in widths])
     one, other = mean(data["accuracy"]), mean(data["accuracy, Gaussian"])
     error = np.hypot(one.standard_error / other.value, one.value * other.standard_error / other.value**2)
-    return made | {"tanh: accuracy kept": Estimate(one.value / other.value, float(error), one.dof)}
+    return made | {"tanh: accuracy kept": Estimate(one.value / other.value, float(error), dof=one.dof)}
 
 
 def _alive(data, parameters) -> Check:

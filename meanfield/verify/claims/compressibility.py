@@ -379,7 +379,7 @@ def _singular_measure(data, parameters):
     for i, k in enumerate(parameters["kappas"]):
         narrow, wide = (mean(data[f"normal, {n}"][:, i]) for n in SIDES["normal"])
         error = np.hypot(2 * wide.standard_error, narrow.standard_error)
-        made[f"kappa = {k:g}"] = Estimate(2 * wide.value - narrow.value, float(error), wide.dof)
+        made[f"kappa = {k:g}"] = Estimate(2 * wide.value - narrow.value, float(error), dof=wide.dof)
     ends = []
     for n in SIDES["Cauchy"]:
         known = special.digamma(n**2 + 1) + np.euler_gamma

@@ -236,7 +236,7 @@ def _floor(errors: np.ndarray, null: np.ndarray, widths: np.ndarray, index: np.n
     moved = np.mean(fit(errors, alpha)) - np.mean(fit(errors, min(alpha + error, (alpha + p) / 2)))
     noise = float(np.sqrt(found.standard_error**2 + alone.standard_error**2 + moved**2))
     why = f"the fit of a power law, by which independent neurons of this law have a floor of {alone.value:.3f}"
-    return Estimate(found.value - alone.value, noise, found.dof, abs(alone.value) / 2, why)
+    return Estimate(found.value - alone.value, noise, dof=found.dof, bias=abs(alone.value) / 2, why=why)
 
 
 def _plot(ax, data: Arrays, parameters: Numbers) -> None:

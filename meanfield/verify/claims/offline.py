@@ -30,7 +30,8 @@ def _set(parameters) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _index(parameters):
-    return {"log alpha": float(np.log(least_squares.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value))}
+    found = least_squares.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1, key=jax.random.key(0))
+    return {"log alpha": float(np.log(found.value))}
 
 
 def _index_experiment(key, size, parameters, batch_size=1):
@@ -59,11 +60,11 @@ def _expands(data, parameters) -> Check:
 def _index_measure(data, parameters):
     inputs, targets = _set(parameters)
     eta, steps = parameters["step_size"], parameters["steps"]
-    index = least_squares.empirical_tail_index(inputs, eta, 1).value
+    index = least_squares.empirical_tail_index(inputs, eta, 1, key=jax.random.key(0)).value
     shift, unsure = _bias.finite_set(tuple(inputs[:, 0].tolist()), tuple(targets.tolist()), eta, steps, index)
     found = log_hill(data["largest"])
     why = f"the oscillation of the tail at its largest hundredth after {steps} steps, {abs(shift):.2g}, and what is left of it deep in it"
-    return {"log alpha": replace(found, value=found.value - shift, bias=unsure, why=why)}
+    return {"log alpha": replace(found.mapped(shift=-shift), bias=unsure, why=why)}
 
 
 def _index_fits(parameters) -> None:
@@ -72,7 +73,7 @@ def _index_fits(parameters) -> None:
     where = f"for data_seed {parameters['data_seed']}"
     _check.require(np.max(growth) > 1, "step_size", f"let some step expand {where}", eta)
     _check.require(np.mean(np.log(growth)) < 0, "step_size", f"make the mean of log |1 - eta a_i^2| negative {where}", eta)
-    alpha = least_squares.empirical_tail_index(a, eta, 1).value
+    alpha = least_squares.empirical_tail_index(a, eta, 1, key=jax.random.key(0)).value
     must = f"make a tail index from {SMALLEST:g} to {LARGEST:g} {where}, which an experiment can read"
     _check.require(SMALLEST <= alpha <= LARGEST, "step_size", must, _check.words(f"{eta:g}, with the index {alpha:.3g}"))
 
@@ -167,9 +168,13 @@ def _rate_measure(data, parameters):
     exponent, last = slope(n, square), mean(square[-1] * n[-1])
     bias, why = OVER / 2 / n[0] / float(np.log(n[-1] / n[0])), f"terms of the next order in 1/n at {n[0]} examples"
     return {  # of the root of the mean square
-        "exponent": Estimate(exponent.value / 2, exponent.standard_error / 2, exponent.dof, bias, why),
+        "exponent": replace(exponent.mapped(0.5), bias=bias, why=why),
         "log constant": Estimate(
-            float(np.log(last.value)) / 2, last.standard_error / last.value / 2, last.dof, OVER / 2 / n[-1], why
+            float(np.log(last.value)) / 2,
+            last.standard_error / last.value / 2,
+            dof=last.dof,
+            bias=OVER / 2 / n[-1],
+            why=why,
         ),
     }
 

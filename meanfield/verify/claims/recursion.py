@@ -75,7 +75,7 @@ def _second_moment_measure(data, parameters):
     left = theory.moment(2.0, *_at(parameters)) ** (2 * _second_moment_steps(parameters)) * (parameters["dim"] - limit)
     bias, found = _bias.unseen(square, index), mean(square)
     why = f"what {len(square)} chains do not see of a tail of index {2 * index:.3g}"
-    return {"E|x|^2": replace(found, value=found.value - left, bias=bias, why=why)}
+    return {"E|x|^2": replace(found.mapped(shift=-left), bias=bias, why=why)}
 
 
 def _second_moment_fits(parameters) -> None:

@@ -407,7 +407,7 @@ def _scale_measure(data, parameters):
         exponent = -np.log(found.value)
         scale = expected * exponent ** (1 / alpha)
         error = found.standard_error / found.value * scale / (alpha * exponent)  # delta method
-        made[mode] = Estimate(float(scale), float(error), found.dof)
+        made[mode] = Estimate(float(scale), float(error), dof=found.dof)
     return made
 
 

@@ -43,7 +43,7 @@ def _correlation(means, squares, n: int) -> Estimate:
     products = (n * means**2 - squares) / (n - 1)
     value = np.mean(products) / np.mean(squares)
     rest = mean((products - value * squares) / np.mean(squares))
-    return Estimate(float(value), max(rest.standard_error, 1e-9), rest.dof)  # numbers that are equal leave no rest
+    return Estimate(float(value), max(rest.standard_error, 1e-9), dof=rest.dof)  # numbers that are equal leave no rest
 
 
 def _contractions(parameters) -> tuple[float, float]:
@@ -106,7 +106,7 @@ def _independent_measure(data, parameters):
         corr_left = (mean_left + rest_left / (n - 1) + abs(toy.correlation) * (mean_left + rest_left)) / toy.variance
         made[f"variance, {n}"] = _biased(mean(squares), mean_left + rest_left, why)
         made[f"N Var(mean), {n}"] = _biased(mean(n * means**2), n * mean_left, why)
-        made[f"N corr, {n}"] = Estimate(n * corr.value, n * corr.standard_error, corr.dof, n * corr_left, why)
+        made[f"N corr, {n}"] = _biased(corr.mapped(n), n * corr_left, why)
     return made
 
 
@@ -205,7 +205,7 @@ def _shared_measure(data, parameters):
     return {
         "factor": _biased(spread, abs(factor) * rounded * np.log(1 / rounded) / p["early"], "rounding in float32"),
         "early correlation": _correlation(data["mean, early"], data["square, early"], few),
-        "1 - late correlation": Estimate(1 - late.value, late.standard_error, late.dof, apart, why),
+        "1 - late correlation": _biased(late.mapped(-1.0, 1.0), apart, why),
     } | {f"Var(mean), {n}": _biased(mean(data[f"mean, {n}"] ** 2), left * abs(1 / n - variance), why) for n in p["widths"]}
 
 
