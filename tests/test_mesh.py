@@ -224,9 +224,10 @@ def test_probes_leave_the_particles_where_they_are():
     """Sums, and the norms for a quantile, travel; a run of another replica does not."""
     for particles, replicas in [(4, 1), (2, 2)]:
         mesh = mf.make_mesh(particles, replicas)
-        states = spread_out(plain_start(False), mesh)
+        cells, states = grid(make_system(mf.dynamics.SGD([0.1, 0.2], 2))), spread_out(plain_start(False), mesh)
         for probe in mf.probes.DEFAULT:
-            text = program.observe.lower(DATA, states, probes=(probe,), mesh=mesh).compile().as_text()
+            given = cells.dynamics, DATA, DATA, cells.keys, states
+            text = program.observe.lower(*given, probes=(probe,), mesh=mesh).compile().as_text()
             quantiles = isinstance(probe, mf.probes.NormQuantiles)
             sent = max(size for _, size in collectives(text))
             assert sent <= (WIDTH if quantiles else CELLS * 16 * 8), (probe, collectives(text))  # 16 neurons of the subsample

@@ -41,7 +41,7 @@ class Odd(AbstractProbe):
     name: str = "odd"
     length: int = 3
 
-    def __call__(self, network, particles, data):
+    def __call__(self, view):
         return {self.name: jnp.ones(self.length)}
 
     @property

@@ -108,14 +108,13 @@ def simulate(
     _check.require(len(set(names)) == len(names), "probes", "have variables of different names", names)
     _check.choice("particles", particles, ("host", "device"))
     _check.require(progress is None or isinstance(progress, bool), "progress", "be True, False or None", progress)
-    few = jax.eval_shape(partial(system.network.init, width=widths[0]), key)
+    source = system.dynamics.prepare(system.data)
     for probe in probes:
-        _probes.checked(probe, system.network, few, system.data, steps)
+        _probes.checked(probe, system, source, widths[0], steps, key)
 
     grid = make_grid(system.dynamics, seeds, key)
     cells = len(grid.keys)
     mesh = meshes.checked(mesh, widths, cells)
-    source = system.dynamics.prepare(system.data)
     data = meshes.put(mesh, system.data)
     source = data if source is system.data else meshes.put(mesh, source)
     job = Job(system, data, source, tuple(probes), steps, mesh)

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from meanfield.simulate import memory
 from meanfield.simulate import mesh as meshes
 from meanfield.simulate.grid import DATA, INIT, NOISE
-from meanfield.simulate.probes import AbstractProbe
+from meanfield.simulate.probes import AbstractProbe, View
 from meanfield.systems.dynamics.base import NEVER, AbstractDynamics
 from meanfield.systems.system import System
 
@@ -64,8 +64,9 @@ class Program:
         states = meshes.like(job.mesh, lowered.out_info, compiled and compiled.output_shardings)
         steps = advance.lower(dynamics, job.source, keys, states, bad, np.int32(1), mesh=job.mesh)
         self._init, self._advance = compiled or lowered.compile(), steps.compile()
-        looks = set(job.looks.values())
-        self._observe = {probes: observe.lower(job.data, states, probes=probes, mesh=job.mesh).compile() for probes in looks}
+        given = dynamics, job.data, job.source, keys, states
+        look = lambda probes: observe.lower(*given, probes=probes, mesh=job.mesh).compile()  # noqa: E731
+        self._observe = {probes: look(probes) for probes in set(job.looks.values())}
 
     @property
     def bytes(self) -> int:
@@ -82,9 +83,9 @@ class Program:
         """See the function `advance`; the states given are lost."""
         return self._advance(dynamics, self._source, keys, states, first_bad, np.int32(steps))
 
-    def observe(self, probes: tuple[AbstractProbe, ...], states: Any) -> dict[str, jax.Array]:
+    def observe(self, dynamics: AbstractDynamics, keys: jax.Array, states: Any, probes: tuple[AbstractProbe, ...]) -> Any:
         """What these probes see."""
-        return self._observe[probes](self._data, states)
+        return self._observe[probes](dynamics, self._data, self._source, keys, states)
 
 
 @partial(jax.jit, static_argnames=("width", "network", "mesh"))
@@ -140,22 +141,35 @@ def _finite(leaf, zero):
 
 
 @partial(jax.jit, static_argnames=("probes", "mesh"))
-def observe(data: Any, states: Any, *, probes: tuple, mesh: Mesh | None = None) -> dict[str, jax.Array]:
+def observe(
+    dynamics: AbstractDynamics,
+    data: Any,
+    source: Any,
+    keys: jax.Array,
+    states: Any,
+    *,
+    probes: tuple[AbstractProbe, ...],
+    mesh: Mesh | None = None,
+) -> dict[str, jax.Array]:
     """What the probes see in every cell, one cell after the other: evaluation needs more memory than the particles.
 
     On a mesh every replica goes through its own cells.
     """
     replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
 
-    def one(state):
-        return {name: value for probe in probes for name, value in probe(state.network, state.particles, data).items()}
+    def one(cell):
+        dynamics, key, state = cell
+        view = View(state, dynamics, data, source, (jax.random.fold_in(key, DATA), jax.random.fold_in(key, NOISE)))
+        return {name: value for probe in probes for name, value in probe(view).items()}
+
+    cells = dynamics, keys, states
 
     def of_every_replica(number):
-        return jax.vmap(one)(jax.tree.map(lambda v: v.reshape(replicas, -1, *v.shape[1:])[:, number], states))
+        return jax.vmap(one)(jax.tree.map(lambda v: v.reshape(replicas, -1, *v.shape[1:])[:, number], cells))
 
     with meshes.using(mesh):
         if replicas == 1:
-            return meshes.everywhere(mesh, jax.lax.map(one, states))
+            return meshes.everywhere(mesh, jax.lax.map(one, cells))
         values = jax.lax.map(of_every_replica, jnp.arange(states.step.shape[0] // replicas))
         values = jax.tree.map(lambda v: jnp.swapaxes(v, 0, 1).reshape(-1, *v.shape[2:]), values)
         return meshes.everywhere(mesh, values)

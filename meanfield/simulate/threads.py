@@ -69,7 +69,12 @@ class Threads:
 
     def observe(self, probes: tuple) -> dict[str, np.ndarray]:
         """What these probes see."""
-        seen = self._in_threads(lambda thread: jax.tree.map(np.asarray, self.program.observe(probes, self.states[thread])))
+
+        def one(thread):
+            dynamics, keys = self._given[thread]
+            return jax.tree.map(np.asarray, self.program.observe(dynamics, keys, self.states[thread], probes))
+
+        seen = self._in_threads(one)
         return {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
 
     def _in_threads(self, work: Callable[[int], Any]) -> list[Any]:
