@@ -11,6 +11,11 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
+
+from tests import typecheck  # noqa: F401  looked up by its name below
+
+install_import_hook("meanfield.measure", "tests.typecheck.arrays")  # shapes are checked at every call, before the first import
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -246,7 +246,7 @@ REFUSED = {
     "a moment beyond float64": (
         stats.lognorm(5, 0.1),
         10.0,
-        "have a moment of order q = 10 that can be computed in float64, but is lognorm",
+        "have a moment of order p = 10 that can be computed in float64, but is lognorm",
     ),
     "one number": (stats.norm(1e200, 1), 2.0, "have a density in the range of float64, but is norm without one."),
 }
@@ -569,7 +569,7 @@ CASES = {
     ),
     "light tail": (
         lambda: compressibility.divergent_limit(stats.t(3), 0.1),
-        "Argument `distribution` must have a tail index below q = 2, but is one of index 3.",
+        "Argument `distribution` must have a tail index below p = 2, but is one of index 3.",
     ),
     "error": (
         lambda: compressibility.prunable_fraction(stats.norm(), -0.1),

@@ -3,15 +3,16 @@
 import numpy as np
 
 from meanfield import _estimate
+from meanfield.measure._arrays import Array, Float
 
 
-def standard_error(without) -> np.ndarray:
+def standard_error(without: Float[np.ndarray, "*lead run"]) -> Float[Array, "*lead"]:
     """Delete-one jackknife standard error, from the estimates (..., S) that leave out one of the S runs each."""
     size = without.shape[-1]
     return np.sqrt((size - 1) * np.var(without, axis=-1))
 
 
-def log_interval(value, without) -> np.ndarray:
+def log_interval(value: Float[Array, "*lead"], without: Float[np.ndarray, "*lead run"]) -> Float[np.ndarray, "*lead 2"]:
     """95 % interval of a positive quantity, (..., 2): Student's on the scale of the logarithm, with a jackknife error.
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 from meanfield import _check
 from meanfield._estimate import Estimate
 from meanfield.measure import _jackknife
+from meanfield.measure._arrays import Array, Float
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class Fluctuation:
             ones. NaN if nothing varies.
     """
 
-    values: np.ndarray
+    values: Float[np.ndarray, "*lead run"]
     variance: Estimate
-    independent: np.ndarray
+    independent: Float[Array, "*lead"]
     ratio: Estimate
 
 
-def coupled_error(particles, reference) -> np.ndarray:
+def coupled_error(particles, reference) -> Float[np.ndarray, "*run"]:
     """Mean squared distance between particles and their partners in a coupled system.
 
     `(1/N) sum_{i<=N} |x_i - y_i|^2`. Systems are coupled when they share their randomness: particle i starts alike in both and
@@ -195,7 +196,9 @@ def fluctuation(values, limit) -> Fluctuation:
     return Fluctuation(math.sqrt(n) * (np.mean(x, axis=-1) - limit[..., None]), found[0], independent, found[1])
 
 
-def _sums_of_squares(x) -> tuple[np.ndarray, np.ndarray, float]:
+def _sums_of_squares(
+    x: Float[np.ndarray, "*lead sample particle d"],
+) -> tuple[Float[np.ndarray, "*lead every"], Float[np.ndarray, "*lead every"], float]:
     """Analysis of variance of (..., S, N, D): sums of squares between and within samples, and the unit they are in.
 
     Every particle and coordinate has a mean of its own over the samples. Both are (..., 1 + S): of all samples, then of all but
@@ -214,7 +217,7 @@ def _sums_of_squares(x) -> tuple[np.ndarray, np.ndarray, float]:
     return between, within, unit
 
 
-def _from_ratio(ratio, n: int) -> np.ndarray:
+def _from_ratio(ratio: Float[Array, "*s"], n: int) -> Float[Array, "*s"]:
     """Correlation from the ratio of the variances between and within samples."""
     ratio = np.asarray(ratio)
     finite = np.where(np.isinf(ratio), 0.0, ratio)

@@ -9,13 +9,14 @@ import scipy
 
 from meanfield import _check, _estimate
 from meanfield._estimate import Estimate
+from meanfield.measure._arrays import Array, Float
 
 BLOCK = 1 << 22  # numbers held at once by what would need an array of all pairs, or of all projections
 DIRECTIONS_STREAM = 0x51CED
 MEDIAN_OF = 2000  # points that the median heuristic looks at
 
 
-def wasserstein(x, y, p: float = 1.0) -> np.ndarray:
+def wasserstein(x, y, p: float = 1.0) -> Float[Array, "..."]:
     """Exact Wasserstein distance of two empirical laws on the line, vectorised over leading axes.
 
     With the quantile functions F^-1, G^-1 of the two samples, whose sizes may differ,
@@ -49,7 +50,7 @@ def wasserstein(x, y, p: float = 1.0) -> np.ndarray:
     return _wasserstein(np.sort(x, axis=-1), np.sort(y, axis=-1), p)
 
 
-def _wasserstein(x, y, p: float) -> np.ndarray:
+def _wasserstein(x: Float[np.ndarray, "*leadx n"], y: Float[np.ndarray, "*leady m"], p: float) -> Float[Array, "..."]:
     """W_p of sorted samples."""
     n, m = x.shape[-1], y.shape[-1]
     weight = np.full(n, 1 / n)
@@ -220,14 +221,14 @@ def mmd(x, y, bandwidth: float | None = None) -> Estimate:
     return Estimate(np.asarray(value), np.asarray(np.sqrt(a * max(value, 0.0) + b)), interval, min(n, m) - 1)
 
 
-def _kernel(x, y, bandwidth: float) -> np.ndarray:
+def _kernel(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], bandwidth: float) -> Float[np.ndarray, "n m"]:
     """Gaussian kernel less 1, for all pairs. Differences before squares: no cancellation, wherever the points lie."""
     k = scipy.spatial.distance.cdist(x / bandwidth, y / bandwidth, "sqeuclidean")
     k *= -0.5
     return np.expm1(k, out=k)
 
 
-def _within(x, bandwidth: float) -> tuple[np.ndarray, float]:
+def _within(x: Float[np.ndarray, "n d"], bandwidth: float) -> tuple[Float[np.ndarray, " n"], float]:
     """Row sums of k - 1 without the diagonal, and the second moment of the U-centred kernel; blocks of rows, upper half only."""
     n = len(x)
     rows, squares, start = np.zeros(n), 0.0, 0
@@ -243,7 +244,9 @@ def _within(x, bandwidth: float) -> tuple[np.ndarray, float]:
     return rows, max(centred, 0.0) / (n * (n - 3))
 
 
-def _between(x, y, bandwidth: float) -> tuple[np.ndarray, np.ndarray, float]:
+def _between(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], bandwidth: float
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"], float]:
     """Row and column sums of k - 1 between samples, and the second moment of the doubly centred kernel."""
     n, m = len(x), len(y)
     rows, columns, squares = np.zeros(n), np.zeros(m), 0.0
@@ -257,7 +260,7 @@ def _between(x, y, bandwidth: float) -> tuple[np.ndarray, np.ndarray, float]:
     return rows, columns, max(centred, 0.0) / ((n - 1) * (m - 1))
 
 
-def kolmogorov(x, y) -> np.ndarray:
+def kolmogorov(x, y) -> Float[Array, "..."]:
     """Kolmogorov distance of two samples, or of a sample and a law, vectorised over leading axes.
 
     `sup_t |F(t) - G(t)|` of the distribution functions. Ties within and between samples count as they should: F and G jump
@@ -304,7 +307,7 @@ def kolmogorov(x, y) -> np.ndarray:
     return np.max(np.where(last, gap[..., :-1], 0), axis=-1) / whole
 
 
-def rank_shift(x, y) -> np.ndarray:
+def rank_shift(x, y) -> Float[Array, "..."]:
     """Mann and Whitney's statistic: by how many standard errors the mean rank of `y` in both samples exceeds its mean for equal laws.
 
     Args:
@@ -331,7 +334,7 @@ def rank_shift(x, y) -> np.ndarray:
     return (np.mean(place[..., n:], axis=-1) - (n + m - 1) / 2) / np.sqrt(n * (n + m + 1) / (12 * m))
 
 
-def _distribution_function(function: Callable, t: np.ndarray) -> np.ndarray:
+def _distribution_function(function: Callable, t: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
     """Values of a user's distribution function, checked."""
     values = np.asarray(function(t))
     ok = values.dtype.kind in "iuf" and values.shape == t.shape and bool(np.all((values >= 0) & (values <= 1)))
@@ -340,7 +343,7 @@ def _distribution_function(function: Callable, t: np.ndarray) -> np.ndarray:
     return np.asarray(values, np.float64)
 
 
-def _two_samples(x, y) -> tuple[np.ndarray, np.ndarray]:
+def _two_samples(x, y) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Check samples on the line, on the last axis."""
     x, y = (np.asarray(_check.finite(s, v, ndim=tuple(range(1, 9))), np.float64) for s, v in (("x", x), ("y", y)))
     try:
@@ -351,7 +354,7 @@ def _two_samples(x, y) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _two_clouds(x, y, at_least: int) -> tuple[np.ndarray, np.ndarray]:
+def _two_clouds(x, y, at_least: int) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:
     """Check samples of points."""
     x, y = (np.asarray(_check.finite(s, v, ndim=(2,)), np.float64) for s, v in (("x", x), ("y", y)))
     for name, value in (("x", x), ("y", y)):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Float
 from meanfield.measure.pruning.errors import KINDS
 from meanfield.measure.pruning.layers import ParticleLike, open_layers
 from meanfield.measure.pruning.prune import kept, largest, magnitude, node, singular, sizes_of
@@ -27,11 +28,11 @@ class FunctionCurve:
         full_loss, full_accuracy: of f itself, so that changes are differences.
     """
 
-    kappas: np.ndarray
-    distance: np.ndarray
-    error: np.ndarray
-    loss: np.ndarray | None
-    accuracy: np.ndarray | None
+    kappas: Float[np.ndarray, " m"]
+    distance: Float[np.ndarray, " m"]
+    error: Float[np.ndarray, " m"]
+    loss: Float[np.ndarray, " m"] | None
+    accuracy: Float[np.ndarray, " m"] | None
     full_loss: float | None
     full_accuracy: float | None
 
@@ -142,7 +143,7 @@ class _Pruned:
         )
 
 
-def _outputs(f) -> np.ndarray:
+def _outputs(f) -> Float[np.ndarray, "n ..."]:
     f = _check.as_numpy(f)
     real = f.ndim >= 2 and f.dtype.kind in "biuf"
     _check.require(real, "predict", "give real outputs (n, k)", _check.words(f"one that gives type {f.dtype} of shape {f.shape}"))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Float
 
 NODES = ("rows", "columns", "weighted")
 SCOPES = ("layer", "global")
@@ -141,7 +142,7 @@ def _like(x: np.ndarray, model: np.ndarray) -> np.ndarray:
     return x.astype(model.dtype if model.dtype.kind == "f" else np.float64, copy=False)
 
 
-def as_matrices(w, vectors: bool = True, name: str = "w") -> np.ndarray:
+def as_matrices(w, vectors: bool = True, name: str = "w") -> Float[np.ndarray, "..."]:
     """Check the array and return it in float64."""
     return np.asarray(_check.finite(name, w, ndim=tuple(range(1 if vectors else 2, 9))), np.float64)
 
@@ -151,7 +152,7 @@ def exponent(p) -> float:
     return _check.number("p", p, "be a number > 0", lambda v: v > 0)
 
 
-def row_norms(w: np.ndarray, p: float) -> np.ndarray:
+def row_norms(w: Float[np.ndarray, "*lead row d"], p: float) -> Float[np.ndarray, "*lead row"]:
     """l_p norm of every row. Its largest entry is divided out first, so that a heavy tail neither overflows nor vanishes."""
     size = np.abs(w)
     top = np.max(size, axis=-1, initial=0)
@@ -159,14 +160,14 @@ def row_norms(w: np.ndarray, p: float) -> np.ndarray:
         return np.sum((size / np.where(top > 0, top, 1)[..., None]) ** p, axis=-1) ** (1 / p) * top
 
 
-def finite_sizes(sizes: np.ndarray) -> np.ndarray:
+def finite_sizes(sizes: Float[np.ndarray, "*lead part"]) -> Float[np.ndarray, "*lead part"]:
     """The sizes of the parts, if float64 can hold them."""
     must = f"have norms and singular values below {np.finfo(np.float64).max:.2g}"
     _check.require(bool(np.all(np.isfinite(sizes))), "w", must, _check.words("an array with larger ones"))
     return sizes
 
 
-def medians(matrix: np.ndarray, kind: str) -> np.ndarray:
+def medians(matrix: Float[np.ndarray, "..."], kind: str) -> Float[np.ndarray, "..."]:
     """What median-centring subtracts: of all entries (magnitude), or of every coordinate over the rows (node, singular)."""
     axes = -2 if kind != "magnitude" else tuple(range(-min(matrix.ndim, 2), 0))
     with np.errstate(over="ignore"):

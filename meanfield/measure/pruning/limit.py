@@ -3,11 +3,12 @@
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Array, Float
 from meanfield.measure.pruning.layers import exponent
 from meanfield.measure.pruning.prune import kept
 
 
-def extrapolated_limit(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarray:
+def extrapolated_limit(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> Float[Array, "..."]:
     """Limit `G_p(kappa)^(1/p)` of the relative error of pruning n -> infinity independent parts, with the tail extrapolated.
 
     For parts with distribution function F and E X^p < infinity the error converges to

@@ -4,14 +4,13 @@ Throughout x_(1) >= x_(2) >= ... are the order statistics, gamma = 1 / alpha is 
 above the threshold x_(k+1).
 """
 
-from typing import Any
-
 import jax.core
 import numpy as np
 import scipy
 
 from meanfield import _check
 from meanfield._estimate import LEVEL
+from meanfield.measure._arrays import Array, Float
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
 
@@ -22,7 +21,7 @@ def default_k(n: int) -> int:
     return max(10, n // 20)
 
 
-def hill_interval(alpha, k: int) -> Any:
+def hill_interval(alpha, k: int) -> Float[Array, "*lead 2"]:
     """95 % interval of a Hill index from k excesses, `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`, (..., 2); see `hill`."""
     must = "be a number >= 0, infinite ones too, or an array of them"
     if not isinstance(alpha, jax.core.Tracer):  # NaN comes from no sample that `fit.sample` lets in
@@ -182,7 +181,7 @@ def kernel_estimator(x, k: int | None = None, tail: str = "both") -> TailFit:
     return _fit.from_gamma(gamma, gamma * float(np.sqrt(np.sum(weight**2))), threshold, k, n, "kernel")
 
 
-def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1) -> tuple[Any, Any, int, int]:
+def _excesses(x, k: int | None, tail: str, at_least: int = 1) -> tuple[Float[Array, "*lead k"], Float[Array, "*lead"], int, int]:
     """Log-excesses of the k largest values over the next, from large to small, the threshold, k, and n."""
     x = _fit.sample(x, tail)
     n = x.shape[-1]
