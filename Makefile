@@ -1,24 +1,35 @@
-# make run: set up .venv, run the main job.   make test: the tests.   make bench: the benchmarks (installs torch).   See README.md.
+# make run: set up .venv, run the main job.   make check: ruff, pyright.   make test: the tests.   make bench: the benchmarks (installs torch).   See README.md.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SHARE ?= 1/1
 OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
 
-.PHONY: run test test-slow bench lint docs clean python
+.PHONY: run check test test-all test-slow test-for bench docs clean python
 
 run: $(VENV)/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
 
+# Two minutes: what a change should not break. XLA compiles without optimisation here; in test-all and test-slow it optimises.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest tests -n auto --dist worksteal -m "not long and not slow" $(ARGS)
 
+# Those, the contract, meshes, processes, simulations, documents and all doctests.
+test-all: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
+# The rest: far tails, power, full budgets, every case of every matrix. SHARE=2/6 runs the second of six parts.
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --share $(SHARE) $(ARGS)
+
+# All tests and doctests of one module: make test-for F=measure/tails/index
+test-for: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q meanfield/$(F).py tests/$(dir $(F))test_$(notdir $(F)).py $(ARGS)
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.run --out $(OUT) $(ARGS)
 
-lint: $(VENV)/.installed-test
+check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright

@@ -1,7 +1,6 @@
 """What the machine is and what it can do: its name, the peak of its matrix products, its bandwidth on a given working set."""
 
 import datetime
-import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
@@ -15,16 +14,11 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.timing import Timing
+from meanfield import _files
 
 
 def describe() -> dict:
     """The machine and the libraries, for the record."""
-    packages = {}
-    for name in ("jax", "jaxlib", "torch", "numpy"):
-        try:
-            packages[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            packages[name] = None
     return {
         "platform": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
@@ -32,7 +26,7 @@ def describe() -> dict:
         "cores": peers.cores(),
         "threads_tried": list(peers.thread_counts()),
         "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version()} | packages,
+        "versions": _files.versions("torch"),
         "torch_device": peers.device(),
         # Far above 0 at the start, others work on this machine, and medians are worth less than bests.
         "load_at_start": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,

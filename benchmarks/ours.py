@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import meanfield as mf
-from meanfield.simulate import ensemble, placement
+from meanfield.simulate import memory
+from meanfield.simulate.grid import DATA, make_grid
+from meanfield.simulate.program import Job
 from meanfield.simulate.threads import Threads
 from meanfield.systems.dynamics.base import NEVER
 
@@ -34,14 +36,14 @@ class Ours:
         sgd = mf.dynamics.SGD(step_size=step_sizes, batch_size=batch_size)
         system = mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
         self.data, self.batch_size = data, batch_size
-        self.grid = ensemble.make_grid(system.dynamics, tuple(range(seeds)), jax.random.key(SEED))
+        self.grid = make_grid(system.dynamics, tuple(range(seeds)), jax.random.key(SEED))
         source = system.dynamics.prepare(system.data)
         self.cells = len(self.grid.keys)
         self.stride = system.dynamics.stride(system.network, width)  # steps in one trip through memory
-        self.threads = Threads(system, system.data, source, self.grid.dynamics, self.grid.keys, width, ())
+        self.threads = Threads(Job(system, system.data, source, (), 0, None), self.grid.dynamics, self.grid.keys, width)
         self.threads.start()
         self._first_bad = np.full(self.cells, NEVER, np.int32)
-        self._needed = {name: placement.size(tree) for name, tree in {"state": self.threads.states, "data": source}.items()}
+        self._needed = {name: memory.size(tree) for name, tree in {"state": self.threads.states, "data": source}.items()}
 
     def run(self, steps: int) -> None:
         """Take so many steps in all cells."""
@@ -55,7 +57,7 @@ class Ours:
     def indices(self, steps: int) -> np.ndarray:
         """Which examples the steps 0, 1, ... of the first cell draw, (steps, batch_size)."""
         numbers = mf.data.from_arrays(np.arange(self.data.size, dtype=float)[:, None], np.zeros(self.data.size, int), classes=1)
-        key = jax.random.fold_in(self.grid.keys[0], ensemble._DATA)
+        key = jax.random.fold_in(self.grid.keys[0], DATA)
         return np.array([numbers.batch(key, step, self.batch_size)[0][:, 0] for step in range(steps)], np.int64)
 
     def finite(self) -> bool:
@@ -66,4 +68,4 @@ class Ours:
     @property
     def bytes(self) -> dict[str, int]:
         """Bytes of what must be held (particles, other state, data), and of what the compiled chunk of steps holds at its peak."""
-        return self._needed | {"chunk_peak": placement.needs(self.threads._advance)}
+        return self._needed | {"chunk_peak": memory.needs(self.threads.program._advance)}

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks import grid, machine, peers, sections
 from benchmarks.timing import Effort
-from meanfield import _check
+from meanfield import _check, _files
 from sims import _run
 
 SECTIONS = ("grid", "ensembles", "recursion", "estimators", "width", "steps", "memory", "main_job")
@@ -348,9 +348,9 @@ def _into(out: Path, config: Config) -> int:
         _say("no torch for this device: the columns of the peers stay empty (pip install -e '.[bench]')")
     found = measure(config)
     made = tables(found)
-    _run.write_json(out / "benchmarks.json", _run.manifest(config) | found)
+    _files.write_json(out / "benchmarks.json", _files.manifest(config) | found)
     notes = NOTES if found.get("grid") else ()
-    (out / "table.md").write_text(markdown(made, notes))
+    _files.write_text(out / "table.md", markdown(made, notes))
     written = "benchmarks.json, table.md"
     if found.get("grid"):
         plot(found).savefig(out / "roofline.png", dpi=160)

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import levy_stable
 
+from meanfield import _files
+
 ALPHAS = np.round(np.arange(0.5, 2.0001, 0.025), 6)
 BETAS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -45,4 +47,4 @@ if __name__ == "__main__":
         "skewness": table[..., 1].tolist(),
         "spread": spreads,
     }
-    FILE.write_text(json.dumps(content, indent=None) + "\n")
+    _files.write_text(FILE, json.dumps(content, allow_nan=False) + "\n")

@@ -32,7 +32,7 @@ from scipy import special
 
 from benchmarks import tail_laws
 from benchmarks.tail_laws import CLASSES, Law, laws
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield.measure import tails
 from sims import _run
 
@@ -145,9 +145,8 @@ def peers() -> dict[str, Estimator]:
     def share(x, part):
         return tails.hill(x, k=x.shape[-1] // part)
 
-    others = {
-        name: of_fit(getattr(tails, name)) for name in ("hill_reduced", "moment", "kernel", "power_law", "stable_characteristic")
-    }
+    names = ("hill_reduced", "moment_estimator", "kernel_estimator", "power_law", "stable_characteristic")
+    others = {name.removesuffix("_estimator"): of_fit(getattr(tails, name)) for name in names}
     return {
         "Hill, top 1 %": of_fit(partial(share, part=100)),
         "Hill, top 5 %": of_fit(partial(share, part=20)),
@@ -428,7 +427,7 @@ def seconds() -> list[dict]:
     """Of one sample of 1 000 000, and of 1000 samples of 10 000 in one call; the second of two calls."""
     rng = np.random.default_rng(0)
     one, many = rng.standard_t(2, 1_000_000), rng.standard_t(2, (1000, 10_000))
-    names = ("hill", "hill_reduced", "moment", "pickands", "kernel", "block_log_moment", "stable_quantile")
+    names = ("hill", "hill_reduced", "moment_estimator", "pickands", "kernel_estimator", "block_log_moment", "stable_quantile")
     rows = []
     for name in (*names, "stable_characteristic", "power_law", "tail_index", "tail_family"):
         estimator, taken = getattr(tails, name), []
@@ -437,7 +436,7 @@ def seconds() -> list[dict]:
             start = time.perf_counter()
             estimator(x)
             taken.append(time.perf_counter() - start)
-        rows.append({"estimator": name, "one_of_1e6": taken[0], "thousand_of_1e4": taken[1]})
+        rows.append({"estimator": name.removesuffix("_estimator"), "one_of_1e6": taken[0], "thousand_of_1e4": taken[1]})
     return rows
 
 
@@ -633,8 +632,8 @@ def main(config: Config) -> None:
     _check.seed("seed", config.seed)
     with _check.own_directory("out", config.out) as out:
         content = measure(config)
-        _run.write_json(out / "tails.json", content)
-        (out / "tails.md").write_text(report(content))
+        _files.write_json(out / "tails.json", content)
+        _files.write_text(out / "tails.md", report(content))
     print(f"{out / 'tails.md'}")
 
 

@@ -28,7 +28,7 @@ import tyro
 from rich.progress import track
 from scipy import stats
 
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield.verify import CLAIMS, Claim, Evidence, Verdict
 from meanfield.verify.claim import bounds, compare
 from sims import _run
@@ -295,23 +295,14 @@ def score(config: Config) -> None:
     if path.exists():
         before = json.loads(path.read_text())
         if all(before[name] == content[name] for name in ("seed", "full", "claims")):
-            content["settings"] = before["settings"]
+            content["settings"] = list(_files.loose(before["settings"]))
     done = {s["number"] for s in content["settings"]}
     for number in track([i for i in range(config.settings) if i not in done], "settings"):
-        content["settings"].append(_plain(scored(setting(number, config))))
-        path.with_suffix(".partial").write_text(json.dumps(content, indent=1) + "\n")
-        path.with_suffix(".partial").replace(path)
-        path.with_suffix(".md").write_text(settings_report(content))
+        made = _files.strict(scored(setting(number, config)), lossless=True)
+        content["settings"].append(_files.loose(made))  # as a run that goes on reads it
+        _files.write_json(path, content, lossless=True)
+        _files.write_text(path.with_suffix(".md"), settings_report(content))
     print(settings_report(content))
-
-
-def _plain(value):
-    """JSON with infinities, as Python writes and reads it."""
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(one) for one in value]
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def main(config: Config) -> None:
@@ -336,8 +327,8 @@ def count(config: Config) -> None:
     }
     for name in track(config.claims or tuple(CLAIMS), "claims"):
         content["claims"].append(rates(CLAIMS[name], config))
-        _run.write_json(config.out / "verify.json", content)
-        (config.out / "verify.md").write_text(report(content))
+        _files.write_json(config.out / "verify.json", content)
+        _files.write_text(config.out / "verify.md", report(content))
     print(report(content))
 
 

@@ -1,6 +1,7 @@
-"""A dynamics to copy: plain SGD on the particles. Change `step` first; docs/extending.md lists what else can be said.
+"""A dynamics to copy: plain SGD on the particles, with every member there is.
 
-Put it to the contract with `meanfield.testing.check_dynamics(MySGD(step_size=0.1, batch_size=2))`.
+Three members must be written: `step_size`, `batch_size` and `step`. The others repeat their defaults; delete what you keep.
+Run the tests of the contract with `meanfield.testing.check_dynamics(MySGD(step_size=0.1, batch_size=2))`.
 """
 
 from dataclasses import dataclass, field
@@ -15,29 +16,55 @@ import meanfield as mf
 class MySGD(mf.dynamics.AbstractDynamics):
     """theta_i <- theta_i - step_size * N dR/dtheta_i."""
 
-    # Numbers are fields without more: they are traced, and an array in one of them is a sweep.
+    # A number is a plain field: it is traced, and an array in it is a sweep.
     step_size: float
-    # What decides shapes or branches is static.
+    # A field that decides shapes or branches is static.
     batch_size: int = field(metadata={"static": True})
 
     def step(self, key, state, batch):
-        """One step: `key` is this step's alone, for noise of your own (`mf.dynamics.per_particle` splits it over the neurons)."""
+        """One step. `key` belongs to this step alone and is for noise (`mf.dynamics.per_particle` splits it over the neurons)."""
         x, y = batch
         risk, gradient = state.network.gradient(state.particles, x, y)
         displacement = jax.tree.map(lambda g: -self.step_size * g, gradient)
         particles = state.network.move(state.particles, displacement)
         return mf.dynamics.State(particles, state.step + 1, state.network), {"risk": risk}
 
+    def draw(self, source, key, step, width):
+        """The data of a step, from the data stream: the same for all widths and for all that is swept."""
+        return source.batch(key, step, self.batch_size)
+
+    def init(self, key, network, width):
+        """The state at step 0. A dynamics with memory returns a subclass of `mf.dynamics.State`."""
+        return super().init(key, network, width)
+
+    def prepare(self, data):
+        """The form of the data that `draw` reads, computed once on the host."""
+        return data
+
+    def check(self, network, data):
+        """Refuse parts that do not fit, before anything compiles."""
+        super().check(network, data)
+
     def limit(self):
-        """What the particles converge to as N grows; given the data path, this same dynamics. None if you do not know."""
+        """The dynamics that the particles converge to as N grows; here the same one, given the data path. None if unknown."""
         return self
 
     @property
     def conditional(self):
-        """All neurons see the same mini-batches, and the step does not vanish."""
+        """Whether the limit is random given nothing: all neurons see the same mini-batches, and the step does not vanish."""
         return True
 
     @property
     def references(self):
         """BibTeX keys of the papers it comes from."""
         return ("DeBortoli2020",)
+
+    # For speed alone, see meanfield/systems/dynamics/multistep.py: many steps of all runs at once.
+
+    def advance(self, source, streams, states, steps):
+        """Take `steps` steps in all runs; axis 0 of every array is the run."""
+        return super().advance(source, streams, states, steps)
+
+    def stride(self, network, width):
+        """How many steps `advance` takes together."""
+        return 1

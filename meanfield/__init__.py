@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
+from meanfield._estimate import Estimate
 from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
-from meanfield.systems import data, dynamics, scaling
+from meanfield.systems import data, dynamics, networks, scaling
 from meanfield.systems import stable_noise as noise
-from meanfield.systems.network import Activation, Particles, TwoLayer
+from meanfield.systems.networks import AbstractNetwork, Activation, Loss, Particles, TwoLayer
 from meanfield.systems.system import System
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AbstractNetwork",
     "Activation",
     "ArgumentError",
     "DivergenceError",
+    "Estimate",
+    "Loss",
     "Particles",
     "Results",
     "StabilityWarning",
@@ -30,6 +34,7 @@ __all__ = [
     "dynamics",
     "make_mesh",
     "measure",
+    "networks",
     "noise",
     "probes",
     "scaling",

@@ -19,9 +19,11 @@ import numpy as np
 
 import meanfield as mf
 from meanfield import _check
-from meanfield.simulate import ensemble
+from meanfield.simulate import program as programs
+from meanfield.simulate.grid import DATA, NOISE, Grid, make_grid
 from meanfield.systems.dynamics import AbstractDynamics
 from meanfield.systems.dynamics.base import NEVER, state_and_info
+from meanfield.systems.networks import TwoLayer
 
 WIDTH = 7  # odd, so that a neuron and its twin, WIDTH places behind, differ in parity
 _FEW = 64  # cases of one step that a program takes at WIDTH
@@ -104,9 +106,9 @@ class _Bench:
     def __init__(self, dynamics: AbstractDynamics, network: mf.TwoLayer | None, data: Any):
         is_dynamics = isinstance(dynamics, AbstractDynamics)
         _check.require(is_dynamics, "dynamics", "be a dynamics, an instance of a subclass of `AbstractDynamics`", dynamics)
-        for path, leaf in jax.tree_util.tree_flatten_with_path(dynamics)[0]:
+        for name, leaf in zip(dynamics.names(), jax.tree.leaves(dynamics), strict=True):
             if np.ndim(leaf) > 0:
-                swept = _check.words(f"a sweep of {np.size(leaf)} numbers in `{ensemble.leaf_name(path)}`")
+                swept = _check.words(f"a sweep of {np.size(leaf)} numbers in `{name}`")
                 _check.require(False, "dynamics", "have one number in every field to be checked", swept)
         if data is None:
             data = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
@@ -118,26 +120,26 @@ class _Bench:
         return self.dynamics.prepare(self.system.data)
 
     @cached_property
-    def grid(self) -> ensemble.Grid:
+    def grid(self) -> Grid:
         """Two step sizes, two seeds."""
-        law, two = self.dynamics.step_size, np.array([1.0, 0.5])  # type: ignore[attr-defined]
+        law, two = self.dynamics.step_size, np.array([1.0, 0.5])
         sizes = dataclasses.replace(law, gamma=law.gamma * two) if isinstance(law, mf.scaling.StepSizeLaw) else law * two
         swept = dataclasses.replace(self.dynamics, step_size=sizes)  # type: ignore[type-var]
-        return ensemble.make_grid(swept, (0, 3), jax.random.key(4))
+        return make_grid(swept, (0, 3), jax.random.key(4))
 
     @cached_property
     def starts(self) -> tuple[Any, Any]:
         """The states of the grid at step 0, with WIDTH and with 2 WIDTH neurons."""
         given = self.grid.dynamics, self.grid.keys
-        lower = lambda width: ensemble.init.lower(*given, network=self.system.network, width=width)  # noqa: E731
+        lower = lambda width: programs.init.lower(*given, network=self.system.network, width=width)  # noqa: E731
         return _compiled(lower(WIDTH))(*given), _compiled(lower(2 * WIDTH))(*given)
 
     @cached_property
     def advance(self) -> Any:
-        """`ensemble.advance` on the grid: takes states, when they were seen not finite, and a number of steps."""
+        """`programs.advance` on the grid: takes states, when they were seen not finite, and a number of steps."""
         grid, bad = self.grid, jnp.full(len(self.grid.keys), NEVER, jnp.int32)
         given = grid.dynamics, self.source, grid.keys
-        program = _compiled(ensemble.advance.lower(*given, self.starts[0], bad, jnp.asarray(1)))
+        program = _compiled(programs.advance.lower(*given, self.starts[0], bad, jnp.asarray(1)))
 
         def advance(states: Any, steps: int) -> tuple[Any, np.ndarray]:
             states = jax.tree.map(jnp.array, states)  # the program takes the memory of what it gets
@@ -160,7 +162,7 @@ class _Bench:
     def path(self) -> list[Any]:
         """The states of the grid at steps 0, ..., 5, taken one by one."""
         grid, turn = self.grid, np.arange(_FEW) % len(self.grid.keys)
-        data, noise = (jax.vmap(jax.random.fold_in, (0, None))(grid.keys, stream)[turn] for stream in ensemble.STREAMS)
+        data, noise = (jax.vmap(jax.random.fold_in, (0, None))(grid.keys, stream)[turn] for stream in (DATA, NOISE))
         dynamics, states = jax.tree.map(lambda v: np.asarray(v)[turn], (grid.dynamics, self.starts[0]))
         path = [states]
         for _ in range(5):
@@ -452,9 +454,10 @@ def noise_is_each_neurons_own(bench: _Bench) -> None:
 
 def frozen_weights_stay(bench: _Bench) -> None:
     """Output weights that are not trained do not move; a bias is carried along."""
-    if bench.system.network.output_weights == "ones":
+    network = bench.system.network
+    if not isinstance(network, TwoLayer) or network.output_weights == "ones":
         return
-    network = dataclasses.replace(bench.system.network, train_output=False, bias=True)
+    network = dataclasses.replace(network, train_output=False, bias=True)
 
     def weights(dynamics, source, key):
         """Before and after a step. Of the step is compiled what moves them, which should be nothing."""

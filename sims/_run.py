@@ -1,17 +1,12 @@
-"""What every simulation script shares: arguments from a dataclass, errors as one sentence, the record of what was run."""
+"""What every simulation script shares: arguments from a dataclass, errors as one sentence, tables."""
 
 import dataclasses
 import functools
-import importlib.metadata
-import json
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
 
-import jax
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
@@ -20,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import meanfield as mf
-from meanfield import _check
+from meanfield import _check, _files
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -87,8 +82,8 @@ def job(config: Any, run: Callable, plot: Callable[[dict], Figure], tables: Call
     with _check.own_directory("out", config.out) as out:
         summary = run(config)
         seconds = time.perf_counter() - start
-        write_json(out / "config.json", manifest(config))
-        write_json(out / "summary.json", summary | {"seconds": seconds})
+        _files.write_json(out / "config.json", _files.manifest(config))
+        _files.write_json(out / "summary.json", summary | {"seconds": seconds})
         plot(summary).savefig(out / "figure.png", dpi=160)
     show(tables(summary), f"{seconds:.0f} s. Written to {out}: config.json, summary.json, figure.png")
     return 0
@@ -118,35 +113,3 @@ def with_interval(value: float, interval, digits: int = 3) -> str:
         return "-"
     low, high = np.asarray(interval, float)
     return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low + high) else "")
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file that appears under its name only when it is whole. Numbers that are not finite become null."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
-    partial.replace(path)
-
-
-def manifest(config: Any) -> dict:
-    """The config, and what ran it."""
-    packages = ("meanfield-sgd", "jax", "jaxlib", "numpy", "scipy", "xarray")
-    return {
-        "config": dataclasses.asdict(config),
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages},
-        "device": jax.devices()[0].device_kind,
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value

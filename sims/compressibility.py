@@ -125,7 +125,7 @@ def decay(config: Config) -> list[dict]:
         ).T
         fit = rates.rate(config.parts, np.exp(log))
         level, interval = rates.mean_interval(log.T)
-        row = {"law": name, "slope": float(fit.slope), "interval": fit.interval, "log_error": level, "log_interval": interval}
+        row = {"law": name, "slope": float(fit), "interval": fit.interval, "log_error": level, "log_interval": interval}
         if name in HEAVY:
             theory = compressibility.divergent_limit(law, KAPPA)
             row |= {
@@ -197,7 +197,7 @@ def combined(config: Config) -> list[dict]:
             "step_size": eta,
             "index_predicted": alpha,
             "slope_predicted": 0.0 - float(compressibility.decay_exponent(alpha)),
-            "slope": float(fit.slope),
+            "slope": float(fit),
             "interval": fit.interval,
             "log_error": level,
             "log_interval": interval,
@@ -206,7 +206,7 @@ def combined(config: Config) -> list[dict]:
         }
         if alpha > 2:
             sizes = np.abs(x[max(config.parts)][..., 0]).ravel()
-            row["floor_predicted"] = float(pruning.limit_error(sizes, KAPPA, alpha, k=max(100, len(sizes) // 1000)))
+            row["floor_predicted"] = float(pruning.extrapolated_limit(sizes, KAPPA, alpha, k=max(100, len(sizes) // 1000)))
         rows.append(row)
     return rows
 

@@ -293,8 +293,9 @@ def _trained(config: Config, dynamics, width: int, times: tuple[int, ...]) -> tu
 
 
 def _solver(config: Config) -> dict[str, Any]:
-    """Size of the population solver."""
-    return {"population": 2_000, "steps": 500} if config.quick else {"population": 10_000, "steps": 1_000}
+    """Size and key of the population solver."""
+    size = {"population": 2_000, "steps": 500} if config.quick else {"population": 10_000, "steps": 1_000}
+    return {"key": jax.random.key(0), **size}
 
 
 def _predicted(config: Config) -> list[dict]:

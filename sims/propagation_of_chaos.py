@@ -96,7 +96,7 @@ class _Lab:
         return {
             "what": what,
             "slope_predicted": predicted,
-            "slope": fit.slope,
+            "slope": fit.value,
             "interval": fit.interval,
             "errors": errors,
         } | about

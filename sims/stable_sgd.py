@@ -15,7 +15,7 @@ from rich.table import Table
 import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, tails
-from meanfield.systems.dynamics.injected import MODES
+from meanfield.systems.dynamics.injections import MODES
 from meanfield.theory import compressibility, stable
 from sims import _run
 

@@ -20,7 +20,7 @@ from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import tails
 from meanfield.systems.examples import digit_components
-from meanfield.theory import least_squares, random_products, recursion
+from meanfield.theory import least_squares, recursion
 from sims import _run
 
 SPECTRUM = (1.0, 0.5, 0.25)  # eigenvalues of the covariance of the other Gaussian inputs
@@ -136,8 +136,9 @@ def _others(config: Config, chains: int) -> list[dict]:
     x, labels = digit_components(COMPONENTS, whitened=True)
     targets = np.where(labels >= 5, 1.0, -1.0)[:, None]
     solver: dict[str, Any] = {"population": 2_000, "steps": 500} if config.quick else {"population": 20_000, "steps": 1_000}
+    solver["key"] = jax.random.key(0)
     covariance = np.diag(SPECTRUM)
-    kinds: dict[str, tuple[object, Callable[[float], random_products.Estimate]]] = {
+    kinds: dict[str, tuple[object, Callable[[float], mf.Estimate]]] = {
         "gaussian": (
             mf.data.gaussian_regression(len(SPECTRUM), covariance=covariance),
             lambda eta: least_squares.gaussian_tail_index(covariance, eta, 1, **solver),

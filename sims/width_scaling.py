@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 import meanfield as mf
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
 from sims import _run
@@ -103,7 +103,7 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
             index[i, ok], bounds[i, ok] = fit.alpha, fit.interval
             far[i, ok] = tails.hill(norms, k=-(-fit.k // 5)).alpha
             for j, alpha in enumerate((fit.interval[:, 0], fit.alpha, fit.interval[:, 1])):
-                limit[i, ok, j] = pruning.limit_error(norms, KAPPA, alpha, fit.k)
+                limit[i, ok, j] = pruning.extrapolated_limit(norms, KAPPA, alpha, fit.k)
         for j, kind in enumerate(pruning.KINDS):
             errors[i, ok, j] = pruning.error_curve(vectors, KAPPAS, kind)
             fractions[i, ok, j] = pruning.prunable_fraction(vectors, ERROR, kind)
@@ -244,7 +244,7 @@ def _pooled_index(results: mf.Results, width: int, step_size: float) -> tuple[fl
     if not alpha.size:
         return np.nan, [np.nan, np.nan]
     pooled = float(1 / np.mean(1 / alpha))
-    return pooled, tails.interval(pooled, tails.default_k(width) * alpha.size).tolist()
+    return pooled, tails.hill_interval(pooled, tails.default_k(width) * alpha.size).tolist()
 
 
 def _recursion_quadrature(one: xr.Dataset) -> float:
@@ -271,9 +271,9 @@ def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
     if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
         widths = errors["width"].to_numpy()
         fit = rates.rate(widths, errors.to_numpy())
-        measured = {k: {"slope": fit.slope[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
+        measured = {k: {"slope": fit.value[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
         one_law = rates.rate(widths, dataset["node_error_drawn"].sel(seed=whole).transpose("seed", "width").to_numpy())
-        drawn = {"slope": one_law.slope, "interval": one_law.interval}
+        drawn = {"slope": one_law.value, "interval": one_law.interval}
     alphas = (widest["tail_index"], *widest["tail_index_interval"])
     predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in alphas if a > 0]
     limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()
@@ -408,13 +408,13 @@ def _into(out: Path, config: Config, system: mf.System) -> int:
     start = time.perf_counter()
     for name in ("results.nc", "summary.json", "figure.png"):
         (out / name).unlink(missing_ok=True)
-    _run.write_json(out / "config.json", _run.manifest(config))
+    _files.write_json(out / "config.json", _files.manifest(config))
     results = simulate(config, system)
     results.save(out / "results.nc")  # before the measurement, which Ctrl-C may cut short
     results = results.with_variables(**measure(results))
     summary = summarise(results, config)
     results.save(out / "results.nc")
-    _run.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
+    _files.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
     finished = any(cell["runs_complete"] for cell in summary["cells"])
     if finished:
         plot(results, summary).savefig(out / "figure.png", dpi=160)

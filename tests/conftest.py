@@ -1,16 +1,96 @@
-"""Strict settings for every test: set before jax looks at them."""
+"""Strict settings for every test, set before jax looks at them; and the three tiers of tests."""
 
+import gc
+import hashlib
 import os
+import resource
 import signal
+from pathlib import Path
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
+
+from tests import typecheck  # noqa: F401  looked up by its name below
+
+install_import_hook("meanfield.measure", "tests.typecheck.arrays")  # shapes are checked at every call, before the first import
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+# CPU seconds of one test, its processes included, by tier. `make test` runs the unmarked ones, `make test-all` also the long ones.
+BUDGET = {"unmarked": 8.0, "long": 60.0}
+GROWTH = 2**29  # bytes that a worker may grow until compiled programs are let go
+
+
+def pytest_addoption(parser):
+    parser.addoption("--share", default="1/1", help="k/n: run the k-th of n parts of the chosen tests")
+
+
+def pytest_configure(config):
+    cases = "of a parametrised test `cases` cases, spread evenly; its other cases are slow"
+    config.addinivalue_line("markers", f"long(cases): seconds of compilation or processes, for `make test-all`; {cases}")
+    config.addinivalue_line("markers", "slow: for `make test-slow`")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Make slow all but `cases` of the cases of a test marked `long(cases)`, and keep one share of the tests.
+
+    The cases that stay are spread evenly, so that every run sees some of each kind.
+    """
+    families = {}
+    for item in items:
+        mark = item.get_closest_marker("long")
+        if mark and mark.args:
+            families.setdefault((item.path, item.originalname), (mark.args[0], []))[1].append(item)
+    for cases, members in families.values():
+        kept = {int((i + 0.5) * len(members) / cases) for i in range(min(cases, len(members)))}
+        for i, item in enumerate(members):
+            if i not in kept:
+                item.add_marker(pytest.mark.slow)
+    part, parts = (int(number) for number in config.getoption("--share").split("/"))
+    if parts > 1:
+        mine = [item for item in items if int(hashlib.md5(item.nodeid.encode()).hexdigest(), 16) % parts == part % parts]
+        config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+        items[:] = mine
+
+
+def _cpu_seconds():
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """Fail a test that takes more than the budget of its tier."""
+    start = _cpu_seconds()
+    outcome = yield
+    took = _cpu_seconds() - start
+    tier = "long" if item.get_closest_marker("long") else "unmarked"
+    if not item.get_closest_marker("slow") and took > BUDGET[tier] and outcome.excinfo is None:
+        outcome.force_exception(
+            AssertionError(f"This test took {took:.1f} s of CPU; {tier} tests have {BUDGET[tier]:g}. See CONTRIBUTING.md, tiers.")
+        )
+
+
+_LEAST = [0]  # resident bytes after the last time
+
+
+def _resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.fixture(autouse=True)
+def _memory():
+    """Let compiled programs go when a worker has grown since the last time: tests share few of them."""
+    yield
+    if _resident() > _LEAST[0] + GROWTH:
+        jax.clear_caches()
+        gc.collect()
+        _LEAST[0] = _resident()
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +111,7 @@ def ctrl_c(monkeypatch):
     from meanfield.simulate import driver
 
     def within(what):
-        owner, name = {"chunk": (driver.Threads, "advance"), "width": (driver, "_joined")}[what]
+        owner, name = {"chunk": (driver.Threads, "advance"), "width": (driver, "joined")}[what]
         original = getattr(owner, name)
 
         def pressed(*arguments):

@@ -172,21 +172,23 @@ def fields(fit: Any) -> dict[str, Any]:
 
 @case
 def tail_indices():
-    names = (
+    plain = (
         "hill",
-        "moment",
         "pickands",
-        "kernel",
         "hill_reduced",
         "power_law",
         "tail_index",
         "block_log_moment",
         "stable_quantile",
+        "stable_characteristic",
     )
-    names = (*names, "stable_characteristic")
+    estimators = {name: getattr(tails, name) for name in plain} | {
+        "moment": tails.moment_estimator,
+        "kernel": tails.kernel_estimator,
+    }
     made = {}
     for law, x in samples().items():
-        made[law] = {name: fields(getattr(tails, name)(x)) for name in names}
+        made[law] = {name: fields(estimator(x)) for name, estimator in estimators.items()}
         family = tails.tail_family(x)
         made[law]["family"] = {
             "name": np.array([list(tails.Family).index(one) for one in family.family]),
@@ -210,7 +212,7 @@ def prunings():
         }
     made["pruned"] = {"magnitude": pruning.magnitude(w, 0.3), "node": pruning.node(w, 0.3), "singular": pruning.singular(w, 0.3)}
     made["values"] = pruning.singular_values(w)
-    made["limit"] = pruning.limit_error(np.sort(np.abs(w.ravel()))[::-1], 0.1, 3.0, 30)
+    made["limit"] = pruning.extrapolated_limit(np.sort(np.abs(w.ravel()))[::-1], 0.1, 3.0, 30)
     return made
 
 
@@ -219,16 +221,32 @@ def between_samples():
     rng = np.random.default_rng(8)
     x, y = rng.normal(size=(60, 2)), rng.normal(0.3, 1, size=(50, 2))
     values = rng.normal(size=(20, 15)) + rng.normal(size=(20, 1))
+    moved = chaos.fluctuation(values[:4], 0.1)
+    slope = rates.rate([10, 100, 1000], np.abs(rng.normal(size=(8, 3))) / np.array([1, 3, 9]))
+
+    def parts(found: mf.Estimate) -> dict[str, Any]:
+        return {name: getattr(found, name) for name in ("value", "standard_error", "interval")}
+
     return {
         "wasserstein": [distances.wasserstein(x[:, 0], y[:, 0], p) for p in (1.0, 2.0)],
-        "sliced": distances.sliced_wasserstein(x, y, directions=20, key=KEY).__dict__,
-        "mmd": {k: v for k, v in distances.mmd(x, y).__dict__.items() if v is not None},
+        "sliced": parts(distances.sliced_wasserstein(x, y, directions=20, key=KEY)),
+        "mmd": parts(distances.mmd(x, y)),
         "bandwidth": distances.median_bandwidth(x, y),
         "kolmogorov": [distances.kolmogorov(x[:, 0], y[:, 0]), distances.kolmogorov(x[:, 0], stats.norm.cdf)],
-        "correlation": chaos.correlation(values).__dict__,
-        "fluctuation": chaos.fluctuation(values[:4], 0.1).__dict__,
-        "rate": rates.rate([10, 100, 1000], np.abs(rng.normal(size=(8, 3))) / np.array([1, 3, 9])).__dict__,
-        "mean": rates.mean_interval(values),
+        "correlation": parts(chaos.correlation(values)) | {"samples": len(values), "particles": values.shape[1]},
+        "fluctuation": {
+            "variance": moved.variance.value,
+            "standard_error": moved.variance.standard_error,
+            "interval": moved.variance.interval,
+            "values": moved.values,
+            "independent": moved.independent,
+            "ratio": moved.ratio.value,
+            "ratio_interval": moved.ratio.interval,
+            "runs": 4,
+            "particles": values.shape[1],
+        },
+        "rate": {"slope": slope.value, "interval": slope.interval, "replicas": 8},
+        "mean": [(mean := rates.mean(values)).value, mean.interval],
     }
 
 
@@ -269,15 +287,19 @@ def theories():
             stable.tail_constant(1.2),
         ],
         "designs": [
-            least_squares.gaussian_tail_index(np.diag([1.0, 0.5]), 0.6, 1, population=500, steps=500).value,
-            least_squares.empirical_tail_index([[1.0], [0.5], [2.0]], 0.6, 1).value,
+            least_squares.gaussian_tail_index(
+                np.diag([1.0, 0.5]), 0.6, 1, population=500, steps=500, key=jax.random.key(0)
+            ).value,
+            least_squares.empirical_tail_index([[1.0], [0.5], [2.0]], 0.6, 1, key=jax.random.key(0)).value,
         ],
         "network": [
             network.quadratic_tail_index(0.3, 1.0),
-            network.tail_index(np.eye(3)[:, :2] + 0.1, np.full((3, 1), 0.4), 0.5, 1, 0.3, population=500, steps=500).value,
+            network.tail_index(
+                np.eye(3)[:, :2] + 0.1, np.full((3, 1), 0.4), 0.5, 1, 0.3, population=500, steps=500, key=jax.random.key(0)
+            ).value,
         ],
         "cloning": random_products.tail_index(
-            lambda rng, u: u * rng.lognormal(-0.2, 1.0, (len(u), 1)), 2, population=500, steps=500
+            lambda rng, u: u * rng.lognormal(-0.2, 1.0, (len(u), 1)), 2, population=500, steps=500, key=jax.random.key(0)
         ).value,
         "solvable": [
             solvable.response(0.7),

@@ -16,6 +16,7 @@ from sims import width_scaling
 WITH_TORCH = pytest.param(True, marks=pytest.mark.skipif(peers.torch is None, reason="torch is not installed"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("torch", [False, WITH_TORCH])
 def test_quick_cell(torch, tmp_path, monkeypatch):
     if not torch:
@@ -52,6 +53,7 @@ class Tampered(ours.Ours):
         super().run(steps - 1)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_unequal_work_is_found_out(batch_size):
     data = ours.synthetic(8, 3, examples=50)
@@ -129,6 +131,7 @@ def _depths(law):
     return (0.001, 0.0002) if "stable" in law.name and law.alpha > 1.9 else (0.02, 0.002)
 
 
+@pytest.mark.long
 def test_samplers_follow_their_tails():
     """One set of parameters; 200 x 500 values of each law, two depths."""
     some = [law for law in tail_laws.laws(11) if law.log_tail is not None]
@@ -149,6 +152,7 @@ def _orders(law):
     return -slope, np.log2(steps[best, 1] / steps[best, 0]) / law.alpha
 
 
+@pytest.mark.slow
 def test_indices_and_second_orders():
     """Of all laws with a closed tail, at three sets of parameters."""
     some = [law for seed in (11, 12, 13) for law in tail_laws.laws(seed, tuple(tail_laws.BOUNDS)) if law.log_tail is not None]
@@ -177,6 +181,7 @@ def test_log_gamma_has_no_second_order():
     assert np.diff(level) == pytest.approx(np.log(2), rel=0.05)  # (shape - 1) log log x: never at rest
 
 
+@pytest.mark.slow
 def test_second_order_of_a_chain():
     """1 - h has the index, the pair found, and no other zero in the strip below the pole at alpha + 2 (argument principle)."""
     alpha = 1.9

@@ -45,7 +45,7 @@ def test_coupled_error_has_the_rate_of_its_coupling():
     errors = [chaos.coupled_error(y[:, :n] - y[:, :n].mean(axis=1, keepdims=True), y) for n in widths]
     fit = rates.rate(widths, np.stack(errors, axis=-1))
     half = (fit.interval[1] - fit.interval[0]) / 2
-    assert abs(fit.slope + 1) < 2.5 * half < 0.5
+    assert abs(float(fit) + 1) < 2.5 * half < 0.5
 
 
 # -- correlation --------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_correlation_is_the_average_over_pairs(shape):
 
     found = chaos.correlation(x)
     np.testing.assert_allclose(found.value, brute(z), rtol=1e-9)
-    assert float(found) == found.value and (found.samples, found.particles) == shape[:2]
+    assert float(found) == found.value and found.dof == shape[0] - 1
     without = np.array([brute(np.delete(z, s, axis=0)) for s in range(shape[0])])
     error = np.sqrt((shape[0] - 1) / shape[0] * np.sum((without - without.mean()) ** 2))
     np.testing.assert_allclose(found.standard_error, error, rtol=1e-8)
@@ -152,17 +152,20 @@ def test_fluctuation_is_its_formula():
     limit = np.array([[1.0], [2.0]])
     found = chaos.fluctuation(x, limit)
     np.testing.assert_allclose(found.values, np.sqrt(5) * (x.mean(-1) - limit[..., None]))
-    np.testing.assert_allclose(found.variance, np.var(found.values, axis=-1, ddof=1))
+    np.testing.assert_allclose(found.variance.value, np.var(found.values, axis=-1, ddof=1))
     np.testing.assert_allclose(found.independent, np.var(x, axis=-2, ddof=1).mean(-1))
-    np.testing.assert_allclose(found.ratio, found.variance / found.independent)
+    np.testing.assert_allclose(found.ratio.value, found.variance.value / found.independent)
     without = np.stack([np.var(np.delete(found.values, r, axis=-1), axis=-1, ddof=1) for r in range(7)], axis=-1)
-    np.testing.assert_allclose(found.standard_error, np.sqrt(6 / 7 * 7 * np.var(without, axis=-1)), rtol=1e-9)
-    assert found.interval.shape == found.ratio_interval.shape == (2, 3, 2) and (found.runs, found.particles) == (7, 5)
+    np.testing.assert_allclose(found.variance.standard_error, np.sqrt(6 / 7 * 7 * np.var(without, axis=-1)), rtol=1e-9)
+    each = [np.delete(x, r, axis=-2) for r in range(7)]
+    ratios = np.stack([5 * np.var(y.mean(-1), axis=-1, ddof=1) / np.var(y, axis=-2, ddof=1).mean(-1) for y in each], axis=-1)
+    np.testing.assert_allclose(found.ratio.standard_error, np.sqrt(6 * np.var(ratios, axis=-1)), rtol=1e-9)
+    assert found.variance.interval.shape == found.ratio.interval.shape == (2, 3, 2) and found.ratio.dof == 6
     one = chaos.fluctuation(x[1, 2], 2.0)
-    np.testing.assert_allclose(one.interval, found.interval[1, 2], rtol=1e-9)
-    np.testing.assert_allclose(one.ratio, 1 + 4 * chaos.correlation(x[1, 2]).value, rtol=1e-9)
+    np.testing.assert_allclose(one.variance.interval, found.variance.interval[1, 2], rtol=1e-9)
+    np.testing.assert_allclose(one.ratio.value, 1 + 4 * chaos.correlation(x[1, 2]).value, rtol=1e-9)
     scaled = chaos.fluctuation(1e-100 * x, 0.0)
-    np.testing.assert_allclose(scaled.interval, 1e-200 * found.interval, rtol=1e-9)
+    np.testing.assert_allclose(scaled.variance.interval, 1e-200 * found.variance.interval, rtol=1e-9)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -172,11 +175,11 @@ def test_fluctuation_intervals_cover(law, runs, particles):
     six times as large is covered by fewer than 1/4."""
     x = LAWS[law](np.random.default_rng(3), (4000, runs, particles))
     found = chaos.fluctuation(x, 0.0)
-    for interval in (found.interval, found.ratio_interval):
+    for interval in (found.variance.interval, found.ratio.interval):
         covers = lambda v, i=interval: np.mean((i[:, 0] <= v) & (v <= i[:, 1]))  # noqa: E731
         assert 0.92 < covers(1) < 0.97
         assert covers(6) < 0.25
-    for estimate in (found.variance, found.independent, found.ratio):
+    for estimate in (found.variance.value, found.independent, found.ratio.value):
         assert abs(estimate.mean() - 1) < 5 * estimate.std(ddof=1) / np.sqrt(4000)
 
 
@@ -195,7 +198,7 @@ def test_fluctuation_intervals_cover(law, runs, particles):
 def test_fluctuation_intervals_cover_what_is_said(law, runs, particles, stated):
     """4000 ensembles of few runs, or of one particle with a tail: the docstring's share, within four binomial standard errors
     and the rounding of its numbers."""
-    low, high = chaos.fluctuation(LAWS[law](np.random.default_rng(5), (4000, runs, particles)), 0.0).interval.T
+    low, high = chaos.fluctuation(LAWS[law](np.random.default_rng(5), (4000, runs, particles)), 0.0).variance.interval.T
     covered = np.mean((low <= 1) & (high >= 1))
     assert abs(covered - stated) < 4 * np.sqrt(stated * (1 - stated) / 4000) + 0.005
 
@@ -203,16 +206,18 @@ def test_fluctuation_intervals_cover_what_is_said(law, runs, particles, stated):
 def test_fluctuation_of_dependent_particles():
     """Correlation rho: the ratio is 1 + (N - 1) rho. 2000 times 30 runs of 40 particles; 1 is refused."""
     found = chaos.fluctuation(one_factor(np.random.default_rng(0), 0.1, (2000, 30, 40)), 0.0)
-    low, high = found.ratio_interval.T
+    low, high = found.ratio.interval.T
     assert 0.92 < np.mean((low <= 4.9) & (high >= 4.9)) < 0.97
     assert np.mean((low <= 1) & (high >= 1)) < 0.05
 
 
 def test_fluctuation_of_constants():
     found = chaos.fluctuation(np.full((4, 3), 0.1), 0.0)
-    assert found.variance == 0 == found.standard_error and found.interval.tolist() == [0, 0] and np.isnan(found.ratio)
+    variance = found.variance
+    assert float(variance) == 0 == variance.standard_error and variance.interval.tolist() == [0, 0]
+    assert np.isnan(float(found.ratio))
     identical = chaos.fluctuation(np.repeat(np.arange(5.0)[:, None], 8, axis=1), 2.0)
-    np.testing.assert_allclose(identical.ratio_interval, [8, 8])
+    np.testing.assert_allclose(identical.ratio.interval, [8, 8])
 
 
 # -- wrong arguments ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from scipy import optimize, special
 import meanfield as mf
 from meanfield.theory import random_products, recursion
 
-SMALL = {"population": 3_000, "steps": 500}
+KEY = jax.random.key(0)
+SMALL = {"key": KEY, "population": 3_000, "steps": 500}
 
 
 def isotropic(step_size, batch_size, dim, weight_decay=0.0):
@@ -29,11 +30,12 @@ def diagonal(factors):
     return lambda rng, u: u * factors[rng.integers(len(factors), size=len(u))]
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize(("dim", "alpha"), [(2, 1.5), (2, 3.0), (5, 1.5), (5, 3.0)])
 def test_isotropic_gaussian_inputs(dim, alpha):
     """Within 1 % and 4 standard errors of the quadrature, which are small enough to tell an index 5 % beside it."""
     law = isotropic(recursion.step_size_for(alpha, 1, dim), 1, dim)
-    found = random_products.tail_index(law, dim, jax.random.key(1), population=5_000, steps=700)
+    found = random_products.tail_index(law, dim, key=jax.random.key(1), population=5_000, steps=700)
     assert abs(found.value / alpha - 1) < 0.01
     assert abs(found.value - alpha) < 4 * found.standard_error
     assert found.standard_error < 0.01 * alpha
@@ -50,11 +52,12 @@ def test_a_wrong_law_is_told_apart():
     assert abs(found.value - 1.5) > 4 * found.standard_error
 
 
+@pytest.mark.long
 def test_growth_and_its_bias():
     """A population of 200, 20 000 steps: biased by some 6 standard errors if it is not corrected (the same run, the mean alone)."""
     eta, dim, s = 0.4, 3, 2.0
     law, exact = isotropic(eta, 1, dim), np.log(recursion.moment(s, eta, 1, dim))
-    found = random_products.log_growth(law, dim, s, population=200, steps=20_000)
+    found = random_products.log_growth(law, dim, s, population=200, steps=20_000, key=KEY)
     assert abs(found.value - exact) < 4 * found.standard_error
     assert found.value - 20_000 * found.standard_error**2 / 2 < exact - 4 * found.standard_error
     assert random_products.log_growth(law, dim, 0.0, **SMALL) == random_products.exact(0.0)
@@ -108,19 +111,20 @@ def test_rotations_change_nothing():
 
 def test_equal_keys_give_equal_numbers():
     law = isotropic(0.5, 1, 2)
-    one, two, three = (random_products.lyapunov(law, 2, jax.random.key(n), **SMALL) for n in (4, 4, 5))
+    one, two, three = (random_products.lyapunov(law, 2, **{**SMALL, "key": jax.random.key(n)}) for n in (4, 4, 5))
     assert one == two and one.value != three.value
 
 
+@pytest.mark.long
 def test_high_orders_are_refused_not_guessed():
     """Index 12: the weights of 10^4 vectors degenerate. An answer would be wrong by more than 100 %."""
     law = isotropic(recursion.step_size_for(12.0, 1, 2), 1, 2)
     with pytest.raises(
         mf.ArgumentError, match=r"^Argument `population` must be larger \(too few vectors carry the weight \|M u\|\^"
     ):
-        random_products.tail_index(law, 2, population=2_000, steps=500)
+        random_products.tail_index(law, 2, population=2_000, steps=500, key=KEY)
     with pytest.raises(mf.ArgumentError, match="too few vectors carry the weight"):
-        random_products.log_growth(law, 2, 12.0, population=2_000, steps=500)
+        random_products.log_growth(law, 2, 12.0, population=2_000, steps=500, key=KEY)
 
 
 @pytest.mark.slow
@@ -128,7 +132,7 @@ def test_errors_are_calibrated():
     """40 keys, index 1.5 in 2 dimensions: z-scores of mean 0 and standard deviation 1, within five standard errors of 40 Student's t_19."""
     eta = recursion.step_size_for(1.5, 1, 2)
     found = [
-        random_products.tail_index(isotropic(eta, 1, 2), 2, jax.random.key(n), population=2_000, steps=500) for n in range(40)
+        random_products.tail_index(isotropic(eta, 1, 2), 2, key=jax.random.key(n), population=2_000, steps=500) for n in range(40)
     ]
     z = np.array([(f.value - 1.5) / f.standard_error for f in found])
     assert abs(z.mean()) < 5 * 1.06 / np.sqrt(40)
@@ -144,7 +148,7 @@ WRONG = {
         "Argument `grow` must have a negative Lyapunov exponent (else there is no stationary law), but is one with 0.693 +- ",
     ),
     "no growth": (
-        lambda: random_products.tail_index(lambda rng, u: u / 2, 2, population=100, steps=500),
+        lambda: random_products.tail_index(lambda rng, u: u / 2, 2, population=100, steps=500, key=KEY),
         "Argument `grow` must lengthen vectors often enough: up to order ",
     ),
     "hardly any growth": (  # bounded inputs below 2 / |a|^2: nothing is lengthened, but some vectors are hardly shortened
@@ -164,19 +168,25 @@ WRONG = {
         "Argument `grow` must give an array of shape (3000, 2), but is one that gives (3000,).",
     ),
     "not a function": (
-        lambda: random_products.lyapunov(np.eye(2), 2),  # type: ignore[arg-type]
+        lambda: random_products.lyapunov(np.eye(2), 2, key=KEY),  # type: ignore[arg-type]
         "Argument `grow` must be a function of a numpy generator and an array (population, dim), but is [[1.0, 0.0], [0.0, 1.0]].",
     ),
-    "dim": (lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 0), "Argument `dim` must be an integer >= 1, but is 0."),
+    "dim": (
+        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 0, key=KEY),
+        "Argument `dim` must be an integer >= 1, but is 0.",
+    ),
     "population": (
-        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, population=10),
+        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, population=10, key=KEY),
         "Argument `population` must be an integer >= 100, but is 10.",
     ),
     "steps": (
-        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, steps=10),
+        lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, steps=10, key=KEY),
         "Argument `steps` must be an integer >= 500, but is 10.",
     ),
-    "s": (lambda: random_products.log_growth(isotropic(0.1, 1, 2), 2, -1.0), "Argument `s` must be a number >= 0, but is -1.0."),
+    "s": (
+        lambda: random_products.log_growth(isotropic(0.1, 1, 2), 2, -1.0, key=KEY),
+        "Argument `s` must be a number >= 0, but is -1.0.",
+    ),
     "key": (
         lambda: random_products.lyapunov(isotropic(0.1, 1, 2), 2, key=3),  # type: ignore[arg-type]
         "Argument `key` must be one random key, made by `jax.random.key(seed)`, but is 3.",

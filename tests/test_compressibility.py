@@ -70,6 +70,7 @@ def test_scales_and_signs_do_not_matter(law):
     assert compressibility.limit_error(law, 0.2, 1.5) == pytest.approx(exact, rel=1e-8)
 
 
+@pytest.mark.long(4)
 @pytest.mark.parametrize(
     "law",
     [
@@ -245,7 +246,7 @@ REFUSED = {
     "a moment beyond float64": (
         stats.lognorm(5, 0.1),
         10.0,
-        "have a moment of order q = 10 that can be computed in float64, but is lognorm",
+        "have a moment of order p = 10 that can be computed in float64, but is lognorm",
     ),
     "one number": (stats.norm(1e200, 1), 2.0, "have a density in the range of float64, but is norm without one."),
 }
@@ -429,6 +430,7 @@ def test_pairs_by_quantiles(name):
     assert abs(compressibility.node_limit_error(law, 2, 0.1001, q) - exact[1]) > 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["beta(.3, .5)", "arcsine", "pareto(5)"])
 def test_three_entries_by_simulation(case):
     """50 samples of 200 000 columns of three, within five standard errors; a kept fraction 2 % larger is outside."""
@@ -474,6 +476,7 @@ def test_an_elliptical_layer_is_not_compressible():
 # -- the divergent case -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_constants_of_the_table():
     for name, exact in KNOWN["divergent"].items():
         alpha, kappa = (float(part[2:].lstrip("p")) for part in name.split("_")[1:])
@@ -507,6 +510,7 @@ def test_positive_stable_quantiles(beta):
     assert np.mean(1 / w) == pytest.approx(limit.constant, rel=0.1 if beta < 0.5 else 0.02)
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize(
     ("law", "dim"), [(stats.cauchy(), 1), (stats.pareto(1.2), 1), (stats.cauchy(), 4), (stats.lomax(0.8), 3)]
 )
@@ -522,6 +526,7 @@ def test_errors_have_the_predicted_law(law, dim):
     assert np.median(log) == pytest.approx(np.log(limit.error_quantile(n)), abs=slack)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("alpha", "level"), [(1.0, 0.5), (1.0, 0.2), (1.5, 0.8)])
 def test_prunable_quantiles_by_simulation(alpha, level):
     """2000 replicas of 5000 parts: the share below the quantile within five standard errors; that of ten times as many parts is outside."""
@@ -539,7 +544,7 @@ CASES = {
         lambda: compressibility.limit_error(stats.norm(), 1.2),
         "Argument `kappa` must be a number in [0, 1], the fraction kept, or an array of them, but is 1.2.",
     ),
-    "q": (lambda: compressibility.limit_error(stats.norm(), 0.1, 0), "Argument `q` must be a number > 0, but is 0."),
+    "p": (lambda: compressibility.limit_error(stats.norm(), 0.1, 0), "Argument `p` must be a number > 0, but is 0."),
     "no distribution": (
         lambda: compressibility.limit_error([1.0], 0.1),
         "Argument `distribution` must be a frozen continuous distribution of scipy.stats, such as stats.t(3), but is of type list.",
@@ -564,7 +569,7 @@ CASES = {
     ),
     "light tail": (
         lambda: compressibility.divergent_limit(stats.t(3), 0.1),
-        "Argument `distribution` must have a tail index below q = 2, but is one of index 3.",
+        "Argument `distribution` must have a tail index below p = 2, but is one of index 3.",
     ),
     "error": (
         lambda: compressibility.prunable_fraction(stats.norm(), -0.1),

@@ -51,6 +51,7 @@ VARIANTS = (
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in MEMBERS]
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_members_keep_the_contract(name):
     member = MEMBERS[name]
@@ -366,6 +367,7 @@ SIMILAR = (
 )
 
 
+@pytest.mark.long(10)
 @pytest.mark.parametrize("sin", [pytest.param(sin, marks=[pytest.mark.slow] * (sin in SIMILAR)) for sin in SINS])
 def test_a_broken_promise_is_found(sin):
     factor = 1.5 if sin == "number in a static field" else 1
@@ -375,6 +377,7 @@ def test_a_broken_promise_is_found(sin):
     assert sentence.startswith("The dynamics ") and sentence.endswith(".") and "\n" not in sentence
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("sin", ["", "noise"])
 def test_the_dynamics_of_the_tests_is_good_without_sin(sin):
     testing.check_dynamics(Broken(sin=sin))

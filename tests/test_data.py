@@ -64,6 +64,7 @@ def test_mini_batches_are_uniform(digits):
     assert abs(z(np.minimum(index, n * 9 // 10))) > 5
 
 
+@pytest.mark.long
 def test_teacher_law():
     """Moments of 50 000 fresh examples within five standard errors, and the label noise: residual variance 0.09."""
     data = mf.data.teacher(jax.random.key(0), dim=4, neurons=10, activation="tanh", noise_std=0.3)
@@ -120,6 +121,7 @@ def test_npz(tmp_path, images):
     assert regression.classes == 0 and regression.outputs == 1
 
 
+@pytest.mark.long
 def test_mnist_sample_is_real():
     data = mf.data.mnist_sample()
     assert data.x.shape == (4000, 784) and data.classes == 10
@@ -216,6 +218,7 @@ def test_bad_arrays():
         mf.data.teacher(jnp.zeros(2), dim=2, neurons=2)
 
 
+@pytest.mark.long
 def test_epochs_visit_every_example_once_in_changing_order(key):
     """Seven epochs of 10 examples in mini-batches of 4, which do not divide an epoch; orders differ between epochs and keys."""
     data = mf.data.from_arrays(np.arange(10.0)[:, None], np.zeros(10, int)).in_epochs()
@@ -255,6 +258,7 @@ def test_every_order_of_few_examples_is_equally_likely(size, key):
     assert departure(rotated, math.factorial(size)) > 1000
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("size", [7, 16, 64])
 def test_places_of_an_epoch_are_independent(size, key):
     """100 000 orders: chi-square of the first, the first and last, and three places, |z| < 5. A share of 1/10 in which the last

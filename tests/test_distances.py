@@ -122,6 +122,7 @@ def test_sliced_on_the_line_is_wasserstein(p, key):
     assert found.standard_error < 1e-12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("p", [1.0, 2.0, 4.0])
 def test_sliced_of_a_shift(p, key):
     """x and x + mu: every direction costs |<theta, mu>|, so SW_p = |mu| (E |theta_1|^p)^(1/p), for p = 2 |mu|/sqrt(d). 300
@@ -140,6 +141,7 @@ def test_sliced_of_a_shift(p, key):
     np.testing.assert_allclose(np.mean([f.standard_error for f in found]), spread, rtol=5 / math.sqrt(2 * 300))
 
 
+@pytest.mark.long
 def test_sliced_of_two_gaussian_samples(key):
     """N(0, I) against N(mu, I), 20 000 points in R^3: |mu|/sqrt(3) within five standard errors over the directions plus 3 % for
     the samples; without the root or with a factor of the dimension it is not."""

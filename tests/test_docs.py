@@ -12,6 +12,7 @@ from meanfield.verify import CLAIMS
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize(
     "page",
     ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/verify.md"],
@@ -41,6 +42,7 @@ def test_programs_run(page, capsys):
         assert dynamics is not None and len(dynamics[0].splitlines()) <= 40
 
 
+@pytest.mark.slow
 def test_template_keeps_the_contract():
     space: dict = {}
     exec(compile((ROOT / "docs" / "dynamics_template.py").read_text(), "template", "exec"), space)

@@ -11,7 +11,7 @@ import pytest
 from scipy import special
 
 import meanfield as mf
-from meanfield.systems.dynamics.injected import MODES
+from meanfield.systems.dynamics.injections import MODES
 from meanfield.theory import recursion, stable
 
 POOL = 12
@@ -43,6 +43,7 @@ def gradients_of_examples(network, particles, data):
     return np.concatenate([in_w, z[:, :1] * residual], axis=1)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("kind", ["independent", "limit"])
 def test_noise_of_a_step_has_mean_h_and_covariance_sigma(kind, pool, key):
     """40 000 equal neurons take one step each: mean and whole covariance matrix, |z| < 5; a wrong covariance must fail."""
@@ -63,6 +64,7 @@ def test_noise_of_a_step_has_mean_h_and_covariance_sigma(kind, pool, key):
     assert np.abs((products.mean(axis=0) - wrong) / (products.std(axis=0) / np.sqrt(n))).max() > 10
 
 
+@pytest.mark.long
 def test_independent_noise_is_independent_and_shared_noise_is_shared(pool, key):
     network = mf.TwoLayer("tanh", dim=3, outputs=4)
     particles = jax.tree.map(lambda v: jnp.repeat(v, 2, axis=0), network.init(key, 1))
@@ -81,6 +83,7 @@ def _jitted(dynamics, data, network, particles, key):
     return dynamics.step(jax.random.fold_in(key, 1), state, batch)[0].particles.vectors - particles.vectors
 
 
+@pytest.mark.slow
 def test_pool_of_an_online_source_is_fresh(key):
     data = mf.data.teacher(key, dim=3, neurons=5)
     sgd = mf.dynamics.SGD(0.1, 1, minibatches="independent", pool_size=7)
@@ -88,6 +91,7 @@ def test_pool_of_an_online_source_is_fresh(key):
     assert first.shape == (7, 3) and np.array_equal(first, again) and not np.array_equal(first, other)
 
 
+@pytest.mark.long
 def test_expectation_is_the_full_gradient(pool, key):
     network = mf.TwoLayer("tanh", dim=3, outputs=4, bias=True)
     particles = network.init(key, 9)
@@ -114,6 +118,7 @@ def test_limits_are_those_of_the_theory():
         mf.dynamics.SGD(mf.scaling.StepSizeLaw(0.3, beta=[0.5, 1.0]), 5).limit()
 
 
+@pytest.mark.slow
 def test_coupled_noise_does_not_depend_on_the_width(pool, key):
     """Particle 3 of width 5 and of width 50 draw the same: where particles do not interact they stay equal."""
     flat = mf.data.from_arrays(np.zeros((2, 3)), np.zeros(2))
@@ -130,6 +135,7 @@ def stationary(dynamics, key, dim=4, width=25_000, steps=150):
     return np.asarray(results.require_complete().particles[width].w[0, 0], float)
 
 
+@pytest.mark.long
 def test_langevin_has_its_stationary_variance(key):
     w = stationary(mf.dynamics.Langevin(0.2, 1, temperature=0.7, weight_decay=1.3), key).ravel()
     variance = 2 * 0.2 * 0.7 / (1 - (1 - 0.2 * 1.3) ** 2)
@@ -138,6 +144,7 @@ def test_langevin_has_its_stationary_variance(key):
     assert abs((np.mean(w**2) / (0.7 / 1.3) - 1) / np.sqrt(2 / w.size)) > 10  # continuous time is another number
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize("mode", ["scalar", "coordinates", "isotropic"])
 @pytest.mark.parametrize("alpha", [1.0, 1.5, 2.0])
 def test_stable_sgd_has_its_stationary_scale(mode, alpha, key):
@@ -154,6 +161,7 @@ def test_stable_sgd_has_its_stationary_scale(mode, alpha, key):
         assert abs((np.mean(c) - np.exp(-1)) / (np.std(c) / np.sqrt(len(c)))) > 5
 
 
+@pytest.mark.slow
 def test_modes_differ_as_they_should(key):
     """Scalar: all coordinates equal. Isotropic: rotation invariant, and dependent; coordinates: heavier along the axes."""
     made = {m: stationary(mf.dynamics.StableSGD(0.2, 1, 1.2, 0.5, m, weight_decay=1.0), key) for m in MODES}
@@ -166,6 +174,7 @@ def test_modes_differ_as_they_should(key):
         assert abs((phi.mean() - np.exp(-1)) / (phi.std() / np.sqrt(len(phi)))) < 5
 
 
+@pytest.mark.long
 def test_optax_equals_a_loop(digits, key):
     """Momentum against its two formulas, Adam against optax itself, over 20 steps with the documented keys."""
     network = mf.TwoLayer("tanh", dim=64, outputs=10)
@@ -199,6 +208,7 @@ def test_optax_equals_a_loop(digits, key):
     np.testing.assert_allclose(found, particles.vectors, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_hyperparameters_are_swept(digits, key):
     dynamics = mf.dynamics.Optax(optax.adam, 1, hyperparameters={"learning_rate": [0.01, 0.1], "b1": [0.5, 0.9]})
     results = mf.simulate(mf.System(mf.TwoLayer(), digits, dynamics), widths=4, steps=5, seeds=1, key=key)
@@ -207,6 +217,7 @@ def test_hyperparameters_are_swept(digits, key):
     assert len({float(v) for v in np.abs(last).sum(axis=(-1, -2)).ravel()}) == 4
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("coupled", [False, True])
 def test_recursion_equals_a_float64_loop(coupled, key):
     data = mf.data.gaussian_regression(3, 0.5, covariance=[[2.0, 0.3, 0.0], [0.3, 1.0, 0.1], [0.0, 0.1, 0.5]], optimum=[1, 2, 3])
@@ -226,6 +237,7 @@ def test_recursion_equals_a_float64_loop(coupled, key):
     np.testing.assert_allclose(results.particles[7].w[0, 0], x, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_recursion_has_its_second_moment(key):
     """d = 3, b = 2, step .3: 200 000 chains, |z| < 5 on the exact formula; the formula of another batch size must fail."""
     data = mf.data.gaussian_regression(3)
@@ -237,6 +249,7 @@ def test_recursion_has_its_second_moment(key):
     assert abs(np.mean(squares) - recursion.second_moment(0.3, 1, 3)) / error > 5
 
 
+@pytest.mark.long
 def test_recursion_on_finite_data_and_correlated_inputs(key):
     """Stationary mean and second moment solve linear equations: covariance by covariance, |z| < 5."""
     rng = np.random.default_rng(5)
@@ -263,6 +276,7 @@ def test_recursion_on_finite_data_and_correlated_inputs(key):
     assert np.abs((products.mean(axis=0) - second) / (products.std(axis=0) / np.sqrt(len(x)))).max() < 5
 
 
+@pytest.mark.slow
 def test_coupled_chains_contract_at_the_exact_rate(key):
     """E|x_k - x'_k|^s = h(s)^k E|x_0 - x'_0|^s in two dimensions, 100 000 pairs, |z| < 5; the rate of one dimension must fail."""
     data = mf.data.gaussian_regression(2)
@@ -282,6 +296,7 @@ def test_coupled_chains_contract_at_the_exact_rate(key):
         assert abs(np.mean(ratio) - recursion.moment(s, 0.4, 1, 1) ** 4) / error > 5
 
 
+@pytest.mark.long
 def test_tail_index_of_stationary_chains(key):
     """Quarter of a million chains at step 1: Hill's interval holds the predicted 1.0908; that of step .8 must not."""
     system = mf.System(mf.dynamics.chains(), mf.data.gaussian_regression(1), mf.dynamics.LinearRecursion(1.0, 1))
@@ -291,6 +306,7 @@ def test_tail_index_of_stationary_chains(key):
     assert abs(z) < 5 and abs(float(fit.alpha) - recursion.tail_index(0.8, 1, 1)) / float(fit.standard_error) > 5
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("finite", [False, True])
 def test_homogenized_sgd_has_its_second_moment(finite, key):
     """The second moment of Euler's scheme obeys an exact linear recursion, in two dimensions with a ridge, |z| < 5."""
@@ -467,6 +483,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_arguments(name):
     call, message = WRONG[name]
@@ -475,6 +492,7 @@ def test_wrong_arguments(name):
     assert str(caught.value) == message
 
 
+@pytest.mark.slow
 def test_output_weights_and_activations_of_ones_own(key):
     """Signs are balanced; "ones" is the mean of activations, with gradients of its own risk; a sine is as good as tanh."""
     network = mf.TwoLayer("relu", "squared", output_weights="signs", dim=2, outputs=3)
@@ -491,6 +509,7 @@ def test_output_weights_and_activations_of_ones_own(key):
     np.testing.assert_allclose(scaled.w, 0.25 * np.asarray(particles.w), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_limit_of_optax_sees_mixing_at_any_size():
     for size in (0.01, 1.0, 100.0):
         clipped = optax.chain(optax.clip_by_global_norm(size), optax.sgd(0.1))
@@ -498,6 +517,7 @@ def test_limit_of_optax_sees_mixing_at_any_size():
     assert mf.dynamics.Optax(optax.sgd(0.1), 1, mf.scaling.StepSizeLaw(1.0, beta=0.5)).limit() is None
 
 
+@pytest.mark.slow
 def test_frozen_output_weights_do_not_enter_a_clipped_norm(pool, key):
     """The clipped displacement of the trained weights alone has the norm of the clip."""
     network = mf.TwoLayer("tanh", train_output=False, dim=3, outputs=4)

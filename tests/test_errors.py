@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import ensemble
+from meanfield.simulate import program
 
 KEY = jax.random.key(0)
 
@@ -213,7 +213,7 @@ def test_one_sentence(name, digits, monkeypatch):
     def compiled(*args, **kwargs):
         pytest.fail("something was compiled before the arguments were checked")
 
-    monkeypatch.setattr(ensemble, "init", compiled)
+    monkeypatch.setattr(program, "init", compiled)
     call, message = CASES[name]
     with pytest.raises(mf.ArgumentError) as caught:
         call(digits)
@@ -222,6 +222,6 @@ def test_one_sentence(name, digits, monkeypatch):
 
 def test_the_compiled_sentinel_works(digits, monkeypatch):
     """The guard above is no guard if a good call does not trip it."""
-    monkeypatch.setattr(ensemble, "init", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(program, "init", lambda *a, **k: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(digits)

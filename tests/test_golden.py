@@ -16,6 +16,7 @@ def test_simulations(name):
     assert golden.differences([name], lambda a, b: np.allclose(a, b, rtol=DEVICE, atol=DEVICE, equal_nan=True)) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["between_samples", "noise", "prunings", "tail_indices", "theories"])
 def test_functions(name):
     tolerance = DEVICE if name == "noise" else ROUNDING

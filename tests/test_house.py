@@ -40,7 +40,7 @@ def test_rooms_import_only_what_lies_below():
         names, room = list(imported(path)), path.relative_to(ROOT).parts[1].removesuffix(".py")
         assert room not in MAY_IMPORT or not wrong_floor(room, names), path
         assert not [n for n in names if n.split(".")[0] == "sims"], path
-    assert wrong_floor("measure", ["meanfield.systems.network"]) and not wrong_floor("simulate", ["meanfield.systems.network"])
+    assert wrong_floor("measure", ["meanfield.systems.networks"]) and not wrong_floor("simulate", ["meanfield.systems.networks"])
 
 
 def test_every_reference_is_in_the_bibliography():

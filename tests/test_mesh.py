@@ -14,7 +14,9 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
 import meanfield as mf
-from meanfield.simulate import ensemble, placement
+from meanfield.simulate import memory, program
+from meanfield.simulate import mesh as meshes
+from meanfield.simulate.grid import make_grid
 from meanfield.systems.dynamics.base import NEVER
 from tests.test_contract import MEMBERS, ONLINE, REGRESSION
 
@@ -31,12 +33,12 @@ def make_system(dynamics):
 
 
 def grid(system):
-    return ensemble.make_grid(system.dynamics, tuple(range(CELLS)), jax.random.key(1))
+    return make_grid(system.dynamics, tuple(range(CELLS)), jax.random.key(1))
 
 
 def start(system, mesh=None):
     cells = grid(system)
-    return ensemble.init(cells.dynamics, cells.keys, network=system.network, width=WIDTH, mesh=mesh)
+    return program.init(cells.dynamics, cells.keys, network=system.network, width=WIDTH, mesh=mesh)
 
 
 @cache
@@ -52,14 +54,14 @@ def advanced(system, mesh, steps=30):
     states = start(system) if own else plain_start(system.network.output_weights == "ones")
     states = spread_out(states, mesh)
     arguments = (cells.dynamics, source, cells.keys, states, np.full(CELLS, NEVER, np.int32), np.int32(steps))
-    program = ensemble.advance.lower(*arguments, mesh=mesh).compile().as_text()
-    return ensemble.advance(*arguments, mesh=mesh)[0].particles, program
+    text = program.advance.lower(*arguments, mesh=mesh).compile().as_text()
+    return program.advance(*arguments, mesh=mesh)[0].particles, text
 
 
 def spread_out(states, mesh):
     """A copy, for it is donated, on the mesh."""
     copy = jax.tree.map(jnp.copy, states)
-    shard = lambda v: placement.sharding(mesh, *placement.AXES[: 2 if v.ndim > 1 else 1])  # noqa: E731
+    shard = lambda v: meshes.sharding(mesh, *meshes.AXES[: 2 if v.ndim > 1 else 1])  # noqa: E731
     return copy if mesh is None else jax.tree.map(lambda v: jax.device_put(v, shard(v)), copy)
 
 
@@ -96,6 +98,7 @@ def close(ours, theirs):
 LONG = ("stable, scalar", "stable, coordinates", "mckean-vlasov, sde")  # to compile; their kin run by default
 
 
+@pytest.mark.long(4)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in MEMBERS])
 def test_a_member_on_a_mesh(name):
     """Every member: the same particles, no device that ever holds an axis of all neurons, and only sums over them are sent.
@@ -125,6 +128,7 @@ def test_a_member_on_a_mesh(name):
     )  # counts of non-finite numbers, at the end
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("coupled", [False, True])
 def test_chains_that_draw_the_reduced_law_on_a_mesh(coupled, monkeypatch):
     """Many more chains than fit a block of the CPU: the numbers of one device, and nothing but means is sent."""
@@ -136,6 +140,7 @@ def test_chains_that_draw_the_reduced_law_on_a_mesh(coupled, monkeypatch):
     assert {kind for kind, _ in collectives(program)} == {"all-reduce"} and WIDTH not in axes(program)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_replicas_share_nothing_in_a_step(layout):
     (particles, replicas), system = layout, make_system(MEMBERS["sgd"])
@@ -145,6 +150,7 @@ def test_replicas_share_nothing_in_a_step(layout):
     assert all(size <= 3 * CELLS for kind, size in collectives(program) if (kind, size) not in in_a_step)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", ["sgd", "langevin, independent"])
 def test_simulate_does_not_depend_on_the_mesh(name):
     """From the start, which is the same to the last bit, through all probes to the final particles."""
@@ -179,6 +185,7 @@ class Ranked(mf.dynamics.AbstractDynamics):
     references = ()
 
 
+@pytest.mark.slow
 def test_dynamics_that_mix_all_neurons_work_and_show():
     """Power: a sort over the neurons gives the same results on a mesh, and is seen by the tests above."""
     system = make_system(Ranked(0.1))
@@ -187,6 +194,7 @@ def test_dynamics_that_mix_all_neurons_work_and_show():
     assert {kind for kind, _ in collectives(program, inside_the_loop=True)} > {"all-reduce"} and WIDTH in axes(program)
 
 
+@pytest.mark.slow
 def test_noise_of_a_plain_array_is_drawn_where_it_is_used():
     """`jax.random.normal(key, (N, d))` in a user's step: every device draws its part, and the numbers are those of one device."""
     system = make_system(Ranked(0.1, ranked=False))
@@ -195,6 +203,7 @@ def test_noise_of_a_plain_array_is_drawn_where_it_is_used():
     assert WIDTH not in axes(program) and {kind for kind, _ in collectives(program)} == {"all-reduce"}
 
 
+@pytest.mark.long
 def test_particles_are_born_on_their_devices():
     for name, (particles, replicas) in [("optax", (2, 2)), ("sgd", (4, 1))]:  # momentum is born there, too
         system, mesh = make_system(MEMBERS[name]), mf.make_mesh(particles, replicas)
@@ -205,26 +214,29 @@ def test_particles_are_born_on_their_devices():
         for ours, theirs in zip(jax.tree.leaves(start(system, mesh)), jax.tree.leaves(start(system)), strict=True):
             assert np.array_equal(ours, theirs)
         cells = grid(system)
-        lower = partial(ensemble.init.lower, cells.dynamics, cells.keys, network=system.network, width=WIDTH)
+        lower = partial(program.init.lower, cells.dynamics, cells.keys, network=system.network, width=WIDTH)
         there, here = (axes(lower(mesh=m).compile().as_text()) for m in (mesh, None))
         assert WIDTH not in there and WIDTH in here
 
 
+@pytest.mark.slow
 def test_probes_leave_the_particles_where_they_are():
     """Sums, and the norms for a quantile, travel; a run of another replica does not."""
     for particles, replicas in [(4, 1), (2, 2)]:
         mesh = mf.make_mesh(particles, replicas)
-        states = spread_out(plain_start(False), mesh)
+        cells, states = grid(make_system(mf.dynamics.SGD([0.1, 0.2], 2))), spread_out(plain_start(False), mesh)
         for probe in mf.probes.DEFAULT:
-            program = ensemble.observe.lower(DATA, states, probes=(probe,), mesh=mesh).compile().as_text()
+            given = cells.dynamics, DATA, DATA, cells.keys, states
+            text = program.observe.lower(*given, probes=(probe,), mesh=mesh).compile().as_text()
             quantiles = isinstance(probe, mf.probes.NormQuantiles)
-            sent = max(size for _, size in collectives(program))
-            assert sent <= (WIDTH if quantiles else CELLS * 16 * 8), (probe, collectives(program))  # 16 neurons of the subsample
-            shapes = re.findall(rf"\w+\[[\d,]*\b{WIDTH}\b[\d,]*\]", program) if particles > 1 else []
+            sent = max(size for _, size in collectives(text))
+            assert sent <= (WIDTH if quantiles else CELLS * 16 * 8), (probe, collectives(text))  # 16 neurons of the subsample
+            shapes = re.findall(rf"\w+\[[\d,]*\b{WIDTH}\b[\d,]*\]", text) if particles > 1 else []
             flat = all(re.sub(r"\b1,|,1\b", "", shape).count(",") == 0 for shape in shapes)
             assert (flat and quantiles) or not shapes, (probe, set(shapes))
 
 
+@pytest.mark.slow
 def test_device_particles_stay_on_the_mesh(key):
     mesh = mf.make_mesh(2, 2)
     system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
@@ -239,6 +251,7 @@ def test_device_particles_stay_on_the_mesh(key):
         np.testing.assert_allclose(jnp.linalg.norm(there.particles[width].vectors, axis=-1), norms, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_any_jax_mesh_with_the_right_names_will_do(key):
     system = make_system(mf.dynamics.SGD([0.1, 0.2], 2))
     run = lambda mesh: mf.simulate(system, widths=8, steps=10, seeds=2, key=key, mesh=mesh, probes=()).particles  # noqa: E731
@@ -253,6 +266,7 @@ def test_any_jax_mesh_with_the_right_names_will_do(key):
     assert made.devices[0].tolist() == jax.devices()[:2]
 
 
+@pytest.mark.slow
 def test_divergence_and_other_statuses_on_a_mesh(key):
     """A cell that explodes is marked at the same step as without a mesh, the others go on."""
     system = mf.System(mf.TwoLayer("quadratic", "squared"), DATA, mf.dynamics.SGD(step_size=[0.001, 1e4], batch_size=1))
@@ -262,11 +276,12 @@ def test_divergence_and_other_statuses_on_a_mesh(key):
     assert spread.assign_attrs(provenance="").identical(alone.assign_attrs(provenance=""))  # which names the mesh
 
 
+@pytest.mark.long
 def test_threefry_draws_are_the_same_on_every_mesh():
     """What the promise rests on: jax's partitionable threefry, which is its default."""
     assert jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     draw = lambda: jax.random.normal(jax.random.key(3), (64, 5))  # noqa: E731
-    spread = jax.jit(draw, out_shardings=placement.sharding(mf.make_mesh(4), "particles"))()
+    spread = jax.jit(draw, out_shardings=meshes.sharding(mf.make_mesh(4), "particles"))()
     assert spread.sharding.spec == P("particles") and np.array_equal(spread, draw())
 
 
@@ -288,6 +303,7 @@ def test_what_does_not_fit_a_mesh_is_a_sentence():
         mf.make_mesh(replicas=5)
 
 
+@pytest.mark.long
 def test_every_program_is_compiled_once(caplog, key):
     """The memory plan reads off the programs that run afterwards; it does not compile its own."""
     system = make_system(mf.dynamics.SGD([0.1, 0.2], 2, weight_decay=0.3))
@@ -299,6 +315,7 @@ def test_every_program_is_compiled_once(caplog, key):
         assert sorted(names) == ["advance", "init", "observe"], names
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("layout", [None, (2, 2)])
 def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
     """Six runs with room for some: the same results, several programs, and a line that says so."""
@@ -308,7 +325,7 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
 
     def run(free=None, **more):
         if free is not None:
-            monkeypatch.setattr(placement, "available", lambda mesh: free if mesh is None else free // 4)
+            monkeypatch.setattr(memory, "available", lambda mesh: free if mesh is None else free // 4)
         return mf.simulate(system, widths=400, steps=30, seeds=2, key=key, mesh=mesh, probes=probes, **more)
 
     whole = run()
@@ -325,7 +342,7 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
         run(20_000)
     with pytest.raises(mf.ArgumentError, match="`particles` must be 'host' for a grid whose runs do not fit"):
         run(450_000, particles="device")
-    monkeypatch.setattr(placement, "host_memory", lambda: 2**16)
+    monkeypatch.setattr(memory, "host_memory", lambda: 2**16)
     with pytest.raises(mf.ArgumentError, match=r"`particles` must be 'device' for final particles of 75\.0 KiB, where this host"):
         run(10**9)
 
@@ -333,12 +350,12 @@ def test_a_grid_that_does_not_fit_is_split(layout, monkeypatch, caplog, key):
 def test_plans_are_the_fewest_programs_of_nearly_equal_size():
     for cells in range(1, 30):
         for room in range(1, 40):
-            sizes = placement.plan(10, cells, int(10 * room / 0.9) + 1, 1)
+            sizes = memory.plan(10, cells, int(10 * room / 0.9) + 1, 1)
             assert sum(sizes) == cells and max(sizes) <= room and len(sizes) == -(-cells // room)
             assert len(set(sizes)) <= 2  # two compilations at most
 
 
 def test_memory_of_this_machine_is_known():
-    free = placement.host_memory()
+    free = memory.host_memory()
     assert 2**26 < free < 2**50
-    assert placement.available(mf.make_mesh(4)) <= placement.available(None)
+    assert memory.available(mf.make_mesh(4)) <= memory.available(None)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import ensemble, threads
-from meanfield.systems import multistep
-from meanfield.systems.dynamics import gradient
+from meanfield.simulate import program, threads
+from meanfield.simulate.grid import make_grid
+from meanfield.systems.dynamics import gradient, multistep
 
 DATA = np.random.default_rng(0).normal(size=(30, 5)) / 5**0.5
 LABELS, TARGETS = np.arange(30) % 3, np.sin(3 * DATA[:, :3])
@@ -58,6 +58,7 @@ def differences(network, dynamics, monkeypatch, steps=11, plan=PLANS[2], targets
         return max(float(jnp.max(jnp.abs(a - b))) for a, b, _ in pairs) / moved
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypatch):
@@ -67,6 +68,7 @@ def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypat
     assert differences(mf.TwoLayer("tanh", bias=True), dynamics, monkeypatch, plan=plan) < 1e-12
 
 
+@pytest.mark.long(5)
 @pytest.mark.parametrize(
     ("activation", "loss", "train_output", "bias"),
     list(
@@ -79,6 +81,7 @@ def test_windows_equal_single_steps_for_every_network(activation, loss, train_ou
     assert differences(network, dynamics, monkeypatch, targets=loss == "squared") < 1e-12
 
 
+@pytest.mark.long
 def test_output_weights_that_are_all_one(monkeypatch):
     network = mf.TwoLayer("tanh", "squared", train_output=False, output_weights="ones", dim=5, outputs=1)
     dynamics = mf.dynamics.SGD(0.3, 2)
@@ -89,6 +92,7 @@ def test_output_weights_that_are_all_one(monkeypatch):
         np.testing.assert_allclose(ours.particles.w, particles.w, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_comparison_sees_a_wrong_gram_number(monkeypatch):
     """Power: a correction that is off by a thousandth, or left out, fails the test above by orders of magnitude."""
     dynamics, network = mf.dynamics.SGD(0.7, 2, weight_decay=0.4), mf.TwoLayer("tanh")
@@ -99,6 +103,7 @@ def test_the_comparison_sees_a_wrong_gram_number(monkeypatch):
         assert differences(network, dynamics, monkeypatch) > 1e-6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("noise", ["epochs", pytest.param("fresh", marks=pytest.mark.slow)])
 def test_epochs_and_online_data(noise, monkeypatch):
     data = (
@@ -116,6 +121,7 @@ def test_epochs_and_online_data(noise, monkeypatch):
     np.testing.assert_allclose(ours.particles.vectors, particles.vectors, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_float32_loses_no_more_than_single_steps():
     """Against float64 on the same 64 examples: the windows' rounding error is that of the single steps, within a factor 3."""
     rng = np.random.default_rng(2)
@@ -139,18 +145,19 @@ def test_float32_loses_no_more_than_single_steps():
     assert error[1] < 3 * error[0]
 
 
+@pytest.mark.long
 def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     """Chunks that begin and end inside windows, and an empty one, equal one chunk; infinite numbers stay what they are."""
     data, key = mf.data.from_arrays(DATA, LABELS), jax.random.key(1)
-    grid = ensemble.make_grid(mf.dynamics.SGD([0.5, 1.0], 2, weight_decay=0.1), (0, 1), key)
+    grid = make_grid(mf.dynamics.SGD([0.5, 1.0], 2, weight_decay=0.1), (0, 1), key)
     monkeypatch.setattr(multistep, "plan", lambda *_: multistep.Plan(8, 2, 4))
 
     def run(*chunks, start=lambda particles: particles):
-        states = ensemble.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
+        states = program.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
         states = mf.dynamics.State(start(states.particles), states.step, states.network)
         bad = jnp.full(4, gradient.NEVER, jnp.int32)
         for steps in chunks:
-            states, bad, _ = ensemble.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
+            states, bad, _ = program.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
         return states.particles, states.step, bad
 
     for chunks in ((3, 0, 1, 20), (8, 16), (23, 1)):
@@ -188,6 +195,7 @@ def test_groups_divide_the_cells():
     assert [multistep.together(*v) for v in ((64, 75776), (16, 2424832), (6, 600_000), (1, 10**9))] == [16, 1, 2, 1]
 
 
+@pytest.mark.slow
 def test_the_step_at_which_a_run_is_lost(monkeypatch):
     """The same step as in single steps, whatever the window."""
     data, key = mf.data.from_arrays(100 * DATA, TARGETS), jax.random.key(1)
@@ -233,14 +241,15 @@ def test_plans_are_consistent(width, batch_size, dim):
     assert cut.block >= 1
 
 
+@pytest.mark.slow
 def test_no_second_copy_of_the_weights():
     """Temporary memory of a chunk at N = 65536, d = 784: less than a fifth of the particles (batch size 1)."""
     network = mf.TwoLayer(dim=784, outputs=10)
     system = mf.System(network, mf.data.from_arrays(np.zeros((50, 784)), np.arange(50) % 10), mf.dynamics.SGD(0.1, 1))
-    grid = ensemble.make_grid(system.dynamics, (0,), jax.random.key(0))
-    states = jax.eval_shape(lambda: ensemble.init(grid.dynamics, grid.keys, network=network, width=65536))
+    grid = make_grid(system.dynamics, (0,), jax.random.key(0))
+    states = jax.eval_shape(lambda: program.init(grid.dynamics, grid.keys, network=network, width=65536))
     bad, steps = jnp.zeros(1, jnp.int32), jnp.asarray(1)
-    memory = ensemble.advance.lower(grid.dynamics, system.data, grid.keys, states, bad, steps).compile().memory_analysis()
+    memory = program.advance.lower(grid.dynamics, system.data, grid.keys, states, bad, steps).compile().memory_analysis()
     particles = 4 * 65536 * 794
     assert memory.temp_size_in_bytes < 0.2 * particles
     assert memory.alias_size_in_bytes > 0.99 * particles
@@ -250,6 +259,6 @@ def test_no_second_copy_of_the_weights():
 def test_the_start_makes_no_copy_of_the_weights(bias):
     """Nothing but the particles is in memory while they are drawn."""
     network = mf.TwoLayer(dim=784, outputs=10, bias=bias)
-    grid = ensemble.make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
-    memory = ensemble.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
+    grid = make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
+    memory = program.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 0.01 * memory.output_size_in_bytes

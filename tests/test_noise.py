@@ -99,6 +99,7 @@ def test_positive_at_one_and_near(key):
     assert np.quantile(np.abs(near - 1), 0.99) < 2e-4 and near.min() > 1 - 1e-4
 
 
+@pytest.mark.long
 def test_known_laws(key):
     """Cauchy and normal as a whole: Kolmogorov's distance of 1e6 draws, 5e-3 level; each refuses the other's neighbour."""
     n, ks = 1_000_000, stats.kstwobign.isf(5e-3)
@@ -138,6 +139,7 @@ def tail_counts(draw, alpha, levels, chunks, key, positive=False, size=5_000_000
     return np.sum(counts, axis=0)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("alpha", [0.5, 1.5, 2.0])
 def test_tails(alpha, key):
     """Frequencies beyond the quantiles 1e-5, 1e-6, 1e-7 in 2e7 draws; the quantiles of alpha - 0.05 are refused."""
@@ -164,6 +166,7 @@ def replace_bits(monkeypatch, change):
     monkeypatch.setattr(jax.random, "bits", lambda *a: change(bits(*a)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpha", [1.0, 1.5, 1.9])
 def test_far_tail(alpha, key, monkeypatch):
     """The quantile 1e-12 in float32, by draws conditional on q < 2^-34: 3e5 of them, |z| < 5; 1.1e-12 is refused."""
@@ -181,6 +184,7 @@ def test_far_tail(alpha, key, monkeypatch):
     assert abs(z_scores(count, n, 1.1e-12 * 2**34)) > 5
 
 
+@pytest.mark.long(4)
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_finite_at_every_corner(law, dtype, key, monkeypatch):
@@ -211,6 +215,7 @@ def test_very_small_index(law, key):
     assert jnp.isfinite(x).all() and jnp.abs(x).max() > 1e36 and jnp.abs(x).min() < 1e-36
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_single_draws_in_float32(alpha, key):
     """Each draw against the formula in float64 from the same uniforms: 1e5 draws, relative errors below 2e-5 / alpha."""
@@ -243,6 +248,7 @@ def test_continuity(key):
     np.testing.assert_allclose(np.sort(draw(2 - 1e-6)), np.sort(draw(2.0)), atol=1e-3)
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize(("alpha", "dim"), [(0.7, 3), (1.5, 5), (1.75, 1), (2.0, 3)])
 def test_isotropic_characteristic_function(alpha, dim, key):
     """E cos <u, X> = exp(-|u|^alpha) in six directions, four radii; 5e5 vectors, |z| < 5; a wrong index or shape is refused."""
@@ -278,6 +284,7 @@ def test_consecutive_draws_are_independent(key):
     assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) * 1e3 < 5
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("law", LAWS)
 def test_changing_alpha_does_not_compile(law, key, caplog):
     draw = LAWS[law]
@@ -304,6 +311,7 @@ def test_the_compile_log_works(key, caplog):
     assert [r for r in caplog.records if "ompiling" in r.getMessage() and "symmetric" in r.getMessage()]
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("law", LAWS)
 def test_arrays_of_alpha(law, key):
     """An array of indices, a vmapped index and single ones: the same numbers."""
@@ -316,6 +324,7 @@ def test_arrays_of_alpha(law, key):
         np.testing.assert_allclose(rows[i], mapped[i, i], rtol=1e-5)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("law", LAWS)
 def test_vmapped_keys_and_traced_index_outside(law, key):
     """Other keys, other numbers; an index that is only known to be wrong at run time gives NaN."""
@@ -325,6 +334,7 @@ def test_vmapped_keys_and_traced_index_outside(law, key):
     assert jnp.isnan(found[2:]).all()
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("law", LAWS)
 def test_types_and_shapes(law, key):
     draw = LAWS[law]
@@ -409,6 +419,7 @@ def radius_tail(radius, z):
     return 2 / np.pi * np.arccos(np.minimum(z / radius, 1))
 
 
+@pytest.mark.long
 def test_tail_of_normal_pairs_is_exact():
     """P(|Z| > z) by summing over ALL random words of a radius above 4; uniforms of 24 bits, and of 32 beyond 6, are refused."""
 
@@ -434,6 +445,7 @@ def test_tail_of_normal_pairs_is_exact():
     assert 7.53 < fine.max() < 7.55
 
 
+@pytest.mark.slow
 def test_angles_of_normal_pairs_are_exact():
     """All 2^24 of them, against float64: a random bit for every sign, and error of the last digits."""
     bits = np.arange(2**24, dtype=np.uint32) << 8
@@ -459,6 +471,7 @@ def pairs(key, size=5_000_000):
     )
 
 
+@pytest.mark.slow
 def test_distribution_of_normal_pairs(key):
     """Five million pairs: |z| < 5 of frequencies, Kolmogorov, moments, independence of the two and of neighbours."""
     levels, n = (0.01, 0.5, 1.0, 2.0, 3.0, 4.0, 4.5), 5_000_000
@@ -492,6 +505,7 @@ def test_a_thousand_million_normal_pairs(key):
         assert np.abs(z_scores(other, rounds * 1e7, exact))[tested].max() > 5
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("count", "start", "stop"), [(1, 0, 1), (5, 1, 3), (2048, 0, 74), (3000, 700, 785)])
 def test_rows_of_normal_numbers_are_those_of_jax(count, start, stop):
     keys = jax.random.split(jax.random.key(3), 4)
@@ -510,6 +524,7 @@ def test_normal_vectors_are_pairs_of_folded_keys(size, key):
     np.testing.assert_allclose(random.normal(key, size, jnp.float32), expected, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_normal_vectors_have_independent_normal_numbers(key):
     """100 000 vectors of three: the law of every number, and no correlation of numbers or of their squares."""
     n = 10**5

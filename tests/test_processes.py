@@ -77,6 +77,7 @@ def finish(started, seconds=100):
     return errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("count", "devices", "particles", "replicas"),
     [(2, 2, 2, 2), pytest.param(4, 1, 4, 1, marks=pytest.mark.slow)],
@@ -116,6 +117,7 @@ def test_processes_get_the_results_of_one(count, devices, particles, replicas, t
         assert np.array_equal(*(r.dataset["particle"].sel(step=0) for r in (first, alone)), equal_nan=True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_one_process_stops_all_at_the_same_step(tmp_path):
     """SIGINT to the process that does not lead, and differently slow hosts: the same chunks, the same last step in both."""
     program = """

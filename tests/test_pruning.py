@@ -237,6 +237,7 @@ def test_the_gram_matrix_is_left_where_it_cannot_see():
 # -- the function ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_function_curve_against_its_definition():
     network, state = particles()
     x, y = RNG.standard_normal((50, 5)).astype(np.float32), RNG.integers(0, 3, 50)

@@ -13,7 +13,7 @@ import meanfield as mf
 from benchmarks import run as bench
 from benchmarks import tails as tail_benchmark
 from benchmarks import verify as rates
-from meanfield import _check, verify
+from meanfield import _check, _files, verify
 from meanfield.verify import report
 from sims import (
     _run,
@@ -50,7 +50,7 @@ def test_what_is_typed_beside_quick_wins(module):
         words = [given] if isinstance(given, int | float) else [] if isinstance(given[0], tuple) else list(given)
         if words:
             parsed = _run.parsed(module.Config, ["--" + name.replace("_", "-"), *map(str, words), "--quick"])
-            assert parsed == config and _run.manifest(parsed)["config"][name] == given
+            assert parsed == config and _files.manifest(parsed)["config"][name] == given
     assert _run.parsed(module.Config, ["--quick"]) == small and _run.parsed(module.Config, []) == module.Config()
 
 
@@ -64,6 +64,7 @@ def test_help_says_what_the_quick_run_is_and_what_the_full_one(module, capsys):
         assert f"{flag} {_run.typed(value)}" in text and f"(default: {_run.typed(full)})" in text, name
 
 
+@pytest.mark.slow
 def test_config_json_is_what_ran(tmp_path):
     """The case of the review: widths and seeds beside --quick."""
     arguments = ["--quick", "--widths", "8", "--seeds", "1", "--steps", "9", "--step-sizes", "0.1", "--out", str(tmp_path)]
@@ -128,6 +129,7 @@ def test_keys_that_would_be_others_are_refused(value, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_results_say_what_ran(key, tmp_path):
     """Every argument is in the file; other data, of one shape, have another checksum; a call repeated is described alike."""
     rng = np.random.default_rng(0)
@@ -162,6 +164,7 @@ with _check.own_directory("out", sys.argv[1]):
 """
 
 
+@pytest.mark.long
 def test_two_runs_do_not_share_a_directory(tmp_path):
     """Refused while another process writes, and before anything is touched; free again once that one is killed."""
     claim = verify.CLAIMS["limit"]

@@ -155,6 +155,7 @@ def test_large_order_in_100_dimensions():
     np.testing.assert_allclose(recursion.moment(2.0 * n, float(eta), b, d), float(total), rtol=1e-10)
 
 
+@pytest.mark.long
 def test_monotone():
     """The index falls with the step size and sigma, rises with the batch size, falls with the dimension (where it is >= 1)."""
     at = [recursion.tail_index(eta, 2, 3) for eta in np.linspace(0.05, 0.8, 12)]

@@ -50,6 +50,7 @@ CASES = {
 }
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize("name", CASES)
 def test_one_step_has_the_law_of_a_mini_batch(name, key):
     """200 000 steps from one point: mean and covariance exact; fourth moments and Kolmogorov's test against mini-batches."""
@@ -87,6 +88,7 @@ def test_one_step_has_the_law_of_a_mini_batch(name, key):
         assert min(stats.ks_2samp(a, c).pvalue for a, c in zip(other, theirs, strict=True)) < 6e-7
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize("b", [1, 2, 3, 4, 5, 6, 7, 8, 33])
 def test_chi_square(b, key):
     """Every number of normal squares and exponentials that a batch size can need: Kolmogorov's test and moments."""
@@ -127,6 +129,7 @@ def test_many_steps_have_the_law_of_mini_batches(coupled, key):
     assert abs(float(fits[0].alpha) - float(fits[1].alpha)) / np.hypot(*(float(f.standard_error) for f in fits)) < 5
 
 
+@pytest.mark.slow
 def test_contraction_in_one_dimension_needs_no_mini_batches(key):
     """There H and q themselves have the law of the reduced ones: pairs contract at the exact rate, and maps are affine."""
     data = mf.data.gaussian_regression(1)
@@ -142,6 +145,7 @@ def test_contraction_in_one_dimension_needs_no_mini_batches(key):
     assert abs(np.mean(ratio) - theory.moment(0.5, 0.4, 4, 1) ** 4) / error > 5
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize(("dim", "b"), [(1, 1), (3, 2), (3, 5), (2, 12)])
 def test_a_step_is_its_formula_in_float64(dim, b, key):
     """From the words of `jax.random.fold_in`, chain by chain: what a chain draws is a function of key, step, index alone."""
@@ -167,6 +171,7 @@ def test_a_step_is_its_formula_in_float64(dim, b, key):
         np.testing.assert_allclose(after.particles.w[i], x - 0.2 * ((s2 * q * e + spread) / b + 0.3 * x), rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.long
 def test_chains_do_not_depend_on_their_number(key):
     """Fewer than a block, many blocks, a last block that is not whole."""
     data, dynamics = mf.data.gaussian_regression(3), mf.dynamics.LinearRecursion(0.2, 2)
@@ -178,6 +183,7 @@ def test_chains_do_not_depend_on_their_number(key):
     assert len(np.unique(whole[:, 0])) > 0.99 * len(whole)
 
 
+@pytest.mark.slow
 def test_far_away_and_at_rest(key):
     """No overflow before the number itself, no 0/0 at the optimum without noise, and a NaN stays one."""
     network = dataclasses.replace(mf.dynamics.chains(), dim=3, outputs=1)
@@ -199,6 +205,7 @@ def test_far_away_and_at_rest(key):
         assert np.isnan(step(quiet, np.where(start == 0, bad, start))[1]).all() and np.isfinite(step(quiet, start)).all()
 
 
+@pytest.mark.long
 def test_no_batch_in_memory(key):
     """A hundred steps of a million chains in ten dimensions allocate 2 MB beside the chains; mini-batches much more."""
     data, n = mf.data.gaussian_regression(10), 1_000_000

@@ -57,6 +57,7 @@ def test_every_script_is_tested():
     assert scripts == {*JOBS, "width_scaling"}  # which has a file of tests of its own
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_mode_writes_everything(name, quick):
     summary, out = quick(name)
@@ -86,6 +87,7 @@ def _arrays(value):
     return np.nan if value is None else value
 
 
+@pytest.mark.long
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "sims.stable_sgd", "--quick", "--alphas", "2.5", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -95,12 +97,14 @@ def test_command_line(tmp_path):
         assert {"out", "key", "quick"} <= fields
 
 
+@pytest.mark.slow
 def test_divergence_is_one_sentence(tmp_path):
     command = [sys.executable, "-m", "sims.radial_pde", "--quick", "--step-size", "1e30", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("part", ["_quadratic", "_lifetimes", "_relu"])
 def test_ctrl_c_gives_no_number(part, ctrl_c, capsys):
     """These parts allow runs that diverge: one that is cut short is none of them."""
@@ -226,6 +230,7 @@ def test_index_at_half_accuracy():
     assert np.isnan(found[1:]).all()
 
 
+@pytest.mark.long
 def test_runs_that_blow_up_get_no_index():
     """The quadratic network at index 2.03: everything blows up."""
     config = index_two_wall.Config(quadratic=(0.6,), quick=True, seeds=2)
@@ -233,6 +238,7 @@ def test_runs_that_blow_up_get_no_index():
     assert row["diverged"] == 2 and np.isnan(row["index"]) and not row["stationary"]
 
 
+@pytest.mark.slow
 def test_fresh_examples_are_independent_noise(key):
     """One step from given weights: mean and variance of a move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
     width, eta, lam = 4_000, 0.2, 0.5

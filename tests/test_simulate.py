@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.simulate import driver, ensemble
+from meanfield.simulate import driver, program
 from meanfield.simulate import threads as threads_module
-from meanfield.simulate.ensemble import make_grid
+from meanfield.simulate.grid import make_grid
 from meanfield.simulate.threads import Threads
 
 RISK = (mf.probes.Evaluation(at=(0, 7)),)
@@ -28,6 +28,7 @@ def system(data, **sgd):
     return mf.System(mf.TwoLayer(), data, mf.dynamics.SGD(**({"step_size": 0.5, "batch_size": 1} | sgd)))
 
 
+@pytest.mark.long
 def test_simulation_equals_a_plain_loop_over_steps(digits, key):
     """The whole machine (grid, vmap, chunks, donation) against a Python loop of single steps with the documented keys."""
     dynamics = mf.dynamics.SGD(step_size=[0.5, 2.0], batch_size=3, weight_decay=0.01)
@@ -45,6 +46,7 @@ def test_simulation_equals_a_plain_loop_over_steps(digits, key):
             np.testing.assert_allclose(results.particles[24].a[i, j], state.particles.a, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_widths_and_step_sizes_share_their_draws(digits, key):
     results = mf.simulate(system(digits, step_size=[0.1, 1.0]), widths=[32, 64], steps=0, seeds=2, key=key)
     narrow, wide = results.particles[32], results.particles[64]
@@ -53,6 +55,7 @@ def test_widths_and_step_sizes_share_their_draws(digits, key):
     assert not np.array_equal(wide.w[0, 0], wide.w[0, 1])  # another at another seed
 
 
+@pytest.mark.slow
 def test_a_cell_does_not_depend_on_its_company(digits, key):
     """Seed 3 at step size 1 gives the same particles alone and inside a grid."""
     alone = mf.simulate(system(digits, step_size=1.0), widths=16, steps=50, seeds=[3], key=key, probes=())
@@ -60,6 +63,7 @@ def test_a_cell_does_not_depend_on_its_company(digits, key):
     np.testing.assert_allclose(alone.particles[16].w[0, 0], grid.particles[16].w[1, 1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_chunks_do_not_matter_bit_for_bit(digits, key, monkeypatch):
     """How many steps the host loop asks for at a time depends on the clock; the results do not, to the last bit."""
     system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2))
@@ -84,7 +88,7 @@ def test_chunks_do_not_matter_bit_for_bit(digits, key, monkeypatch):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -3e38])
 def test_one_bad_number_anywhere_is_seen(shape, bad):
     """In its cell and in no other; the largest finite numbers are not bad, many of them neither."""
-    finite = jax.jit(lambda v, steps: ensemble._finite(v, (steps < 0).astype(v.dtype)))
+    finite = jax.jit(lambda v, steps: program._finite(v, (steps < 0).astype(v.dtype)))
     values, size = np.full(shape, 3e38, np.float32), math.prod(shape[1:])
     for place in range(0, size, max(1, size // 13)):
         one = values.copy()
@@ -93,6 +97,7 @@ def test_one_bad_number_anywhere_is_seen(shape, bad):
         assert np.array_equal(finite(one, np.int32(5)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x64", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_lanes_do_not_matter_bit_for_bit(digits, key, monkeypatch, x64):
     """The runs of a program are spread over as many threads as divide their number, up to one a core: these results do not show it.
@@ -121,6 +126,7 @@ def test_lanes_are_as_many_as_there_are_cores_for(monkeypatch):
     assert threads_module.count(8, mf.make_mesh(1)) == 1
 
 
+@pytest.mark.slow
 def test_lanes_hold_more_memory_together(digits, key, monkeypatch):
     """The plan counts all threads, and the data once."""
     grid = make_grid(mf.dynamics.SGD(1.0, 1), tuple(range(8)), key)
@@ -152,6 +158,7 @@ class Counting(mf.dynamics.AbstractDynamics):
     references = ()
 
 
+@pytest.mark.long
 def test_numbers_never_recompile(digits, key, monkeypatch):
     monkeypatch.setattr(threads_module, "count", lambda cells, mesh: 1)  # on many cores 4 runs and 6 are the same program
 
@@ -182,6 +189,7 @@ def test_numbers_never_recompile(digits, key, monkeypatch):
     assert Counting.traces == 2 * first
 
 
+@pytest.mark.long
 def test_any_number_can_be_swept(digits, key):
     dynamics = Counting(step_size=[0.1, 0.2], temperature=[0.0, 0.01, 0.02])
     results = mf.simulate(mf.System(mf.TwoLayer("tanh"), digits, dynamics), widths=8, steps=5, seeds=2, key=key)
@@ -192,6 +200,7 @@ def test_any_number_can_be_swept(digits, key):
     assert not np.allclose(last[0, 0], last[0, 2]) and not np.allclose(last[0, 0], last[1, 0])
 
 
+@pytest.mark.slow
 def test_scaling_law_is_swept_over_gamma(digits, key):
     law = mf.scaling.StepSizeLaw(gamma=[0.5, 1.0], beta=0.5)
     results = mf.simulate(system(digits, step_size=law), widths=[16], steps=20, seeds=1, key=key, probes=())
@@ -200,6 +209,7 @@ def test_scaling_law_is_swept_over_gamma(digits, key):
     np.testing.assert_allclose(results.particles[16].w, plain.particles[16].w, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_divergence_is_a_status_of_its_cell(digits, key):
     network = mf.TwoLayer("quadratic", "squared")
     dynamics = mf.dynamics.SGD(step_size=[0.001, 1e4], batch_size=1)
@@ -217,6 +227,7 @@ def test_divergence_is_a_status_of_its_cell(digits, key):
         results.require_complete()
 
 
+@pytest.mark.slow
 def test_a_run_whose_risk_is_lost_is_no_complete_run(digits):
     """Weights of 1e20 are finite numbers, the risk they give is not; step sizes that huge used to end `COMPLETE`."""
     dynamics = mf.dynamics.SGD(step_size=[1.0, 1e18], batch_size=1)
@@ -229,6 +240,7 @@ def test_a_run_whose_risk_is_lost_is_no_complete_run(digits):
     np.testing.assert_allclose(mf.probes.Moments()(mf.TwoLayer(), particles, digits)["norm_moment"], expected, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_labels_outside_the_classes_cost_nan_not_nothing(key):
     network = mf.TwoLayer(dim=3, outputs=2)
     particles, x = network.init(key, 8), jnp.ones((3, 3))
@@ -242,6 +254,7 @@ def test_vectors_of_numpy_particles_keep_float64():
     assert particles.vectors.dtype == np.float64 and particles.vectors[0].tolist() == [1 + 1e-12, 1 + 1e-12, 1e300]
 
 
+@pytest.mark.slow
 def test_first_bad_step_is_the_first(digits, key):
     """Against a loop of single steps that looks at every risk."""
     network, sgd = mf.TwoLayer("quadratic", "squared"), mf.dynamics.SGD(step_size=1e4, batch_size=1)
@@ -255,6 +268,7 @@ def test_first_bad_step_is_the_first(digits, key):
     assert results.dataset["first_bad_step"].item() == n + 1
 
 
+@pytest.mark.slow
 def test_probe_schedules_and_values(digits, key):
     early, late = mf.probes.Moments(at=(0, 3)), mf.probes.NormQuantiles(at=(20,), levels=(0.5, 1.0))
     chosen = (early, late, mf.probes.Subsample(count=5, at=(20,)), mf.probes.Evaluation(at=(20,)))
@@ -280,6 +294,7 @@ def test_probe_schedules_and_values(digits, key):
     np.testing.assert_allclose(cell["risk"], risk, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_moments_of_a_heavy_tail_do_not_overflow(digits):
     """Norms up to 1e12: their fourth power is beyond float32."""
     rng = np.random.default_rng(0)
@@ -291,6 +306,7 @@ def test_moments_of_a_heavy_tail_do_not_overflow(digits):
     np.testing.assert_allclose(values, exact, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_results_survive_a_file(digits, key, tmp_path):
     network = mf.TwoLayer(bias=True)
     dynamics = mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2)
@@ -304,6 +320,7 @@ def test_results_survive_a_file(digits, key, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["results.nc"]
 
 
+@pytest.mark.long
 def test_training_learns(digits, key):
     """Small steps learn the digits: more than 90 % of the test set after 20 000 examples, chance at the start."""
     results = mf.simulate(system(digits, step_size=0.5, batch_size=10), widths=256, steps=2000, seeds=2, key=key)
@@ -311,6 +328,7 @@ def test_training_learns(digits, key):
     assert (accuracy.isel(step=0) < 0.4).all() and (accuracy.isel(step=-1) > 0.9).all()
 
 
+@pytest.mark.slow
 def test_teacher_student_reaches_the_noise_floor(key):
     """The identity network is linear: its risk must fall to half the noise variance, 0.005 (2000 test examples)."""
     data = mf.data.teacher(key, dim=3, neurons=20, activation="identity", noise_std=0.1)
@@ -332,6 +350,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_what_is_done(tmp_path):
     """A real process, a real SIGINT: it ends by itself, the cut width is marked, and the results can be saved and read."""
     path = tmp_path / "cut.nc"
@@ -367,6 +386,7 @@ def test_progress_bar_is_silent_when_not_a_terminal(digits, key, capfd):
     assert "steps/s" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_evaluation_of_a_part_is_spread_over_the_set(key):
     """5 of 20 examples, sorted by label: each of the 5 labels once; and the count of a small set is the whole set."""
     data = mf.data.from_arrays(np.eye(20), np.arange(20) // 4)
@@ -378,6 +398,7 @@ def test_evaluation_of_a_part_is_spread_over_the_set(key):
     assert (probe.count(3), probe.count(20), mf.probes.Evaluation(examples=None).count(10**6)) == (3, 5, 10**6)
 
 
+@pytest.mark.long
 def test_ctrl_c_between_two_widths(digits, key, ctrl_c, tmp_path):
     """Every status is COMPLETE, a width is missing: the results say so, in their file too, and are not taken for whole ones."""
     system = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(0.1, 1))

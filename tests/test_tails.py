@@ -37,7 +37,15 @@ LAWS = {
     "Burr 2, rho -1": (2.0, lambda rng, size: np.sqrt(1 / rng.random(size) - 1)),
     "stable 1.5": (1.5, lambda rng, size: stable(rng, 1.5, size)),
 }
-POSITIVE = [tails.hill, tails.moment, tails.pickands, tails.kernel, tails.hill_reduced, tails.power_law, tails.tail_index]
+POSITIVE = [
+    tails.hill,
+    tails.moment_estimator,
+    tails.pickands,
+    tails.kernel_estimator,
+    tails.hill_reduced,
+    tails.power_law,
+    tails.tail_index,
+]
 EVERY = [*POSITIVE, tails.block_log_moment, tails.stable_quantile, tails.stable_characteristic]
 
 
@@ -50,7 +58,7 @@ def name(f):
 
 def test_moments_pickands_and_kernel_are_their_formulas():
     x = np.random.default_rng(1).standard_t(1, (2, 400))
-    fits = tails.moment(x, k=60), tails.pickands(x, k=60), tails.kernel(x, k=60)
+    fits = tails.moment_estimator(x, k=60), tails.pickands(x, k=60), tails.kernel_estimator(x, k=60)
     for i in range(2):
         s = np.sort(abs(x[i]))[::-1]
         excess = [np.log(s[j] / s[60]) for j in range(60)]
@@ -140,6 +148,7 @@ def test_tail_index_covers(law):
     assert abs(np.median(fit.alpha) / alpha - 1) < 0.08
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("step_size", [0.8, 0.5])
 def test_tail_index_of_a_recursion_is_the_predicted_one(step_size):
     """24 ensembles of 50 000 chains; the predicted index of another step size lies outside most intervals."""
@@ -200,7 +209,7 @@ def test_contradiction_has_its_level():
 
 
 def test_light_tails_have_no_index():
-    uniform = tails.moment(np.random.default_rng(13).random((5, 5000)), k=500)
+    uniform = tails.moment_estimator(np.random.default_rng(13).random((5, 5000)), k=500)
     assert np.isinf(uniform.alpha).all() and (uniform.status == tails.TailStatus.LIGHT.code).all()
 
 
@@ -243,6 +252,7 @@ def test_families(law):
     assert set(few) <= {family, "UNDECIDED"} | also
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize("law", HARD)
 def test_families_are_not_guessed(law):
     """50 samples of 1000, 50 of 10 000, 10 of 100 000: at most one wrong verdict of the 110."""
@@ -273,6 +283,7 @@ SLOWEST = {  # second-order exponent in 0.25 ... 0.5, or a tail that begins late
 }
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize("law", SLOWEST)
 def test_tail_index_covers_where_the_second_order_is_slow(law):
     """100 samples of 1000 and of 10 000, 20 of 100 000: the interval covers at least 88 % (95 % less three standard errors)."""
@@ -380,6 +391,7 @@ def test_block_bootstrap_sees_clusters():
     assert again.standard_error == clustered.standard_error and "block bootstrap" in again.method
 
 
+@pytest.mark.slow
 def test_block_bootstrap_covers():
     """100 samples of 2000 Pareto values, each five times over: 88 % and more, as independent values half; no bias is in the way."""
     rng = np.random.default_rng(41)
@@ -407,6 +419,7 @@ def test_leading_axes_are_samples_of_their_own(estimator):
         np.testing.assert_allclose(alone.interval, together.interval[i, j], rtol=1e-8)
 
 
+@pytest.mark.long(4)
 @pytest.mark.parametrize("estimator", EVERY, ids=name)
 def test_under_jit(estimator):
     x = np.random.default_rng(19).standard_t(2, 4000).astype(np.float32)
@@ -450,7 +463,9 @@ def test_bad_input(estimator):
         assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("estimator", [tails.moment, tails.pickands, tails.kernel, tails.hill_reduced], ids=name)
+@pytest.mark.parametrize(
+    "estimator", [tails.moment_estimator, tails.pickands, tails.kernel_estimator, tails.hill_reduced], ids=name
+)
 @pytest.mark.parametrize("k", [0, 100, 2.5, -1])
 def test_wrong_k(estimator, k):
     with pytest.raises(mf.ArgumentError, match="Argument `k` must be"):
@@ -544,6 +559,7 @@ def test_five_equal_values_are_an_end_and_four_are_chance():
         assert (fit.status == tails.TailStatus.TIED.code) == tied and np.isfinite(fit.alpha) != tied
 
 
+@pytest.mark.long
 def test_intervals_hold_stable_laws_next_to_the_normal_law():
     """400 samples of |stable 1.99| and |stable 1.95| at 10 000, 20 at 100 000: covered, or said not to have begun, in 90 % and more."""
     for alpha, n, samples in ((1.99, 10_000, 400), (1.95, 10_000, 400), (1.95, 100_000, 20)):
@@ -571,6 +587,7 @@ BROKEN = {  # coverage where no status was given: 0 to 0.6
 }
 
 
+@pytest.mark.slow
 def test_abrupt_changes_are_said():
     """Moved laws, tails on a body: in half and more of 20 samples of 100 000; in none of 400 of 1000 and 40 of 10 000 of one tail."""
     rng = np.random.default_rng(39)
@@ -583,6 +600,7 @@ def test_abrupt_changes_are_said():
             assert not np.any(tails.tail_index(draw(rng, (count, n))).status == code)
 
 
+@pytest.mark.long(5)
 @pytest.mark.parametrize("size", [256, 512, 1024])
 @pytest.mark.parametrize(("spikes", "low", "high"), [(5, 1.5, 5), (10, 1.2, 3), (10, 1.5, 10), (20, 1.2, 10), (60, 1.2, 20)])
 def test_spectra_with_spikes_have_no_index(size, spikes, low, high):

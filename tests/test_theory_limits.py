@@ -90,6 +90,7 @@ def test_radial_flow_from_one_radius():
     np.testing.assert_allclose(theory.radial_flow([0.8], 0.8, TIMES).risks, POINT, atol=6e-6)
 
 
+@pytest.mark.slow
 def test_radial_flow_from_gaussian_weights_in_40_dimensions():
     radii = 0.8 * np.sqrt(stats.chi2(40).ppf((np.arange(400) + 0.5) / 400) / 40)
     flow = theory.radial_flow(radii, 0.8, TIMES)

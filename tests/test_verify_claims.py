@@ -40,6 +40,7 @@ def test_every_claim_is_whole(name):
         assert changed or other.experiment is not claim.experiment or other.parameters != claim.parameters, control
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", FAST)
 def test_a_quick_run(name):
     """Numbers, a figure, and controls that are judged on the same arrays."""
@@ -126,6 +127,7 @@ def simulated(step_sizes=(1.0, 4.0), probes=LOOK, **more):
     return mf.simulate(system, widths=[64, 256], steps=40, seeds=4, key=jax.random.key(0), probes=probes)
 
 
+@pytest.mark.long
 def test_results_take_the_place_of_the_experiment():
     claim, results = verify.CLAIMS["founding theorem, digits"], simulated()
     data = claim.collect_from(results)
@@ -139,6 +141,7 @@ def test_results_take_the_place_of_the_experiment():
     assert evidence.budget == "full" and evidence.seed is None and evidence.verdict in Verdict
 
 
+@pytest.mark.slow
 def test_results_that_do_not_fit_are_refused():
     claim = verify.CLAIMS["founding theorem, digits"]
     with pytest.raises(
@@ -284,6 +287,7 @@ def test_what_a_sample_does_not_see_of_a_moment(s):
     assert found == pytest.approx(max(stats.norm.cdf(s * sigma - tenth / sigma), held), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_moment_that_no_sample_shows_is_not_refuted():
     """At step size 0.826 the second moment after 9 steps is 20, and 30 000 pairs have a mean of 2.2: most of it lies beyond them."""
     claim = verify.CLAIMS["contraction"].with_parameters(step_size=0.826, batch_size=1, dim=1, steps=9)

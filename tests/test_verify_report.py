@@ -20,7 +20,7 @@ from scipy import special
 
 import meanfield as mf
 from meanfield import verify
-from meanfield.verify import CLAIMS, Check, Claim, Hypothesis, Row, Verdict, _files, page, report, terminal
+from meanfield.verify import CLAIMS, Check, Claim, Hypothesis, Row, Verdict, _report_file, page, report, terminal
 from meanfield.verify.__main__ import Config, command, main
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +82,7 @@ def numbers(evidence) -> list:
 # -- files ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_files_hold_what_verdicts_rest_on(tmp_path):
     claims, told = [CLAIMS["columns"], *four()], []
     evidence = report.run(claims, tmp_path, seed=3, budget="quick", told=lambda claim, one: told.append(claim.name))
@@ -144,6 +145,7 @@ def edge(p_value: float, **changes) -> Claim:
     return toy("edge", predicted=mean.value - mean.standard_error * special.stdtrit(mean.dof, p_value / 4), **changes)
 
 
+@pytest.mark.long
 def test_rerun_gives_the_same_verdict(tmp_path, monkeypatch):
     """A claim with a p-value of 0.4 %: held against 0.25 % as one of four and against 1 % alone; by its own line, against 0.25 %."""
     claim, told = edge(0.004), []
@@ -167,6 +169,7 @@ def test_rerun_gives_the_same_verdict(tmp_path, monkeypatch):
     assert strictly(tmp_path / "report.json")["claims"][0]["rerun"] == "claim.at_rate(0.0025).test(seed=0, budget='quick')"
 
 
+@pytest.mark.long
 def test_one_refuted_leaves_more_for_the_others(tmp_path, monkeypatch):
     """Live at 0.3 % of 0.9 %, in the end at 0.45 %; the line says at which. An unfinished report stays at the strictest level."""
     claim, told = edge(0.004), []
@@ -187,6 +190,7 @@ def test_one_refuted_leaves_more_for_the_others(tmp_path, monkeypatch):
     assert [one.rate for one in report.again(family, tmp_path).values()] == [0.009 / 3] * 2
 
 
+@pytest.mark.long
 def test_controls_are_judged_at_the_level_of_their_claim(tmp_path):
     """A control off by 3.3 standard errors: caught alone, not as one of ten."""
     mean = verify.mean(toy().collect(0, "quick")["x"])
@@ -200,6 +204,7 @@ def test_controls_are_judged_at_the_level_of_their_claim(tmp_path):
 # -- once more ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_again_from_the_files(tmp_path):
     changed = toy("w").with_parameters(scale=2.0, widths=(8, 8))
     claims = [*four(), changed]
@@ -276,8 +281,8 @@ BROKEN = {
     "not text": lambda out: (out / "report.json").write_bytes(b"\xff\xfe"),
     "too deep": lambda out: (out / "report.json").write_text(100_000 * "["),
     "no object": lambda out: (out / "report.json").write_text("[1]"),
-    **{f"no {name}": without(name) for name in _files.HEAD},
-    **{f"no {name} of the row": without(name, "row") for name in _files.ROW},
+    **{f"no {name}": without(name) for name in _report_file.HEAD},
+    **{f"no {name} of the row": without(name, "row") for name in _report_file.ROW},
     "budget": head(budget="large"),
     "planned": head(planned=0),
     "family rate": head(family_rate=1.5),
@@ -348,6 +353,7 @@ def test_an_interrupted_run_leaves_what_it_has(tmp_path):
     assert not strictly(tmp_path / "report.json")["finished"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_inside_a_simulation_is_no_verdict(tmp_path, monkeypatch, ctrl_c, capsys):
     """A real signal in the middle of a run: no row, not "the runs do not diverge"; exit status 130."""
 
@@ -383,6 +389,7 @@ def reader(**changes) -> Claim:
     return toy("reader", **read | changes)
 
 
+@pytest.mark.slow
 def test_results_take_the_place_of_the_experiment(tmp_path, simulated, monkeypatch, capsys):
     monkeypatch.setitem(CLAIMS, "reader", reader(detects=0.5))
     for given in (simulated, simulated.parent):
@@ -449,6 +456,7 @@ def test_an_experiment_that_breaks_down_is_named(tmp_path, monkeypatch, capsys):
 # -- the command ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_command(tmp_path):
     def call(*arguments):
         command = [sys.executable, "-m", "meanfield.verify", *arguments]
@@ -466,6 +474,7 @@ def test_command(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.long
 def test_exit_status_and_list(tmp_path, monkeypatch, capsys):
     for claim in [*four(), toy("fooled", controls={"off": {"statement": "The same."}})]:
         monkeypatch.setitem(CLAIMS, claim.name, claim)
@@ -505,6 +514,7 @@ def written(tmp_path_factory):
     return out / "report.html", evidence
 
 
+@pytest.mark.long
 def test_page_is_whole_and_loads_nothing(written):
     path, evidence = written
     text = path.read_text()

@@ -43,6 +43,7 @@ def finished(tmp_path_factory):
     return out, done
 
 
+@pytest.mark.slow
 def test_files_and_table(finished):
     out, done = finished
     assert sorted(p.name for p in out.glob("[!.]*")) == ["config.json", "figure.png", "results.nc", "summary.json"]
@@ -76,6 +77,7 @@ def test_dimensions_and_units(finished):
     data.close()
 
 
+@pytest.mark.slow
 def test_results_hold_to_the_definitions(finished):
     """Every number of the summary from the saved particles alone, by numpy, in other words than the library's."""
     results = mf.Results.load(finished[0] / "results.nc")
@@ -132,6 +134,7 @@ def test_diverged_runs_are_marked_and_carry_no_index(finished):
     assert summary["slopes"][2]["measured"] == {} and summary["slopes"][2]["predicted"] == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -157,6 +160,7 @@ def test_bad_arguments_are_one_sentence(arguments, sentence, tmp_path):
     assert (done.returncode, done.stderr, done.stdout) == (2, f"error: {sentence}\n", "")
 
 
+@pytest.mark.slow
 def test_output_directory_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a directory")
     done = job("--out", tmp_path / "file" / "out")
@@ -164,6 +168,7 @@ def test_output_directory_that_cannot_be_written(tmp_path):
     assert done.stderr.startswith("error: Argument `out` must be a directory that can be written to, but is ")
 
 
+@pytest.mark.long
 def test_one_seed_one_width_no_step(tmp_path):
     """The smallest job: nothing to fit a slope to, no interval; still a table, a figure and no warning."""
     done = job("--out", tmp_path, "--widths", 2, "--seeds", 1, "--steps", 0, "--step-sizes", 1)
@@ -171,6 +176,7 @@ def test_one_seed_one_width_no_step(tmp_path):
     assert (tmp_path / "figure.png").exists()
 
 
+@pytest.mark.slow
 def test_figure_says_what_it_shows():
     results = width_scaling.run(width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
     summary = width_scaling.summarise(results, width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
@@ -189,6 +195,7 @@ def test_figure_says_what_it_shows():
     ]
 
 
+@pytest.mark.slow
 def test_drawn_from_the_widest_network():
     """10 of 11 neurons against the mean over all subsets (100 draws, 5 standard errors); with replacement it would be another number."""
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD([0.1, 1.0], 1))
@@ -217,6 +224,7 @@ def test_drawn_from_the_widest_network():
     assert abs(replaced.mean() - subsets.mean()) > 5 * error
 
 
+@pytest.mark.slow
 def test_a_law_that_has_settled_and_one_that_moves():
     """Pareto 1.2 at every width, 24 seeds: drawn and measured slopes agree. Light in narrow networks: only the measured one is steep."""
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(0.1, 1))
@@ -254,6 +262,7 @@ def test_the_phenomenon(tmp_path):
     assert accuracy[0] > 0.9 and accuracy[1] > 0.75 and accuracy[2] < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.0, pytest.param(8.0, marks=pytest.mark.slow)])
 def test_ctrl_c_writes_what_is_done(tmp_path, wait):
     """SIGINT in the first width (nothing completed: no figure), and in the second (one width completed)."""
@@ -280,6 +289,7 @@ def test_ctrl_c_writes_what_is_done(tmp_path, wait):
     assert cut and all(c["tail_index"] is None and c["accuracy"] is None for c in cut)
 
 
+@pytest.mark.slow
 def test_ctrl_c_between_two_widths(tmp_path, ctrl_c, capsys):
     """What is done is whole, but not all that was asked for: said, and exit status 130."""
     ctrl_c("width")
@@ -289,6 +299,7 @@ def test_ctrl_c_between_two_widths(tmp_path, ctrl_c, capsys):
     assert mf.Results.load(tmp_path / "results.nc").interrupted
 
 
+@pytest.mark.slow
 def test_a_job_of_which_everything_diverged(tmp_path):
     """Exit status 1, no figure, and not the figure of an earlier run either."""
     (tmp_path / "figure.png").write_bytes(b"of an earlier run")

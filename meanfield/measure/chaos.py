@@ -6,61 +6,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield import _check
-from meanfield.measure import _interval
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """A neuron-neuron correlation with its uncertainty; `float(correlation)` is its value.
-
-    Args:
-        value: the correlation, between -1/(N-1) and 1.
-        standard_error: jackknife standard error; NaN if leaving out one sample leaves no variance.
-        interval: 95 % confidence interval, (2,).
-        samples: number S of independent samples.
-        particles: number N of particles.
-    """
-
-    value: np.ndarray
-    standard_error: np.ndarray
-    interval: np.ndarray
-    samples: int
-    particles: int
-
-    def __float__(self) -> float:
-        """The value alone."""
-        return float(self.value)
+from meanfield._estimate import Estimate
+from meanfield.measure import _jackknife
+from meanfield.measure._arrays import Array, Float
 
 
 @dataclass(frozen=True)
 class Fluctuation:
-    """Fluctuations `sqrt(N) (mu_N - mu)` of an observable over runs; every array has the leading axes of the values.
+    """Fluctuations `sqrt(N) (mu_N - mu)` of an observable over runs; everything has the leading axes of the values.
 
     Args:
         values: the fluctuation of every run, (..., R).
         variance: its sample variance over the runs.
-        standard_error: jackknife standard error of the variance.
-        interval: 95 % confidence interval of the variance, (..., 2).
-        independent: variance of the observable of one particle: what `variance` estimates if particles are independent.
+        independent: variance of the observable of one particle: the expectation of `variance` if particles are independent.
         ratio: variance / independent, an estimate of 1 + (N - 1) correlation: 1 for independent particles, N for identical
             ones. NaN if nothing varies.
-        ratio_interval: 95 % confidence interval of the ratio, (..., 2).
-        runs: number R of runs.
-        particles: number N of particles.
     """
 
-    values: np.ndarray
-    variance: np.ndarray
-    standard_error: np.ndarray
-    interval: np.ndarray
-    independent: np.ndarray
-    ratio: np.ndarray
-    ratio_interval: np.ndarray
-    runs: int
-    particles: int
+    values: Float[np.ndarray, "*lead run"]
+    variance: Estimate
+    independent: Float[Array, "*lead"]
+    ratio: Estimate
 
 
-def coupled_error(particles, reference) -> np.ndarray:
+def coupled_error(particles, reference) -> Float[np.ndarray, "*run"]:
     """Mean squared distance between particles and their partners in a coupled system.
 
     `(1/N) sum_{i<=N} |x_i - y_i|^2`. Systems are coupled when they share their randomness: particle i starts alike in both and
@@ -85,7 +54,7 @@ def coupled_error(particles, reference) -> np.ndarray:
         >>> from meanfield.measure import rates
         >>> y = np.random.default_rng(0).standard_normal((5, 400, 3))  # 5 runs
         >>> errors = [coupled_error((1 + n**-0.5) * y[:, :n], y) for n in (25, 100)]
-        >>> bool(abs(rates.rate([25, 100], np.stack(errors, axis=-1)).slope + 1) < 0.2)
+        >>> bool(abs(float(rates.rate([25, 100], np.stack(errors, axis=-1))) + 1) < 0.2)
         True
     """
     particles = np.asarray(_check.finite("particles", particles, ndim=tuple(range(3, 9))), np.float64)
@@ -99,7 +68,7 @@ def coupled_error(particles, reference) -> np.ndarray:
     return np.sum(gap**2, axis=(-2, -1)) / n
 
 
-def correlation(samples) -> Correlation:
+def correlation(samples) -> Estimate:
     """Correlation between two neurons, pooled over all pairs and coordinates.
 
     With the unbiased sample covariance C_ij = sum_d Cov_S(x_id, x_jd) over the S samples (a mean of its own for every particle),
@@ -124,9 +93,9 @@ def correlation(samples) -> Correlation:
         samples: (S, N) or (S, N, D): S >= 3 independent samples of N >= 2 exchangeable particles.
 
     Returns:
-        `Correlation`. Its interval is Student's on the scale of log(B / E), E the variance within samples (analysis of
-        variance), with a delete-one jackknife error over the samples; on this scale the error hardly depends on the value,
-        and the interval stays inside [-1/(N-1), 1]. It needs fourth moments.
+        The correlation. Its interval is Student's on the scale of log(B / E), E the variance within samples (analysis of
+        variance), with a delete-one jackknife error over the samples and S - 1 degrees of freedom. On this scale the error hardly
+        depends on the value, and the interval stays inside [-1/(N-1), 1]. It needs fourth moments.
 
         Where particles share a factor with a tail, intervals miss too often, and what they miss is almost always higher. Measured
         coverage in %, one factor, N = 20 (a correlation of 0: 94 to 95 for all three laws at 50 samples):
@@ -160,11 +129,11 @@ def correlation(samples) -> Correlation:
     between, within, _ = _sums_of_squares(x.reshape(*x.shape[:2], -1))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (n - 1) * between / within
-        low, high = _interval.jackknife_of_log(ratio[0], ratio[1:])
-        error = _interval.jackknife(_from_ratio(ratio[1:], n))
+        low, high = _jackknife.log_interval(ratio[0], ratio[1:])
+        error = _jackknife.standard_error(_from_ratio(ratio[1:], n))
         value = _from_ratio(ratio[0], n)
     interval = np.stack([_from_ratio(low, n), _from_ratio(high, n)])
-    return Correlation(value, np.asarray(error), interval, x.shape[0], n)
+    return Estimate(value, np.asarray(error), interval, dof=len(x) - 1)
 
 
 def fluctuation(values, limit) -> Fluctuation:
@@ -198,7 +167,7 @@ def fluctuation(values, limit) -> Fluctuation:
     Examples:
         >>> x = np.random.default_rng(0).exponential(size=(500, 40))
         >>> found = fluctuation(x, limit=1.0)
-        >>> lower, upper = found.ratio_interval
+        >>> lower, upper = found.ratio.interval
         >>> found.values.shape, bool(lower < 1 < upper)
         ((500,), True)
     """
@@ -214,20 +183,22 @@ def fluctuation(values, limit) -> Fluctuation:
     variance = unit**2 * between / degrees
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = n * between / (between + within)
-    return Fluctuation(
-        values=math.sqrt(n) * (np.mean(x, axis=-1) - limit[..., None]),
-        variance=variance[..., 0],
-        standard_error=_interval.jackknife(variance[..., 1:]),
-        interval=_interval.jackknife_of_log(variance[..., 0], variance[..., 1:]),
-        independent=unit**2 * (between + within)[..., 0] / (n * (runs - 1)),
-        ratio=ratio[..., 0],
-        ratio_interval=_interval.jackknife_of_log(ratio[..., 0], ratio[..., 1:]),
-        runs=runs,
-        particles=n,
-    )
+        found = [
+            Estimate(
+                each[..., 0],
+                _jackknife.standard_error(each[..., 1:]),
+                _jackknife.log_interval(each[..., 0], each[..., 1:]),
+                runs - 1,
+            )
+            for each in (variance, ratio)
+        ]
+    independent = unit**2 * (between + within)[..., 0] / (n * (runs - 1))
+    return Fluctuation(math.sqrt(n) * (np.mean(x, axis=-1) - limit[..., None]), found[0], independent, found[1])
 
 
-def _sums_of_squares(x) -> tuple[np.ndarray, np.ndarray, float]:
+def _sums_of_squares(
+    x: Float[np.ndarray, "*lead sample particle d"],
+) -> tuple[Float[np.ndarray, "*lead every"], Float[np.ndarray, "*lead every"], float]:
     """Analysis of variance of (..., S, N, D): sums of squares between and within samples, and the unit they are in.
 
     Every particle and coordinate has a mean of its own over the samples. Both are (..., 1 + S): of all samples, then of all but
@@ -246,7 +217,7 @@ def _sums_of_squares(x) -> tuple[np.ndarray, np.ndarray, float]:
     return between, within, unit
 
 
-def _from_ratio(ratio, n: int) -> np.ndarray:
+def _from_ratio(ratio: Float[Array, "*s"], n: int) -> Float[Array, "*s"]:
     """Correlation from the ratio of the variances between and within samples."""
     ratio = np.asarray(ratio)
     finite = np.where(np.isinf(ratio), 0.0, ratio)

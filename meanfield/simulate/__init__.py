@@ -2,7 +2,7 @@
 
 from meanfield.simulate import probes
 from meanfield.simulate.driver import simulate
-from meanfield.simulate.placement import make_mesh
+from meanfield.simulate.mesh import make_mesh
 from meanfield.simulate.results import DivergenceError, Results, Status
 
 __all__ = ["DivergenceError", "Results", "Status", "make_mesh", "probes", "simulate"]

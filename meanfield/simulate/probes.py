@@ -1,7 +1,7 @@
 """Observables with a schedule of their own, reduced on the device.
 
-A probe is a frozen, hashable dataclass: called with (network, particles, data) of one run it returns named arrays, whose
-axes and units `variables` names; `coords` gives the values of the axes. Adding one is one class.
+A probe is a frozen, hashable dataclass: called with a `View` of one run it returns named arrays, whose axes and units `variables`
+names; `coords` gives the values of the axes. Adding one is one class.
 """
 
 import abc
@@ -14,9 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.network import LOSSES, Particles, TwoLayer
+from meanfield.systems.dynamics.base import AbstractDynamics
+from meanfield.systems.networks import AbstractNetwork, Particles, losses
+from meanfield.systems.system import System
 
 _BLOCK = 2**22  # numbers in one block of pre-activations when a whole data set is evaluated
+_PARTS = ("w", "a", "bias")  # fields of `Particles`
 
 
 class Variable(NamedTuple):
@@ -29,6 +32,51 @@ class Variable(NamedTuple):
     long_name: str
     units: str = "1"
     may_be_nan: bool = False
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class View:
+    """What a probe can see of one run.
+
+    Args:
+        state: the state, of which `particles`, `network` and the memory of a dynamics are parts.
+        dynamics: with the numbers of this run.
+        data: the data of the system.
+        source: the form of the data that `draw` reads.
+        streams: keys of the data and of the noise of the run.
+    """
+
+    state: Any
+    dynamics: AbstractDynamics
+    data: Any
+    source: Any
+    streams: tuple[jax.Array, jax.Array]
+
+    @property
+    def particles(self) -> Particles:
+        """The neurons."""
+        return self.state.particles
+
+    @property
+    def network(self) -> AbstractNetwork:
+        """The architecture."""
+        return self.state.network
+
+    @property
+    def noise_key(self) -> jax.Array:
+        """The key that the coming step gets for its noise."""
+        return jax.random.fold_in(self.streams[1], self.state.step)
+
+    @property
+    def batch(self) -> Any:
+        """The data of the coming step, as `draw` gives them."""
+        return self.dynamics.draw(self.source, self.streams[0], self.state.step, len(self.particles.w))
+
+    @property
+    def info(self) -> dict[str, jax.Array]:
+        """The info of the coming step, which is taken for it once more."""
+        return self.dynamics.step(self.noise_key, self.state, self.batch)[1]
 
 
 @dataclass(frozen=True)
@@ -50,17 +98,17 @@ class AbstractProbe(abc.ABC):
         return log_spaced(steps) if self.at is None else tuple(s for s in self.at if s <= steps)
 
     @abc.abstractmethod
-    def __call__(self, network: TwoLayer, particles: Particles, data: Any) -> dict[str, jax.Array]:
-        """Named arrays for the particles of one run."""
+    def __call__(self, view: View) -> dict[str, jax.Array]:
+        """Named arrays for one run."""
 
     @property
     @abc.abstractmethod
     def variables(self) -> dict[str, Variable]:
-        """What the arrays are."""
+        """The axes, name and unit of every array."""
 
-    @abc.abstractmethod
     def coords(self, data: Any) -> dict[str, list]:
-        """Labels along the axes that the arrays add."""
+        """Labels along the axes that the arrays add; none by default."""
+        return {}
 
 
 def log_spaced(steps: int, count: int = 12) -> tuple[int, ...]:
@@ -82,12 +130,19 @@ def _as_tuple(probe: AbstractProbe, name: str, must: str, inside) -> None:
     object.__setattr__(probe, name, tuple(np.atleast_1d(np.asarray(value, float)).tolist()))
 
 
-def checked(probe: AbstractProbe, network: TwoLayer, particles: Particles, data: Any, steps: int) -> None:
+def checked(probe: AbstractProbe, system: System, source: Any, width: int, steps: int, key: jax.Array) -> None:
     """Refuse a probe that never looks, or whose arrays are not those that it describes; it is traced, not run."""
-    about, coords, kind = probe.variables, probe.coords(data), type(probe).__name__
+    about, coords, kind = probe.variables, probe.coords(system.data), type(probe).__name__
     looks = _check.words(f"{kind}(at={probe.at})")
     _check.require(bool(probe.schedule(steps)), "probes", f"look at a step from 0 to {steps}", looks)
-    for name, array in jax.eval_shape(lambda p: probe(network, p, data), particles).items():
+
+    def look(key):
+        dynamics = jax.tree.map(lambda v: jnp.ravel(jnp.asarray(v, float))[0], system.dynamics)
+        first, data_key, noise_key = (jax.random.fold_in(key, number) for number in range(3))
+        state = dynamics.init(first, system.network, width)
+        return probe(View(state, dynamics, system.data, source, (data_key, noise_key)))
+
+    for name, array in jax.eval_shape(look, key).items():
         found = _check.words(f"{kind}, which returns {name!r}")
         _check.require(name in about, "probes", f"return what they describe in `variables`, {list(about)}", found)
         sizes = [len(coords[axis]) if axis in coords else size for axis, size in zip(about[name].dims, array.shape, strict=False)]
@@ -124,8 +179,9 @@ class Evaluation(AbstractProbe):
         """Number of examples that are evaluated of a set of this size."""
         return size if self.examples is None else min(size, self.examples)
 
-    def __call__(self, network, particles, data):
+    def __call__(self, view):
         """Arrays "risk" and "accuracy" of shape (split,); none for data without fixed sets."""
+        data = view.data
         if not data.splits:
             return {}
         # All sets together, and means at the end: one program to compile, not one for each set.
@@ -133,8 +189,8 @@ class Evaluation(AbstractProbe):
         x, y = (
             jnp.concatenate([v[i] for v, i in zip(vs, chosen, strict=True)]) for vs in zip(*data.splits.values(), strict=True)
         )
-        f = _outputs(network, particles, x)
-        scores = {"risk": LOSSES[network.loss](f, y)[0]}
+        f = _outputs(view.network, view.particles, x)
+        scores = {"risk": losses.loss(view.network.loss).value(f, y)}
         if data.classes:
             # argmax of NaN is class 0: without NaN a diverged network would score the share of that class.
             right = (jnp.argmax(f, axis=1).astype(y.dtype) == y).astype(f.dtype)
@@ -166,9 +222,9 @@ class NormQuantiles(AbstractProbe):
         super().__post_init__()
         _as_tuple(self, "levels", "be different numbers in [0, 1]", lambda v: (v >= 0) & (v <= 1))
 
-    def __call__(self, network, particles, data):
+    def __call__(self, view):
         """Array "norm_quantile" of shape (level,)."""
-        return {"norm_quantile": jnp.quantile(_norms(particles), jnp.asarray(self.levels))}
+        return {"norm_quantile": jnp.quantile(_norms(view.particles), jnp.asarray(self.levels))}
 
     @property
     def variables(self):
@@ -193,9 +249,9 @@ class Moments(AbstractProbe):
         super().__post_init__()
         _as_tuple(self, "orders", "be different numbers > 0", lambda v: v > 0)
 
-    def __call__(self, network, particles, data):
+    def __call__(self, view):
         """Array "norm_moment" of shape (order,)."""
-        norms = _norms(particles)
+        norms = _norms(view.particles)
         top = jnp.max(norms)
         ratio = norms / jnp.where(top > 0, top, 1)
         orders = jnp.asarray(self.orders, norms.dtype)
@@ -221,9 +277,9 @@ class Subsample(AbstractProbe):
         super().__post_init__()
         _check.integer("count", self.count, at_least=1)
 
-    def __call__(self, network, particles, data):
+    def __call__(self, view):
         """Array "particle" of shape (neuron, component); NaN for neurons that a narrow network does not have."""
-        vectors = jax.tree.map(lambda v: v[: self.count], particles).vectors
+        vectors = jax.tree.map(lambda v: v[: self.count], view.particles).vectors
         return {"particle": jnp.pad(vectors, ((0, self.count - vectors.shape[0]), (0, 0)), constant_values=jnp.nan)}
 
     @property
@@ -234,6 +290,52 @@ class Subsample(AbstractProbe):
     def coords(self, data):
         """The neurons."""
         return {"neuron": list(range(self.count))}
+
+
+@dataclass(frozen=True)
+class Snapshot(AbstractProbe):
+    """The whole particles at given steps; `Results.particles_at(step, width=...)` gives them with labels.
+
+    They are kept in `Results.snapshots`, not in the dataset, because their size is that of the width. Every step takes as much memory
+    of the host as the final particles do.
+
+    Args:
+        at: the steps, one or several different integers >= 0.
+
+    Raises:
+        ValueError: no steps are named.
+
+    Examples:
+        >>> import meanfield as mf
+        >>> system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(0.1, 1))
+        >>> run = {"widths": [8, 16], "steps": 20, "seeds": 2, "key": jax.random.key(0)}
+        >>> results = mf.simulate(system, probes=[Snapshot(at=(0, 10))], **run)
+        >>> dict(results.particles_at(10, width=16).sizes)
+        {'step_size': 1, 'seed': 2, 'neuron': 16, 'component': 74}
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check.require(self.at is not None, "at", "name the steps at which the whole particles are kept", self.at)
+
+    def __call__(self, view):
+        """The arrays of the particles: "snapshot_w" and, if there are any, "snapshot_a" and "snapshot_bias"."""
+        parts = {f"snapshot_{name}": getattr(view.particles, name) for name in _PARTS}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def variables(self):
+        """Parts of the particles."""
+        axes = {"w": ("neuron", "input"), "a": ("neuron", "output"), "bias": ("neuron",)}
+        return {f"snapshot_{name}": Variable(axes[name], f"{name} of all neurons", may_be_nan=True) for name in _PARTS}
+
+
+def snapshots(seen: dict[str, dict[int, np.ndarray]], shape: tuple[int, ...]) -> dict[int, Particles]:
+    """What `Snapshot` saw of one width, as particles by step in the shape of the grid; taken out of `seen`."""
+    parts: dict[str, Any] = {name: seen.pop(f"snapshot_{name}", {}) for name in _PARTS}
+    on_grid = lambda v: v.reshape(*shape, *v.shape[1:])  # noqa: E731
+    found = {step: Particles(**{name: part.get(step) for name, part in parts.items()}) for step in parts["w"]}
+    return jax.tree.map(on_grid, found)
 
 
 def _norms(particles):

@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
-import platform
 from typing import Any
 
 import jax
 import numpy as np
 
-PACKAGES = ("meanfield-sgd", "jax", "jaxlib", "numpy")
+from meanfield import _files
+
 _SHORT = 100  # numbers of an array that are written out; of larger ones a checksum
 
 
@@ -54,7 +53,7 @@ def provenance(system: Any, widths, steps: int, seeds, key: jax.Array, probes, m
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "probes": described(tuple(probes)),
         "mesh": None if mesh is None else dict(mesh.shape),
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": _files.versions(),
         "device": jax.devices()[0].device_kind if mesh is None else mesh.devices.flat[0].device_kind,
     }
 

@@ -1,6 +1,7 @@
 """Systems whose answer is known, or conjectured: claims test them and simulations draw them."""
 
 from dataclasses import dataclass
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 
 from meanfield.systems import data as sources
 from meanfield.systems.dynamics.base import AbstractDynamics, State
-from meanfield.systems.network import Activation, Particles, TwoLayer
+from meanfield.systems.networks import Activation, Particles, TwoLayer
 from meanfield.systems.scaling import Number
 from meanfield.systems.system import System
 
@@ -23,6 +24,7 @@ OFFSET = 1.0  # c of the quadratic network
 SQUARE = Activation(lambda z: (z + OFFSET) ** 2 / 2, lambda z: z + OFFSET)  # one object: programs are compiled once
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FreshExamples(AbstractDynamics):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,8 @@ class StepSizeLaw:
         >>> round(float(schedule(10000, 3)), 6), round(float(schedule.time_step(10000)), 6)
         (0.02, 0.02)
     """
+
+    SWEPT: ClassVar[str] = "gamma"  # a sweep over it is an axis with the name of the field that has the law
 
     gamma: Number
     beta: Number = 1.0

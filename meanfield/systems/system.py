@@ -4,12 +4,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
+from meanfield.systems.data import AbstractSource
 from meanfield.systems.dynamics.base import AbstractDynamics
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import AbstractNetwork
 
 
 @dataclass(frozen=True)
@@ -31,22 +33,21 @@ class System:
         (64, 10)
     """
 
-    network: TwoLayer
-    data: Any
+    network: AbstractNetwork
+    data: AbstractSource
     dynamics: AbstractDynamics
 
     def __post_init__(self):
-        _check.require(isinstance(self.network, TwoLayer), "network", "be a `TwoLayer`", self.network)
+        is_network = isinstance(self.network, AbstractNetwork)
+        _check.require(is_network, "network", "be a network, an instance of a subclass of `AbstractNetwork`", self.network)
         is_dynamics = isinstance(self.dynamics, AbstractDynamics)
         _check.require(is_dynamics, "dynamics", "be a dynamics, an instance of a subclass of `AbstractDynamics`", self.dynamics)
-        parts = ("batch", "dim", "outputs", "classes", "size", "splits")
-        _check.require(all(hasattr(self.data, p) for p in parts), "data", f"be a data source with {', '.join(parts)}", self.data)
+        is_source = isinstance(self.data, AbstractSource)
+        _check.require(is_source, "data", "be a data source, an instance of a subclass of `AbstractSource`", self.data)
         data = self.data
         _check.outside_of_jax("system", (data, self.dynamics), "put together")
-        self.network.act.check()
-        if self.network.loss == "cross_entropy":
-            must = "be 'squared' for data with real targets"
-            _check.require(data.classes > 0, "loss", must, self.network.loss)
+        must = "be 'squared' for data with real targets"
+        _check.require(self.network.loss != "cross_entropy" or data.classes > 0, "loss", must, self.network.loss)
         for name, (x, y) in data.splits.items():
             _check_split(name, x, y, data)
             finite = all(bool(jnp.all(jnp.isfinite(v))) for v in (x, y))
@@ -54,8 +55,14 @@ class System:
         for name in ("dim", "outputs"):
             given, needed = getattr(self.network, name), getattr(data, name)
             _check.require(given in (None, needed), name, f"be that of the data, {needed}", given)
-        object.__setattr__(self, "network", dataclasses.replace(self.network, dim=data.dim, outputs=data.outputs))
+        object.__setattr__(self, "network", dataclasses.replace(self.network, dim=data.dim, outputs=data.outputs))  # type: ignore[type-var]
+        self.network.check(*_examples(data))
         self.dynamics.check(self.network, data)
+
+
+def _examples(data: AbstractSource) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """Shapes of a mini-batch of two examples, from the source itself."""
+    return jax.eval_shape(lambda key: data.batch(key, 0, 2), jax.random.key(0))
 
 
 def _check_split(name: str, x: Any, y: Any, data: Any) -> None:

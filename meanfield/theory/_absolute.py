@@ -102,15 +102,15 @@ def _gamma_like(name: str, shapes: tuple[float, ...]) -> tuple[float, float, flo
 
 @dataclass(frozen=True)
 class Panels:
-    """The law of |X| in y = log |x|: on every panel a polynomial for the mass, and one for |x|^q times it, integrated from its left end."""
+    """The law of |X| in y = log |x|: on every panel a polynomial for the mass, and one for |x|^p times it, integrated from its left end."""
 
     edges: np.ndarray
     mass: np.ndarray
-    moment: np.ndarray  # in units of exp(q y) at the right end
-    q: float
+    moment: np.ndarray  # in units of exp(p y) at the right end
+    p: float
     below: np.ndarray  # P(|X| < e^y) at the edges
     above: np.ndarray
-    log_moment: np.ndarray  # log E[|X|^q; |X| < e^y]
+    log_moment: np.ndarray  # log E[|X|^p; |X| < e^y]
 
     def _place(self, y):
         i = np.clip(np.searchsorted(self.edges, y, side="right") - 1, 0, self.mass.shape[1] - 1)
@@ -123,16 +123,16 @@ class Panels:
         return self.below[i] + legendre.legval(t, self.mass[:, i], tensor=False)
 
     def log_moments(self, y):
-        """Log E[|X|^q; |X| < e^y]."""
+        """Log E[|X|^p; |X| < e^y]."""
         i, t = self._place(y)
         with np.errstate(divide="ignore"):
             part = np.log(np.maximum(legendre.legval(t, self.moment[:, i], tensor=False), 0.0))
-        return np.logaddexp(self.log_moment[i], part + self.q * self.edges[i + 1])
+        return np.logaddexp(self.log_moment[i], part + self.p * self.edges[i + 1])
 
     def relative(self, y, unit: float):
-        """P(|X| < e^y), and E[|X|^q; |X| < e^y] in units of e^(q unit), for y <= unit."""
+        """P(|X| < e^y), and E[|X|^p; |X| < e^y] in units of e^(p unit), for y <= unit."""
         i, t = self._place(y)
-        sizes = np.exp(np.minimum(self.q * (self.edges[1:] - unit), 700.0))
+        sizes = np.exp(np.minimum(self.p * (self.edges[1:] - unit), 700.0))
         sums = np.append(0.0, np.cumsum(sizes * legendre.legval(1.0, self.moment)))
         mass, moment = (legendre.legval(t, one[:, i], tensor=False) for one in (self.mass, self.moment))
         return self.below[i] + mass, sums[i] + sizes[i] * moment
@@ -176,32 +176,32 @@ class AbsoluteLaw:
         """P(|X| > x)."""
         return 1 - float(self.panels().masses(np.log(x)))
 
-    def log_partial(self, q: float, x: float) -> float:
-        """Log E[|X|^q; |X| < x]."""
-        return float(self.panels(q).log_moments(np.log(x))) if x > 0 else -np.inf
+    def log_partial(self, p: float, x: float) -> float:
+        """Log E[|X|^p; |X| < x]."""
+        return float(self.panels(p).log_moments(np.log(x))) if x > 0 else -np.inf
 
-    def log_total(self, q: float) -> float:
-        """Log E |X|^q, infinity if it does not exist."""
+    def log_total(self, p: float) -> float:
+        """Log E |X|^p, infinity if it does not exist."""
         alpha, constant = self.tail()
-        if alpha <= q * (1 + SAME):
+        if alpha <= p * (1 + SAME):
             return np.inf
-        panels = self.panels(q)
+        panels = self.panels(p)
         inside, y = float(panels.log_moment[-1]), float(panels.edges[-1])
         if np.isfinite(alpha):
-            return float(np.logaddexp(inside, math.log(constant * alpha / (alpha - q)) + (q - alpha) * y))
+            return float(np.logaddexp(inside, math.log(constant * alpha / (alpha - p)) + (p - alpha) * y))
         last = float(self.density(np.exp(y)))
-        ok = self._bounded or last == 0 or math.log(last) + (q + 1) * y < inside - 30
-        must = f"have a moment of order q = {q:g} that can be computed in float64"
+        ok = self._bounded or last == 0 or math.log(last) + (p + 1) * y < inside - 30
+        must = f"have a moment of order p = {p:g} that can be computed in float64"
         _check.require(ok, "distribution", must, self._words("whose density has not decayed at its end"))
         return inside
 
-    def partial(self, q: float, lower: float, upper: float) -> float:
-        """E[|X|^q; lower < |X| < upper]."""
-        return math.exp(self.log_partial(q, upper)) - math.exp(self.log_partial(q, lower))
+    def partial(self, p: float, lower: float, upper: float) -> float:
+        """E[|X|^p; lower < |X| < upper]."""
+        return math.exp(self.log_partial(p, upper)) - math.exp(self.log_partial(p, lower))
 
-    def total(self, q: float) -> float:
-        """E |X|^q, infinity if it does not exist."""
-        return float(np.exp(self.log_total(q)))
+    def total(self, p: float) -> float:
+        """E |X|^p, infinity if it does not exist."""
+        return float(np.exp(self.log_total(p)))
 
     def tail(self) -> tuple[float, float]:
         """(alpha, c) with P(|X| > x) ~ c x^(-alpha); (inf, 0) for tails lighter than every power.
@@ -249,13 +249,13 @@ class AbsoluteLaw:
 
     # -- panels -----------------------------------------------------------------------------------------------------------
 
-    def panels(self, q: float | None = None) -> Panels:
-        """Panels for the moment of order q; any if q is not given."""
+    def panels(self, p: float | None = None) -> Panels:
+        """Panels for the moment of order p; any if p is not given."""
         found: dict[float, Panels] = self._known.setdefault("panels", {})
-        q = next(iter(found), 1.0) if q is None else q
-        if q not in found:
-            found[q] = self._make(q)
-        return found[q]
+        p = next(iter(found), 1.0) if p is None else p
+        if p not in found:
+            found[p] = self._make(p)
+        return found[p]
 
     @property
     def _bounded(self) -> bool:
@@ -271,13 +271,13 @@ class AbsoluteLaw:
     def _words(self, text: str):
         return _check.words(f"{self.distribution.dist.name} {text}")
 
-    def _make(self, q: float) -> Panels:
+    def _make(self, p: float) -> Panels:
         low, high = self._ends()
         with np.errstate(divide="ignore"):
             exact = {float(np.log(v)): float(v) for v in self._kinks() if low <= np.log(v) <= high}  # edges, without rounding
         edges = np.unique([low, *np.arange(LOWEST, HIGHEST, WIDE)[1:], *exact, high])
         edges = edges[(edges >= low) & (edges <= high)]
-        left, right, coefficients, narrow = self._refine(edges, q)
+        left, right, coefficients, narrow = self._refine(edges, p)
         for i in np.flatnonzero(narrow):
             ends = np.array([exact.get(v, math.exp(v)) for v in (left[i], right[i])])
             coefficients[:, i] = 0.0
@@ -287,11 +287,11 @@ class AbsoluteLaw:
         ends = np.append(left, right[-1])
         above = np.cumsum(np.append(masses, self._beyond(ends[-1]))[::-1])[::-1]
         with np.errstate(divide="ignore"):
-            logs = np.append(-np.inf, np.logaddexp.accumulate(np.log(moments) + q * right))
+            logs = np.append(-np.inf, np.logaddexp.accumulate(np.log(moments) + p * right))
         mass, moment = (legendre.legint(c, lbnd=-1, axis=1).T for c in coefficients)
-        return Panels(ends, mass, moment, q, zero + np.append(0.0, np.cumsum(masses)), above, logs)
+        return Panels(ends, mass, moment, p, zero + np.append(0.0, np.cumsum(masses)), above, logs)
 
-    def _refine(self, edges, q: float):
+    def _refine(self, edges, p: float):
         """Panels between the edges: left ends, right ends, Legendre coefficients of mass and moment, whether narrow."""
         left, right, before = edges[:-1], edges[1:], np.full(len(edges) - 1, np.inf)
         done: list[tuple] = []
@@ -299,7 +299,7 @@ class AbsoluteLaw:
             half = (right - left)[:, None] / 2
             y = left[:, None] + half * (1 + NODES)
             mass = np.exp(y) * self.density(np.exp(y)) * half
-            both = np.stack([mass, mass * np.exp(q * (y - right[:, None]))])
+            both = np.stack([mass, mass * np.exp(p * (y - right[:, None]))])
             coefficients = both @ COEFFICIENTS
             with np.errstate(divide="ignore", invalid="ignore"):
                 rough = np.nan_to_num(abs(coefficients[..., -2:]).max(-1) / both.max(-1)).max(0)
@@ -404,12 +404,12 @@ class GammaLaw(AbsoluteLaw):
     def above(self, x):
         return float(special.gammaincc(self.a, (x / self.s) ** self.c))
 
-    def log_partial(self, q, x):
+    def log_partial(self, p, x):
         with np.errstate(divide="ignore"):
-            return float(np.log(special.gammainc(self.a + q / self.c, (x / self.s) ** self.c)) + self.log_total(q))
+            return float(np.log(special.gammainc(self.a + p / self.c, (x / self.s) ** self.c)) + self.log_total(p))
 
-    def log_total(self, q):
-        return float(special.gammaln(self.a + q / self.c) - special.gammaln(self.a) + q * math.log(self.s))
+    def log_total(self, p):
+        return float(special.gammaln(self.a + p / self.c) - special.gammaln(self.a) + p * math.log(self.s))
 
     def tail(self):
         return np.inf, 0.0
@@ -427,11 +427,11 @@ class UniformLaw(AbsoluteLaw):
     def above(self, x):
         return max(0.0, 1 - x / self.high)
 
-    def log_partial(self, q, x):
-        return (q + 1) * math.log(min(x / self.high, 1.0)) + self.log_total(q) if x > 0 else -np.inf
+    def log_partial(self, p, x):
+        return (p + 1) * math.log(min(x / self.high, 1.0)) + self.log_total(p) if x > 0 else -np.inf
 
-    def log_total(self, q):
-        return q * math.log(self.high) - math.log(q + 1)
+    def log_total(self, p):
+        return p * math.log(self.high) - math.log(p + 1)
 
     def tail(self):
         return np.inf, 0.0
@@ -449,11 +449,11 @@ class LogNormalLaw(AbsoluteLaw):
     def above(self, x):
         return float(special.ndtr(-math.log(x) / self.s))
 
-    def log_partial(self, q, x):
-        return float(special.log_ndtr(math.log(x) / self.s - q * self.s)) + self.log_total(q) if x > 0 else -np.inf
+    def log_partial(self, p, x):
+        return float(special.log_ndtr(math.log(x) / self.s - p * self.s)) + self.log_total(p) if x > 0 else -np.inf
 
-    def log_total(self, q):
-        return (q * self.s) ** 2 / 2
+    def log_total(self, p):
+        return (p * self.s) ** 2 / 2
 
     def tail(self):
         return np.inf, 0.0
@@ -479,26 +479,26 @@ class PowerLaw(AbsoluteLaw):
             return float(2 * special.stdtr(self.shape, -x))
         return float(min(1.0, x**-self.shape) if self.name == "pareto" else (1 + x) ** -self.shape)
 
-    def log_partial(self, q, x):
-        if q >= self.shape * (1 - SAME):
-            return super().log_partial(q, x)
+    def log_partial(self, p, x):
+        if p >= self.shape * (1 - SAME):
+            return super().log_partial(p, x)
         with np.errstate(divide="ignore"):
-            return float(np.log(self._part(q, x)))
+            return float(np.log(self._part(p, x)))
 
-    def _part(self, q: float, x: float) -> float:
-        """E[|X|^q; |X| < x], for q below the index."""
+    def _part(self, p: float, x: float) -> float:
+        """E[|X|^p; |X| < x], for p below the index."""
         a = self.shape
         if self.name == "pareto":
-            return a / (a - q) * -math.expm1((q - a) * math.log(x)) if x > 1 else 0.0
+            return a / (a - p) * -math.expm1((p - a) * math.log(x)) if x > 1 else 0.0
         if self.name == "lomax":
-            beta, z = (q + 1, a - q), x / (1 + x) if np.isfinite(x) else 1.0
+            beta, z = (p + 1, a - p), x / (1 + x) if np.isfinite(x) else 1.0
             return float(a * np.exp(special.betaln(*beta)) * special.betainc(*beta, z))
-        beta, z = ((q + 1) / 2, (a - q) / 2), x**2 / (a + x**2) if np.isfinite(x) else 1.0
-        factor = np.exp(special.betaln(*beta) - special.betaln(0.5, a / 2) + q / 2 * np.log(a))
+        beta, z = ((p + 1) / 2, (a - p) / 2), x**2 / (a + x**2) if np.isfinite(x) else 1.0
+        factor = np.exp(special.betaln(*beta) - special.betaln(0.5, a / 2) + p / 2 * np.log(a))
         return float(factor * special.betainc(*beta, z))
 
-    def log_total(self, q):
-        return math.log(self._part(q, np.inf)) if q < self.shape * (1 - SAME) else np.inf
+    def log_total(self, p):
+        return math.log(self._part(p, np.inf)) if p < self.shape * (1 - SAME) else np.inf
 
     def tail(self):
         a = self.shape

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
+from meanfield._estimate import Estimate, exact
 from meanfield.theory import _scalar, random_products, recursion
-from meanfield.theory.random_products import Estimate
 
 ROUNDING = 64 * np.finfo(float).eps  # relative, of the squared length of an input
 
@@ -22,7 +22,8 @@ def gaussian_tail_index(
     step_size: float,
     batch_size: int,
     weight_decay: float = 0.0,
-    key: jax.Array | None = None,
+    *,
+    key: jax.Array,
     population: int = 10_000,
     steps: int = 1_000,
 ) -> Estimate:
@@ -37,7 +38,7 @@ def gaussian_tail_index(
         step_size: eta > 0.
         batch_size: b >= 1.
         weight_decay: lam >= 0.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key of the solver.
         population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
@@ -50,18 +51,16 @@ def gaussian_tail_index(
     Source: as in the head of this module; the law of a step is that of `dynamics.LinearRecursion`.
 
     Examples:
-        >>> round(gaussian_tail_index([[1.0, 0.0], [0.0, 1.0]], step_size=0.5, batch_size=1).value, 9)
+        >>> round(gaussian_tail_index([[1.0, 0.0], [0.0, 1.0]], step_size=0.5, batch_size=1, key=jax.random.key(0)).value, 9)
         2.0
-        >>> found = gaussian_tail_index([[1.0, 0.0], [0.0, 0.5]], 0.5, batch_size=1, population=2_000, steps=500)
+        >>> found = gaussian_tail_index([[1.0, 0.0], [0.0, 0.5]], 0.5, batch_size=1, key=jax.random.key(0), population=2_000, steps=500)
         >>> bool(abs(found.value - 2.729) < 4 * found.standard_error)
         True
     """
     values, _ = recursion.spectrum(covariance)
     _step(step_size, batch_size, weight_decay)
     if np.ptp(values) <= 1e-12 * values[-1]:
-        return random_products.exact(
-            recursion.tail_index(step_size, batch_size, len(values), float(np.sqrt(values[-1])), weight_decay)
-        )
+        return exact(recursion.tail_index(step_size, batch_size, len(values), float(np.sqrt(values[-1])), weight_decay))
     m, gain, root = 1 - step_size * weight_decay, step_size / batch_size, np.sqrt(values)
 
     def grow(rng, u):
@@ -82,7 +81,8 @@ def empirical_tail_index(
     step_size: float,
     batch_size: int,
     weight_decay: float = 0.0,
-    key: jax.Array | None = None,
+    *,
+    key: jax.Array,
     population: int = 10_000,
     steps: int = 1_000,
 ) -> Estimate:
@@ -99,7 +99,7 @@ def empirical_tail_index(
         step_size: eta > 0.
         batch_size: b >= 1.
         weight_decay: lam >= 0.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key of the solver.
         population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
@@ -113,9 +113,10 @@ def empirical_tail_index(
     b = 1 the index of n inputs drawn from a law with index alpha has standard deviation `(Var |M|^alpha / n)^(1/2) / h'(alpha)`.
 
     Examples:
-        >>> round(empirical_tail_index([[1.0], [3.0**0.5]], step_size=1.0, batch_size=1).value, 9)  # (0^alpha + 2^alpha) / 2 = 1
+        >>> key = jax.random.key(0)
+        >>> round(empirical_tail_index([[1.0], [3.0**0.5]], 1.0, batch_size=1, key=key).value, 9)  # (0^alpha + 2^alpha) / 2 = 1
         1.0
-        >>> empirical_tail_index([[0.5], [1.0]], step_size=1.0, batch_size=2).value
+        >>> empirical_tail_index([[0.5], [1.0]], step_size=1.0, batch_size=2, key=key).value
         inf
     """
     a = _check.finite("inputs", inputs, (2,)).astype(np.float64)
@@ -127,9 +128,9 @@ def empirical_tail_index(
     squares = np.sum(a**2, axis=1)
     # Up to the rounding of the squares: an excess below it is none.
     if m >= -1 and step_size * np.max(squares) <= (1 + m) * (1 + ROUNDING):
-        return random_products.exact(np.inf)
+        return exact(np.inf)
     if dim == batch_size == 1:
-        return random_products.exact(_one_dimension(np.abs(m - step_size * squares), step_size))
+        return exact(_one_dimension(np.abs(m - step_size * squares), step_size))
 
     def grow(rng, u):
         moved = m * u

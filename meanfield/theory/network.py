@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
+from meanfield._estimate import Estimate
 from meanfield.theory import _scalar, random_products
-from meanfield.theory.random_products import Estimate
 
 
 def quadratic_tail_index(step_size: float, weight_decay: float, noise_std: float = 1.0) -> float:
@@ -109,7 +109,8 @@ def tail_index(
     step_size: float,
     batch_size: int,
     weight_decay: float = 0.0,
-    key: jax.Array | None = None,
+    *,
+    key: jax.Array,
     population: int = 10_000,
     steps: int = 1_000,
 ) -> Estimate:
@@ -132,7 +133,7 @@ def tail_index(
         step_size: eta > 0, the step of one neuron.
         batch_size: b >= 1.
         weight_decay: lam >= 0, on both layers. Without it neurons that no example activates stay as they are, and there is no index.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key of the solver.
         population, steps: of the solver, see `random_products.tail_index`.
 
     Returns:
@@ -146,7 +147,7 @@ def tail_index(
 
     Examples:
         >>> x, r = np.array([[1.0], [1.0], [-1.0], [-1.0]]), np.array([[2.0], [-2.0], [2.0], [-2.0]])
-        >>> found = tail_index(x, r, step_size=0.5, batch_size=1, weight_decay=1.0, population=2_000, steps=500)
+        >>> found = tail_index(x, r, step_size=0.5, batch_size=1, weight_decay=1.0, key=jax.random.key(0), population=2_000, steps=500)
         >>> exact = 3.2107  # .5^alpha / 2 + (.5^alpha + 1.5^alpha) / 4 = 1
         >>> bool(abs(found.value - exact) < 4 * found.standard_error)
         True

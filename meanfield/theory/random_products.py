@@ -26,14 +26,13 @@ Doucet (2014). k(alpha) = 1: Kesten (1973). The correction, the slope and the ch
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy import special
 
-from meanfield import _check
+from meanfield import _check, _keys
+from meanfield._estimate import Estimate, exact
 from meanfield.theory import _scalar
 
 Growth = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -41,33 +40,6 @@ Growth = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 AGE = 12  # steps: lineages are followed for twice that
 SMALLEST = 20  # vectors a step that must carry the weight
 HIGHEST = 1_000.0  # order up to which a root is looked for
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its error.
-
-    Args:
-        value: the number.
-        standard_error: its standard error; 0 where the value is exact.
-        interval: 95 % confidence interval, two numbers.
-    """
-
-    value: float
-    standard_error: float
-    interval: tuple[float, float]
-
-
-def exact(value: float) -> Estimate:
-    """The estimate of a number that is known.
-
-    Examples:
-        >>> exact(2.0)
-        Estimate(value=2.0, standard_error=0.0, interval=(2.0, 2.0))
-    """
-    known = _check.as_numpy(value)
-    _check.require(known.ndim == 0 and known.dtype.kind in "iuf", "value", "be a number, infinite ones too", value)
-    return Estimate(float(value), 0.0, (float(value), float(value)))
 
 
 def stratified(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -85,9 +57,7 @@ def stratified(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-300, 1 - 2.0**-53)
 
 
-def log_growth(
-    grow: Growth, dim: int, s: float, key: jax.Array | None = None, population: int = 10_000, steps: int = 1_000
-) -> Estimate:
+def log_growth(grow: Growth, dim: int, s: float, *, key: jax.Array, population: int = 10_000, steps: int = 1_000) -> Estimate:
     """Generalised Lyapunov exponent `log k(s) = lim (1/n) log E |M_n ... M_1 u|^s`.
 
     Args:
@@ -95,7 +65,7 @@ def log_growth(
             with the numpy generator `rng`.
         dim: d >= 1.
         s: order, >= 0.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key.
         population: vectors, at least 100.
         steps: averaged, at least 500, after a fifth as many that are not.
 
@@ -109,25 +79,26 @@ def log_growth(
 
     Examples:
         >>> doubled_or_halved = lambda rng, u: u * np.where(stratified(rng, len(u)) < 0.5, 2.0, 0.5)[:, None]
-        >>> round(log_growth(doubled_or_halved, dim=3, s=1.0, population=1_000).value, 4), round(float(np.log(1.25)), 4)
+        >>> found = log_growth(doubled_or_halved, dim=3, s=1.0, key=jax.random.key(0), population=1_000)
+        >>> round(found.value, 4), round(float(np.log(1.25)), 4)
         (0.2231, 0.2231)
     """
-    seed = _checked(grow, dim, key, population, steps)
+    _checked(grow, dim, key, population, steps)
     _scalar.nonnegative("s", s)
     if s == 0:
         return exact(0.0)
-    run = _measured(grow, dim, float(s), seed, population, steps)
+    run = _measured(grow, dim, float(s), key, population, steps)
     _check.require(run.carriers > SMALLEST, "population", _larger(s), population)
-    return _student(run.value, run.error, run.dof)
+    return Estimate(run.value, run.error, dof=run.dof)
 
 
-def lyapunov(grow: Growth, dim: int, key: jax.Array | None = None, population: int = 10_000, steps: int = 1_000) -> Estimate:
+def lyapunov(grow: Growth, dim: int, *, key: jax.Array, population: int = 10_000, steps: int = 1_000) -> Estimate:
     """Top Lyapunov exponent `rho = lim (1/n) log |M_n ... M_1 u|`.
 
     Args:
         grow: the law of the maps, see `log_growth`.
         dim: d >= 1.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key.
         population: vectors, at least 100.
         steps: averaged, at least 500, after a fifth as many that are not.
 
@@ -141,15 +112,16 @@ def lyapunov(grow: Growth, dim: int, key: jax.Array | None = None, population: i
 
     Examples:
         >>> tripled_or_halved = lambda rng, u: u * np.where(stratified(rng, len(u)) < 0.5, 3.0, 0.5)[:, None]
-        >>> round(lyapunov(tripled_or_halved, dim=3, population=1_000, steps=500).value, 4), round(float(np.log(1.5) / 2), 4)
+        >>> found = lyapunov(tripled_or_halved, dim=3, key=jax.random.key(0), population=1_000, steps=500)
+        >>> round(found.value, 4), round(float(np.log(1.5) / 2), 4)
         (0.2027, 0.2027)
     """
-    seed = _checked(grow, dim, key, population, steps)
-    run = _measured(grow, dim, 0.0, seed, population, steps)
-    return _student(run.value, run.error, run.dof) if np.isfinite(run.value) else exact(-np.inf)
+    _checked(grow, dim, key, population, steps)
+    run = _measured(grow, dim, 0.0, key, population, steps)
+    return Estimate(run.value, run.error, dof=run.dof) if np.isfinite(run.value) else exact(-np.inf)
 
 
-def tail_index(grow: Growth, dim: int, key: jax.Array | None = None, population: int = 10_000, steps: int = 1_000) -> Estimate:
+def tail_index(grow: Growth, dim: int, *, key: jax.Array, population: int = 10_000, steps: int = 1_000) -> Estimate:
     """Tail index of the stationary law of `x <- M x + q`: the root alpha > 0 of k(alpha) = 1.
 
     Newton's steps with short runs, then with runs of full length until a step is below twice the error of log k over its slope; this
@@ -158,7 +130,7 @@ def tail_index(grow: Growth, dim: int, key: jax.Array | None = None, population:
     Args:
         grow: the law of the maps, see `log_growth`.
         dim: d >= 1.
-        key: of the random numbers, `jax.random.key(0)` if None.
+        key: random key.
         population: vectors, at least 100.
         steps: averaged, at least 500, after a fifth as many that are not.
 
@@ -173,19 +145,19 @@ def tail_index(grow: Growth, dim: int, key: jax.Array | None = None, population:
 
     Examples:
         >>> tripled_or_quartered = lambda rng, u: u * np.where(rng.random(len(u)) < 0.5, 3.0, 0.25)[:, None]
-        >>> alpha = tail_index(tripled_or_quartered, dim=2, population=1_000, steps=500)  # (3^alpha + 4^-alpha) / 2 = 1
-        >>> round(alpha.value, 2), alpha.interval[0] < 0.1884 < alpha.interval[1]
+        >>> alpha = tail_index(tripled_or_quartered, dim=2, key=jax.random.key(0), population=1_000, steps=500)
+        >>> round(alpha.value, 2), alpha.interval[0] < 0.1884 < alpha.interval[1]  # (3^alpha + 4^-alpha) / 2 = 1
         (0.19, True)
     """
-    exponent = lyapunov(grow, dim, key, population, steps)
+    exponent = lyapunov(grow, dim, key=key, population=population, steps=steps)
     text = _check.words(f"one with {exponent.value:.3g} +- {exponent.standard_error:.1g}")
     _check.require(_negative(exponent), "grow", "have a negative Lyapunov exponent (else there is no stationary law)", text)
     return _solved(grow, dim, key, population, steps)
 
 
-def tail_index_of_step(step_size: float, grow: Growth, dim: int, key: jax.Array | None, population: int, steps: int) -> Estimate:
+def tail_index_of_step(step_size: float, grow: Growth, dim: int, key: jax.Array, population: int, steps: int) -> Estimate:
     """`tail_index` of a law that depends on a step size, for which a law that is not stationary is a wrong step size."""
-    exponent = lyapunov(grow, dim, key, population, steps)
+    exponent = lyapunov(grow, dim, key=key, population=population, steps=steps)
     text = f"be such that the Lyapunov exponent is < 0 (here {exponent.value:.3g} +- {exponent.standard_error:.1g}: no stationary law)"
     _check.require(_negative(exponent), "step_size", text, step_size)
     return _solved(grow, dim, key, population, steps)
@@ -195,18 +167,18 @@ def _negative(exponent: Estimate) -> bool:
     return exponent.value < -2 * exponent.standard_error
 
 
-def _solved(grow: Growth, dim: int, key: jax.Array | None, population: int, steps: int) -> Estimate:
+def _solved(grow: Growth, dim: int, key: jax.Array, population: int, steps: int) -> Estimate:
     """The root of log k, for maps whose Lyapunov exponent is known to be negative."""
-    seed = _checked(grow, dim, key, population, steps)
-    s = _root(lambda s: _measured(grow, dim, s, seed, population, steps // 4))
+    _checked(grow, dim, key, population, steps)
+    s = _root(lambda s: _measured(grow, dim, s, key, population, steps // 4))
     for _ in range(10):
         if s > HIGHEST:
             break
-        run = _measured(grow, dim, s, seed, population, steps)
+        run = _measured(grow, dim, s, key, population, steps)
         _check.require(run.carriers > SMALLEST, "population", _larger(s), population)
         alpha = _newton(s, run)
         if run.slope > 0 and abs(alpha - s) <= max(2 * run.error / run.slope, 1e-9 * s):
-            return _student(alpha, run.error / run.slope, run.dof)
+            return Estimate(alpha, run.error / run.slope, dof=run.dof)
         s = alpha
     raise _check.ArgumentError(
         f"Argument `grow` must lengthen vectors often enough: up to order {s:.3g} no root of k(s) = 1 was found."
@@ -243,24 +215,21 @@ def _root(measure: Callable[[float], _Run]) -> float:
     return s
 
 
-def _checked(grow, dim, key, population, steps) -> list[int]:
-    """Check the arguments and return the seed."""
+def _checked(grow, dim, key, population, steps) -> None:
     _check.require(callable(grow), "grow", "be a function of a numpy generator and an array (population, dim)", grow)
     _check.integer("dim", dim, 1)
     _check.integer("population", population, 100)
     _check.integer("steps", steps, 500)
-    key = jax.random.key(0) if key is None else key
     _check.random_key("key", key)
-    return np.asarray(jax.random.key_data(key)).ravel().tolist()
 
 
 def _larger(s: float) -> str:
     return f"be larger (too few vectors carry the weight |M u|^{s:.3g}, and what is rarer is missed)"
 
 
-def _measured(grow: Growth, dim: int, s: float, seed: list[int], population: int, steps: int) -> _Run:
+def _measured(grow: Growth, dim: int, s: float, key: jax.Array, population: int, steps: int) -> _Run:
     """One run of the population; at s = 0, where nothing is selected, mean logarithms stand for log k."""
-    rng = np.random.default_rng(seed)
+    rng = _keys.generator(key)
     u = rng.normal(size=(population, dim))
     u /= np.linalg.norm(u, axis=1, keepdims=True)
     means, squares, grown, younger, older = [], [], np.zeros(population), [], []
@@ -327,9 +296,3 @@ def _batched(means: np.ndarray, corrected: bool) -> tuple[float, float, int]:
         v = float(np.var(batches, ddof=1))
     bias = corrected * size * v / 2
     return float(np.mean(batches)) + bias, float(np.sqrt(v / count + 2 * bias**2 / (count - 1))), count - 1
-
-
-def _student(value: float, error: float, dof: int) -> Estimate:
-    """The estimate with Student's interval."""
-    half = float(special.stdtrit(dof, 0.975)) * error
-    return Estimate(value, error, (value - half, value + half))

@@ -1,5 +1,6 @@
 """Theorems put to the test: a claim goes in, a verdict with its evidence comes out."""
 
+from meanfield._keys import generator
 from meanfield.verify import domain
 from meanfield.verify.claim import Check, Claim, Comparison, Estimate, Evidence, Hypothesis, Row, Verdict, compare, holm, mean
 from meanfield.verify.claims import CLAIMS
@@ -16,6 +17,7 @@ __all__ = [
     "Verdict",
     "compare",
     "domain",
+    "generator",
     "holm",
     "mean",
 ]

@@ -12,7 +12,8 @@ import jax
 import numpy as np
 from scipy import special
 
-from meanfield import _check
+from meanfield import _check, _estimate
+from meanfield._estimate import Estimate
 from meanfield.simulate import DivergenceError, Results
 from meanfield.verify.domain import Domain
 
@@ -57,25 +58,6 @@ class Hypothesis:
 
     statement: str
     check: Callable[[Arrays, Numbers], Check]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A measured value with a standard error, and a bound on its bias: the systematic error that no sample makes smaller.
-
-    Args:
-        value: the measurement.
-        standard_error: its standard error, > 0.
-        dof: degrees of freedom of Student's law of `(value - E value) / standard_error`; infinite: the normal law.
-        bias: bound of `|E value - truth|`, of the device or of a finite size, >= 0; infinite: the measurement says nothing.
-        why: what the bias comes from, as a noun with its numbers: "the curvature of the tail at the threshold 12.3".
-    """
-
-    value: float
-    standard_error: float
-    dof: float = math.inf
-    bias: float = 0.0
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -470,7 +452,7 @@ def compare(name: str, predicted: Prediction, measured: Estimate, detects: float
     _check.require(bias >= 0, f"bias of {name!r}", "be a number >= 0, or infinity", bias)
     _check.number(f"detects of {name!r}", detects, "be a number > 0", lambda v: v > 0)
     _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
-    wide = -special.ndtri(rate / 2) if math.isinf(dof) else -special.stdtrit(dof, rate / 2)
+    wide = -_estimate.quantile(rate / 2, dof)
     z = max(low - measured.value - bias, measured.value - high - bias, 0.0) / error
     p_value = 2 * (special.ndtr(-z) if math.isinf(dof) else special.stdtr(dof, -z))
     interval = (float(measured.value - wide * error - bias), float(measured.value + wide * error + bias))
@@ -489,7 +471,8 @@ def mean(values) -> Estimate:
     """
     values = np.asarray(_check.finite("values", values, ndim=tuple(range(9))), np.float64)
     _check.require(values.size >= 2, "values", "hold at least 2 values", _check.words(f"an array of {values.size}"))
-    return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size)), values.size - 1)
+    found = _estimate.mean(values.ravel("K"))
+    return Estimate(float(found.value), float(found.standard_error), dof=found.dof)
 
 
 def holm(p_values, rate: float = RATE) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Run claims, keep what they rest on, and say what came out."""
 
 import dataclasses
-import json
 import os
-import platform
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from meanfield import _check
+from meanfield import _check, _files
 from meanfield.simulate import Results
-from meanfield.verify import _files, page
+from meanfield.verify import _report_file, page
 from meanfield.verify.claim import RATE, Arrays, Claim, Evidence, Verdict, holm
 from meanfield.verify.claims import CLAIMS
 
@@ -77,7 +75,7 @@ def run(
         fits = name.isprintable() and 0 < len(name) <= 100 and len(name.encode()) <= 240 and "/" not in name
         must = "have names that a file can have, of 1 to 100 printable characters"
         _check.require(fits and name not in (".", ".."), "claims", must, name)
-        _check.require(_files.holds(parameters), "parameters", f"be what JSON can hold, also of {name!r}", parameters)
+        _check.require(_files.fits(parameters), "parameters", f"be what JSON can hold, also of {name!r}", parameters)
     _check.seed("seed", seed)
     rate = _check.number("rate", rate, "lie in (0, 1)", lambda v: (v > 0) & (v < 1))
     _check.choice("budget", budget, ("quick", "full"))
@@ -89,7 +87,7 @@ def run(
         )
         budget, own = "data", _from_results(claims[0], results)
     head = {
-        "about": _files.ABOUT,
+        "about": _report_file.ABOUT,
         "finished": False,
         "planned": len(claims),
         "date": _files.now(),
@@ -98,9 +96,7 @@ def run(
         "results": None if results is None else str(results),
         "family_rate": rate,
         "seconds": 0.0,
-        "versions": _files.versions(),
-        "device": _files.device(),
-        "system": f"{platform.system()} {platform.machine()}",
+        **_files.environment(),
     }
     with _check.own_directory("out", out) as out:
         _check.writable_directory("out", out / "data")
@@ -129,7 +125,8 @@ def _tested(claim: Claim, out: Path, seed: int, budget: str, controls: bool, own
     facts: dict[str, Any] = {"data": f"data/{claim.name}.npz"}
     if own is None:
         facts |= {"seed": seed, "size": claim.sizes[budget == "full"], "seconds": time.perf_counter() - begun}
-    _files.replace(out / facts["data"], lambda file: np.savez_compressed(file, **data))  # type: ignore[arg-type]
+    with _files.whole(out / facts["data"]) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **data)  # type: ignore[arg-type]
     evidence = dataclasses.replace(claim.judge(data, budget), **facts)
     found = claim.judge_controls(data, seed, budget) if controls else {}
     return Entry(claim, evidence, {name: one.verdict.name for name, one in found.items()}, page.figure(claim, data))
@@ -149,7 +146,7 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
         ValueError: no report in `out`, files that are broken, or a claim that is not known.
     """
     out, known = _check.path("out", out), {claim.name: claim for claim in _claims(claims)}
-    content = _files.content(out)
+    content = _report_file.content(out)
     with _check.own_directory("out", out):
         level = content["family_rate"] / content["planned"]
         kept = []
@@ -163,7 +160,7 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
                 kept.append(Entry(claim, evidence, row["controls"], page.figure(claim, data)))
             except Exception as error:  # files can be broken in many ways
                 must = f"hold {row['data']} and a report.json from which {row['name']!r} can be judged"
-                _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_files.reason(error)})"))
+                _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_report_file.reason(error)})"))
         content["judged_again"] = {"date": _files.now(), "versions": _files.versions()}
         if len(kept) == content["planned"]:
             return _close(kept, content, out)
@@ -202,7 +199,7 @@ def _with(claim: Claim, parameters: dict) -> Claim:
 
 def escaped(out: str | os.PathLike) -> list[str]:
     """Negative controls that came back CONSISTENT, by report.json; none at the quick budget, which need not catch them."""
-    content = _files.content(Path(out))
+    content = _report_file.content(Path(out))
     found = ((row["name"], *item) for row in content["claims"] for item in row["controls"].items() if row["budget"] != "quick")
     return [f"{name}, {control}" for name, control, verdict in found if verdict == Verdict.CONSISTENT.name]
 
@@ -231,10 +228,8 @@ def _close(kept: list[Entry], head: dict, out: Path) -> dict[str, Evidence]:
 
 def _write(kept: list[Entry], head: dict, out: Path) -> None:
     content = {**head, "claims": [_row(one, head["results"]) for one in kept]}
-    text = json.dumps(_files.strict(content), indent=2, allow_nan=False) + "\n"
-    _files.replace(out / "report.json", lambda file: file.write(text.encode()))
-    html = page.render(content, {one.claim.name: one.figure for one in kept})
-    _files.replace(out / "report.html", lambda file: file.write(html.encode()))
+    _files.write_json(out / "report.json", content, lossless=True)
+    _files.write_text(out / "report.html", page.render(content, {one.claim.name: one.figure for one in kept}))
 
 
 def _row(one: Entry, results: str | None) -> dict:
@@ -265,7 +260,7 @@ def _rerun(one: Entry, results: str | None) -> str:
 
 def _same(claim: Claim, known: Claim) -> bool:
     """Whether the claims differ in nothing but their rates."""
-    given, own = (_files.strict(dict(one.parameters)) for one in (claim, known))
+    given, own = (_files.strict(dict(one.parameters), lossless=True) for one in (claim, known))
     return given == own and dataclasses.replace(claim, rate=known.rate, parameters=known.parameters) == known
 
 

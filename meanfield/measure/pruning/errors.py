@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Array, Float, Int
 from meanfield.measure.pruning.layers import exponent, finite_sizes, medians, open_layers
 from meanfield.measure.pruning.prune import check_centred, kept, sizes_of
 from meanfield.measure.pruning.spectrum import decomposed
@@ -92,7 +93,7 @@ def _map(function, w, kind: str, p: float, scope: str, nodes: str, centred: bool
     return results[""] if layers.single or scope == "global" else results
 
 
-def _errors(parts: np.ndarray, edges: np.ndarray, p: float) -> np.ndarray:
+def _errors(parts: Float[np.ndarray, "*lead n"], edges: Int[np.ndarray, " edge"], p: float) -> Float[np.ndarray, "*lead edge"]:
     """Relative errors (..., len(edges)) after removing the m smallest parts, for ascending numbers m = `edges`."""
     ends = np.append(edges, parts.shape[-1])
     sums, tops = _partial_sums(parts, ends, p)
@@ -102,7 +103,9 @@ def _errors(parts: np.ndarray, edges: np.ndarray, p: float) -> np.ndarray:
     return (ratio ** (1 / p) * unit)[..., :-1]
 
 
-def _partial_sums(parts: np.ndarray, ends: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
+def _partial_sums(
+    parts: Float[np.ndarray, "*lead n"], ends: Int[np.ndarray, " end"], p: float
+) -> tuple[Float[np.ndarray, "*lead end"], Float[np.ndarray, "*lead end"]]:
     """Sums of the p-th powers of the m smallest parts, in units of their largest to the p, and their largest: (..., len(ends))."""
     sums, tops = np.zeros((*parts.shape[:-1], len(ends))), np.zeros((*parts.shape[:-1], len(ends)))
     total, top, start = np.zeros(parts.shape[:-1]), np.zeros(parts.shape[:-1]), 0
@@ -116,7 +119,7 @@ def _partial_sums(parts: np.ndarray, ends: np.ndarray, p: float) -> tuple[np.nda
     return sums, tops
 
 
-def _prunable(parts: np.ndarray, error: float, p: float) -> np.ndarray:
+def _prunable(parts: Float[np.ndarray, "*lead n"], error: float, p: float) -> Float[Array, "*lead"]:
     """Share of parts that can go: first to a block of about sqrt(n) parts, then to the part."""
     cells, n = parts.reshape(-1, parts.shape[-1]), parts.shape[-1]
     length = int(np.ceil(np.sqrt(n)))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Float
 from meanfield.measure.pruning.errors import KINDS
-from meanfield.measure.pruning.layers import open_layers
+from meanfield.measure.pruning.layers import ParticleLike, open_layers
 from meanfield.measure.pruning.prune import kept, largest, magnitude, node, singular, sizes_of
 
 NORMALISATIONS = ("width", "kept")
@@ -27,11 +28,11 @@ class FunctionCurve:
         full_loss, full_accuracy: of f itself, so that changes are differences.
     """
 
-    kappas: np.ndarray
-    distance: np.ndarray
-    error: np.ndarray
-    loss: np.ndarray | None
-    accuracy: np.ndarray | None
+    kappas: Float[np.ndarray, " m"]
+    distance: Float[np.ndarray, " m"]
+    error: Float[np.ndarray, " m"]
+    loss: Float[np.ndarray, " m"] | None
+    accuracy: Float[np.ndarray, " m"] | None
     full_loss: float | None
     full_accuracy: float | None
 
@@ -121,7 +122,7 @@ class _Pruned:
     def __init__(self, predict, w, x, kind, p, nodes, scope, centred):
         self.predict, self.w, self.x = predict, w, x
         self.neurons = 0
-        if kind == "node" and not centred and hasattr(w, "vectors") and hasattr(w, "like"):
+        if kind == "node" and not centred and isinstance(w, ParticleLike):
             layers = open_layers(w, kind, nodes, scope)
             (matrix,) = layers.matrices.values()
             _check.require(matrix.ndim == 2, "w", "be one network, without axes of an ensemble", _check.words("more"))
@@ -142,7 +143,7 @@ class _Pruned:
         )
 
 
-def _outputs(f) -> np.ndarray:
+def _outputs(f) -> Float[np.ndarray, "n ..."]:
     f = _check.as_numpy(f)
     real = f.ndim >= 2 and f.dtype.kind in "biuf"
     _check.require(real, "predict", "give real outputs (n, k)", _check.words(f"one that gives type {f.dtype} of shape {f.shape}"))

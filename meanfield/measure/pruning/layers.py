@@ -3,16 +3,36 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Float
 
 NODES = ("rows", "columns", "weighted")
 SCOPES = ("layer", "global")
+
+
+@runtime_checkable
+class ParticleLike(Protocol):
+    """A particle state: neurons that are the rows of one matrix."""
+
+    @property
+    def vectors(self) -> Any:
+        """The neurons as vectors, (..., N, d); the last entries of each are its output weights, if there are any."""
+        ...
+
+    @property
+    def a(self) -> Any:
+        """The output weights, (..., N, outputs), or None."""
+        ...
+
+    def like(self, vectors: Any) -> Self:
+        """A state of the same make with other vectors."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,15 +55,15 @@ class Layers:
 def open_layers(w, kind: str, nodes: str = "rows", scope: str = "layer") -> Layers:
     """Check the weights and take them apart.
 
-    Arrays (also lists) are one matrix, or a stack of them on leading axes. A particle state (anything with `vectors` and `like`)
-    is the matrix of its neurons. Any other pytree has a layer in every floating-point leaf of two or more axes; further axes
+    Arrays (also lists) are one matrix, or a stack of them on leading axes. A particle state (`ParticleLike`) is
+    the matrix of its neurons. Any other pytree has a layer in every floating-point leaf of two or more axes; further axes
     belong to the nodes (a convolution's kernel). Its other leaves are left as they are.
     """
     _check.choice("nodes", nodes, NODES)
     _check.choice("scope", scope, SCOPES)
     must = "be 'rows' unless nodes are pruned"
     _check.require(nodes == "rows" or kind == "node", "nodes", must, nodes)
-    if hasattr(w, "vectors") and hasattr(w, "like"):
+    if isinstance(w, ParticleLike):
         return _particles(w, nodes)
     must = "be 'rows' or 'columns' except for a particle state"
     _check.require(nodes != "weighted", "nodes", must, nodes)
@@ -63,10 +83,10 @@ def _array(w, nodes: str, vectors: bool) -> Layers:
     return Layers({"": x.swapaxes(-1, -2) if nodes == "columns" else x}, close)
 
 
-def _particles(state, nodes: str) -> Layers:
+def _particles(state: ParticleLike, nodes: str) -> Layers:
     _check.require(nodes != "columns", "nodes", "be 'rows' or 'weighted' for a particle state", nodes)
     vectors = _numpy(state.vectors)
-    outputs = 0 if getattr(state, "a", None) is None else state.a.shape[-1]
+    outputs = 0 if state.a is None else state.a.shape[-1]
     must = "be 'rows' for neurons without output weights"
     _check.require(nodes == "rows" or outputs > 0, "nodes", must, nodes)
     x = as_matrices(vectors, vectors=False)
@@ -122,7 +142,7 @@ def _like(x: np.ndarray, model: np.ndarray) -> np.ndarray:
     return x.astype(model.dtype if model.dtype.kind == "f" else np.float64, copy=False)
 
 
-def as_matrices(w, vectors: bool = True, name: str = "w") -> np.ndarray:
+def as_matrices(w, vectors: bool = True, name: str = "w") -> Float[np.ndarray, "..."]:
     """Check the array and return it in float64."""
     return np.asarray(_check.finite(name, w, ndim=tuple(range(1 if vectors else 2, 9))), np.float64)
 
@@ -132,7 +152,7 @@ def exponent(p) -> float:
     return _check.number("p", p, "be a number > 0", lambda v: v > 0)
 
 
-def row_norms(w: np.ndarray, p: float) -> np.ndarray:
+def row_norms(w: Float[np.ndarray, "*lead row d"], p: float) -> Float[np.ndarray, "*lead row"]:
     """l_p norm of every row. Its largest entry is divided out first, so that a heavy tail neither overflows nor vanishes."""
     size = np.abs(w)
     top = np.max(size, axis=-1, initial=0)
@@ -140,14 +160,14 @@ def row_norms(w: np.ndarray, p: float) -> np.ndarray:
         return np.sum((size / np.where(top > 0, top, 1)[..., None]) ** p, axis=-1) ** (1 / p) * top
 
 
-def finite_sizes(sizes: np.ndarray) -> np.ndarray:
+def finite_sizes(sizes: Float[np.ndarray, "*lead part"]) -> Float[np.ndarray, "*lead part"]:
     """The sizes of the parts, if float64 can hold them."""
     must = f"have norms and singular values below {np.finfo(np.float64).max:.2g}"
     _check.require(bool(np.all(np.isfinite(sizes))), "w", must, _check.words("an array with larger ones"))
     return sizes
 
 
-def medians(matrix: np.ndarray, kind: str) -> np.ndarray:
+def medians(matrix: Float[np.ndarray, "..."], kind: str) -> Float[np.ndarray, "..."]:
     """What median-centring subtracts: of all entries (magnitude), or of every coordinate over the rows (node, singular)."""
     axes = -2 if kind != "magnitude" else tuple(range(-min(matrix.ndim, 2), 0))
     with np.errstate(over="ignore"):

@@ -3,11 +3,12 @@
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Array, Float
 from meanfield.measure.pruning.layers import exponent
 from meanfield.measure.pruning.prune import kept
 
 
-def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarray:
+def extrapolated_limit(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> Float[Array, "..."]:
     """Limit `G_p(kappa)^(1/p)` of the relative error of pruning n -> infinity independent parts, with the tail extrapolated.
 
     For parts with distribution function F and E X^p < infinity the error converges to
@@ -36,9 +37,9 @@ def limit_error(sizes, kappa: float, alpha, k: int, p: float = 2.0) -> np.ndarra
 
     Examples:
         >>> x = np.linspace(1, 0, 20_000, endpoint=False) ** (-1 / 3)  # Pareto law of index 3; the limit is sqrt(1 - 0.1^(1/3))
-        >>> round(float(limit_error(x, 0.1, alpha=3.0, k=1000)), 3), round((1 - 0.1 ** (1 / 3)) ** 0.5, 3)
+        >>> round(float(extrapolated_limit(x, 0.1, alpha=3.0, k=1000)), 3), round((1 - 0.1 ** (1 / 3)) ** 0.5, 3)
         (0.732, 0.732)
-        >>> float(limit_error(x, 0.1, alpha=1.9, k=1000))
+        >>> float(extrapolated_limit(x, 0.1, alpha=1.9, k=1000))
         0.0
     """
     x = np.sort(np.asarray(_check.finite("sizes", sizes, ndim=tuple(range(1, 9))), np.float64), axis=-1)

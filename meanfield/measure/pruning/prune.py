@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Bool, Float
 from meanfield.measure.pruning.layers import Layers, exponent, finite_sizes, medians, open_layers, row_norms
 
 
@@ -137,7 +138,7 @@ def check_centred(layers: Layers, centred: bool) -> None:
     _check.require(not (centred and layers.strength), "centred", "be False for weighted nodes", centred)
 
 
-def sizes_of(matrix: np.ndarray, kind: str, p: float, layers: Layers) -> np.ndarray:
+def sizes_of(matrix: Float[np.ndarray, "..."], kind: str, p: float, layers: Layers) -> Float[np.ndarray, "*lead part"]:
     """Sizes of the parts of a layer in their order: moduli of entries (..., N d), or norms of nodes (..., N)."""
     if kind == "magnitude":
         return finite_sizes(np.abs(matrix if matrix.ndim == 1 else matrix.reshape(*matrix.shape[:-2], -1)))
@@ -153,7 +154,7 @@ def _kept_masks(sizes: dict[str, np.ndarray], kappa: float, scope: str) -> dict[
     return dict(zip(sizes, np.split(mask, ends[:-1], axis=-1), strict=True))
 
 
-def largest(size: np.ndarray, kappa: float) -> np.ndarray:
+def largest(size: Float[np.ndarray, "*lead n"], kappa: float) -> Bool[np.ndarray, "*lead n"]:
     """Mask of the floor(kappa n) largest along the last axis; the first of equals."""
     order = np.argsort(-size, axis=-1, kind="stable")
     mask = np.zeros(size.shape, bool)

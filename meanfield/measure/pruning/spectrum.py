@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure._arrays import Float
 
 LARGE = 2e9  # N d min(N, d) from which the Gram matrix is taken
 CHUNK = 2**26  # entries that go to the device at once
 TRUSTED = 1e-9  # of the largest eigenvalue; below it eigenvalues of the Gram matrix are rounding
 
 
-def singular_values(w, large: float = LARGE) -> np.ndarray:
+def singular_values(w, large: float = LARGE) -> Float[np.ndarray, "*lead r"]:
     """Singular values (..., r) of matrices (..., N, d) in float64, r = min(N, d), descending.
 
     Small matrices: LAPACK's singular value decomposition. From `large` on: square roots of the eigenvalues of `w^T w` (or
@@ -25,7 +26,7 @@ def singular_values(w, large: float = LARGE) -> np.ndarray:
     return decomposed(np.asarray(_check.finite("w", w, ndim=tuple(range(2, 9))), np.float64), large)
 
 
-def decomposed(w: np.ndarray, large: float = LARGE) -> np.ndarray:
+def decomposed(w: Float[np.ndarray, "*lead n d"], large: float = LARGE) -> Float[np.ndarray, "*lead r"]:
     """`singular_values` of a float64 array that is checked already, but for overflow."""
     rows, columns = w.shape[-2:]
     if rows * columns * min(rows, columns) < large:
@@ -35,7 +36,7 @@ def decomposed(w: np.ndarray, large: float = LARGE) -> np.ndarray:
     return np.stack([_by_gram(m) for m in flat]).reshape(*w.shape[:-2], min(rows, columns))
 
 
-def _by_gram(w: np.ndarray) -> np.ndarray:
+def _by_gram(w: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " r"]:
     tall = w if w.shape[0] >= w.shape[1] else w.T
     top = np.max(np.abs(tall), initial=0)
     if top == 0:

@@ -3,7 +3,7 @@
 from meanfield.measure.tails.bootstrap import block_bootstrap
 from meanfield.measure.tails.family import Family, StationarityWarning, TailFamily, tail_family
 from meanfield.measure.tails.fit import SMALLEST, TailFit, TailStatus
-from meanfield.measure.tails.hill import default_k, hill, interval, kernel, moment, pickands
+from meanfield.measure.tails.hill import default_k, hill, hill_interval, kernel_estimator, moment_estimator, pickands
 from meanfield.measure.tails.index import hill_reduced, tail_index
 from meanfield.measure.tails.power_law import power_law
 from meanfield.measure.tails.stable import block_log_moment, stable_characteristic, stable_quantile
@@ -19,10 +19,10 @@ __all__ = [
     "block_log_moment",
     "default_k",
     "hill",
+    "hill_interval",
     "hill_reduced",
-    "interval",
-    "kernel",
-    "moment",
+    "kernel_estimator",
+    "moment_estimator",
     "pickands",
     "power_law",
     "stable_characteristic",

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.measure._arrays import Array, Bool, Float
+
 _TABLE = json.loads((Path(__file__).parent / "_quantile_table.json").read_text())
 ALPHAS = np.array(_TABLE["alpha"])
 LOG_RATIO = np.array(_TABLE["log_ratio"])  # (alpha, beta)
@@ -13,7 +15,9 @@ SKEWNESS = np.array(_TABLE["skewness"])
 SPREAD = np.array(_TABLE["spread"])  # standard error of the index times root n, symmetric laws
 
 
-def index(xp: Any, log_ratio: Any, skewness: Any) -> tuple[Any, Any]:
+def index(
+    xp: Any, log_ratio: Float[Array, "*lead"], skewness: Float[Array, "*lead"]
+) -> tuple[Float[Array, "*lead"], Bool[Array, "*lead"]]:
     """The alpha whose stable law has this ratio and skewness, clipped to the table, and whether it lies inside.
 
     Source: McCulloch (1986), with linear interpolation, first in the skewness (beyond that of the totally skewed law: its), then

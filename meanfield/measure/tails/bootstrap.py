@@ -6,8 +6,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate, _keys
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit
 
@@ -52,7 +51,7 @@ def block_bootstrap(estimator: Callable[..., TailFit], x, block: int, key: jax.A
     _check.integer("replicates", replicates, at_least=20)
     fit = estimator(x)
     _check.require(isinstance(fit, TailFit), "estimator", "return a `TailFit`", _check.words(f"one that returns {fit!r}"))
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+    rng = _keys.generator(key)
     count = -(-n // block)
     logs = []
     for _ in range(replicates):  # one by one: all at once would need `replicates` copies of the sample
@@ -60,7 +59,7 @@ def block_bootstrap(estimator: Callable[..., TailFit], x, block: int, key: jax.A
         again = (starts[:, None] + np.arange(block)).ravel()[:n]
         logs.append(np.log(float(estimator(x[again]).alpha)))
     spread = float(np.std(logs, ddof=1)) if np.all(np.isfinite(logs)) else np.inf
-    half = _interval.NORMAL * spread
+    half = _estimate.NORMAL * spread
     with np.errstate(over="ignore", invalid="ignore"):
         interval = np.nan_to_num(fit.alpha * np.exp(np.array([-half, half])), nan=np.inf, posinf=np.inf)
     return dataclasses.replace(fit, standard_error=fit.alpha * spread, interval=interval, method=f"{fit.method}, block bootstrap")

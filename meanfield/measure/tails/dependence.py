@@ -7,6 +7,8 @@ the dependence show how much larger it is: the inflation.
 
 import numpy as np
 
+from meanfield.measure._arrays import Float, Int
+
 SHARES = (0.05, 0.01)  # of the sample above the thresholds
 FEWEST = 30  # values above a threshold
 BLOCKS = 20  # blocks at least
@@ -16,7 +18,9 @@ SORTED = 2  # turns at most
 SURE = 4.0  # standard errors by which a variance must exceed that of independent values
 
 
-def of(x: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def of(
+    x: Float[np.ndarray, "row n"], top: Float[np.ndarray, "row order"]
+) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
     """Inflation of variances, 1 or a power of sqrt(2), and extremal index, both (row,).
 
     The inflation is the largest ratio of variances, over block lengths 2, 4, 8 ... and two thresholds, if one of them exceeds 1 by
@@ -52,7 +56,13 @@ def of(x: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(seen, 2 ** (steps / 2), 1.0), np.where(seen, extremal, 1.0)
 
 
-def _inflation(row: np.ndarray, place: np.ndarray, h: np.ndarray, shape: tuple[int, int], k: int) -> np.ndarray:
+def _inflation(
+    row: Int[np.ndarray, " value"],
+    place: Int[np.ndarray, " value"],
+    h: Float[np.ndarray, " value"],
+    shape: tuple[int, int],
+    k: int,
+) -> Float[np.ndarray, " row"]:
     """From the contributions h that are not 0, at (row, place) in order: only they enter the sums."""
     rows, n = shape
     alone = np.maximum(np.bincount(row, h**2, rows), np.finfo(float).tiny)
@@ -71,7 +81,7 @@ def _inflation(row: np.ndarray, place: np.ndarray, h: np.ndarray, shape: tuple[i
     return np.where(seen, largest, 1.0)
 
 
-def _extremal_index(places: np.ndarray) -> float:
+def _extremal_index(places: Int[np.ndarray, " value"]) -> float:
     times = np.diff(places).astype(float)
     if len(times) < 2:
         return 1.0

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield import _check
+from meanfield.measure import distances
+from meanfield.measure._arrays import Array, Float
 from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails import index as _index
@@ -145,7 +147,7 @@ def tail_family(x, tail: str = "both", earlier=None) -> TailFamily:
     )
 
 
-def _evidence(sums: np.ndarray, design: _spacings.Design) -> np.ndarray:
+def _evidence(sums: Float[np.ndarray, "row bin"], design: _spacings.Design) -> Float[np.ndarray, "row 2 5"]:
     """Mean log evidence of power laws, log-normal, light, and the last two beyond the threshold, at k and k / 2, (row, 2, 5)."""
     sizes = range(max(1, len(design.sizes) - 1))
     statistic = np.stack([_index.missing(np, sums, design, j) for j in sizes], axis=-1)
@@ -166,7 +168,7 @@ def _evidence(sums: np.ndarray, design: _spacings.Design) -> np.ndarray:
     return out
 
 
-def _index_slope(top: np.ndarray) -> np.ndarray:
+def _index_slope(top: Float[np.ndarray, "row order"]) -> Float[np.ndarray, "row 2"]:
     """Slope of log Hill's alpha in log k between two k, and its standard error, (..., 2)."""
     n = top.shape[-1]
     low, high = max(_spacings.LEAST_K // 2, n // 200), max(_spacings.LEAST_K, n // 10)
@@ -180,7 +182,7 @@ def _index_slope(top: np.ndarray) -> np.ndarray:
     return np.stack([slope, np.broadcast_to(error, slope.shape)], axis=-1)
 
 
-def _moment_growth(values: np.ndarray) -> np.ndarray:
+def _moment_growth(values: Float[np.ndarray, "*lead n"]) -> Float[Array, "*lead"]:
     def ratio(part):
         square = (part / np.max(np.abs(part), axis=-1, keepdims=True)) ** 2
         return np.mean(square**2, axis=-1) / np.mean(square, axis=-1) ** 2
@@ -191,19 +193,18 @@ def _moment_growth(values: np.ndarray) -> np.ndarray:
     return np.log(ratio(values) / np.median(ratio(usable), axis=-1)) / np.log(BLOCKS)
 
 
-def _moved(values: np.ndarray, fit: TailFit, before: np.ndarray) -> np.ndarray:
+def _moved(
+    values: Float[np.ndarray, "*lead n"], fit: TailFit, before: Float[np.ndarray, "*earlier"]
+) -> Float[np.ndarray, "*lead 2"]:
     same = before.shape == values.shape
     _check.require(same, "earlier", f"have the shape of x, {values.shape}", _check.words(f"an array of shape {before.shape}"))
     old = _index.tail_index(before, "upper")
     error = np.sqrt((fit.standard_error / fit.alpha) ** 2 + (old.standard_error / old.alpha) ** 2)
     index = np.log(fit.alpha / old.alpha) / error
-    n = values.shape[-1]
-    place = np.argsort(np.argsort(np.concatenate([before, values], axis=-1), axis=-1), axis=-1)
-    ranks = (np.mean(place[..., n:], axis=-1) - (2 * n - 1) / 2) / np.sqrt((2 * n + 1) / 12)  # Mann and Whitney
-    return np.stack([index, ranks], axis=-1)
+    return np.stack([index, distances.rank_shift(before, values)], axis=-1)
 
 
-def _warning(moved: np.ndarray) -> str:
+def _warning(moved: Float[np.ndarray, "*lead 2"]) -> str:
     return (
         f"The law has moved since the earlier time, by up to {np.nanmax(np.abs(moved)):.0f} standard errors of its index or ranks: it is"
         " not stationary, and no index of a stationary law is measured."

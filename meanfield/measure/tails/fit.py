@@ -14,8 +14,8 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
+from meanfield.measure._arrays import Array, Float
 
 SMALLEST = 50  # values a sample; fewer say nothing about a tail
 TAILS = ("both", "upper", "lower")
@@ -86,8 +86,18 @@ class TailFit:
     status: Any
     extremal_index: Any = None
 
+    @property
+    def value(self) -> Any:
+        """The index, under the name that every `Estimate` gives its value."""
+        return self.alpha
 
-def sample(x: Any, tail: str = "both", vectors: bool = False) -> Any:
+    @property
+    def dof(self) -> float:
+        """Infinite: standard errors are those of large samples."""
+        return np.inf
+
+
+def sample(x, tail: str = "both", vectors: bool = False) -> Float[Array, "..."]:
     """The numbers whose upper tail is meant, (..., n): checked float64 numpy, or jax where `x` is traced."""
     _check.choice("tail", tail, TAILS)
     traced = isinstance(x, jax.core.Tracer)
@@ -112,7 +122,7 @@ def namespace(x: Any) -> Any:
     return np if isinstance(x, np.ndarray | np.generic) else jnp
 
 
-def largest(x: Any, k: int) -> Any:
+def largest(x: Float[Array, "*lead n"], k: int) -> Float[Array, "*lead top"]:
     """The k largest values of every sample, from large to small, (..., k), checked to be positive."""
     n = x.shape[-1]
     if namespace(x) is jnp:
@@ -133,13 +143,20 @@ def checked_k(k: int | None, n: int, default: int, at_least: int = 1) -> int:
     return int(k)
 
 
-def from_gamma(gamma: Any, standard_error: Any, threshold: Any, k: Any, n: int, method: str) -> TailFit:
+def from_gamma(
+    gamma: Float[Array, "*lead"],
+    standard_error: Float[Array, "*lead"],
+    threshold: Float[Array, "*lead"],
+    k: Any,
+    n: int,
+    method: str,
+) -> TailFit:
     """A fit from an estimate of the extreme-value index gamma = 1 / alpha with a normal error.
 
     The interval is the image of `gamma +- 1.96 standard_error`; what reaches gamma <= 0 reaches alpha = inf.
     """
     xp = namespace(gamma)
-    half = _interval.NORMAL * standard_error
+    half = _estimate.NORMAL * standard_error
     with np.errstate(divide="ignore", invalid="ignore"):
         positive = ~(gamma <= 0)  # NaN stays NaN: under a trace nothing can be refused
         alpha = xp.where(positive, 1 / xp.where(positive, gamma, 1.0), xp.inf)

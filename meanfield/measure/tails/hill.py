@@ -4,14 +4,13 @@ Throughout x_(1) >= x_(2) >= ... are the order statistics, gamma = 1 / alpha is 
 above the threshold x_(k+1).
 """
 
-from typing import Any
-
 import jax.core
 import numpy as np
 import scipy
 
 from meanfield import _check
-from meanfield.measure._interval import LEVEL
+from meanfield._estimate import LEVEL
+from meanfield.measure._arrays import Array, Float
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
 
@@ -22,7 +21,7 @@ def default_k(n: int) -> int:
     return max(10, n // 20)
 
 
-def interval(alpha, k: int) -> Any:
+def hill_interval(alpha, k: int) -> Float[Array, "*lead 2"]:
     """95 % interval of a Hill index from k excesses, `alpha * chi2_{2k}(2.5 %, 97.5 %) / (2k)`, (..., 2); see `hill`."""
     must = "be a number >= 0, infinite ones too, or an array of them"
     if not isinstance(alpha, jax.core.Tracer):  # NaN comes from no sample that `fit.sample` lets in
@@ -70,10 +69,10 @@ def hill(x, k: int | None = None, tail: str = "both") -> TailFit:
     positive = ~(mean <= 0)  # NaN stays NaN: under a trace nothing can be refused
     alpha = xp.where(positive, 1 / xp.where(positive, mean, 1.0), xp.inf)
     status = xp.where(positive, TailStatus.OK.code, TailStatus.TIED.code)
-    return TailFit(alpha, alpha / np.sqrt(k), interval(alpha, k), threshold, k, n, "hill", status)
+    return TailFit(alpha, alpha / np.sqrt(k), hill_interval(alpha, k), threshold, k, n, "hill", status)
 
 
-def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
+def moment_estimator(x, k: int | None = None, tail: str = "both") -> TailFit:
     """Tail index by the moment estimator of Dekkers, Einmahl and de Haan, which may also find that there is no power law.
 
     `gamma = M1 + 1 - 1 / (2 (1 - M1^2 / M2))`, M_j the mean j-th power of the k log-excesses.
@@ -94,7 +93,7 @@ def moment(x, k: int | None = None, tail: str = "both") -> TailFit:
     Examples:
         >>> from scipy import stats
         >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
-        >>> low, high = moment(x, k=5000).interval
+        >>> low, high = moment_estimator(x, k=5000).interval
         >>> bool(low < 1.5 < high)
         True
     """
@@ -147,7 +146,7 @@ def pickands(x, k: int | None = None, tail: str = "both") -> TailFit:
     return _fit.from_gamma(gamma, error, top[..., -1], 4 * j, n, "pickands")
 
 
-def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
+def kernel_estimator(x, k: int | None = None, tail: str = "both") -> TailFit:
     """Tail index by a kernel estimator: Hill's with smooth weights, so that it moves less from one k to the next.
 
     `gamma = sum_i K(i/(k+1)) i log(x_(i) / x_(i+1)) / sum_i K(i/(k+1))`, `K(u) = (1 - u^2)^2` (biweight).
@@ -168,7 +167,7 @@ def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
     Examples:
         >>> from scipy import stats
         >>> x = stats.pareto(1.5).rvs(100_000, random_state=0)
-        >>> low, high = kernel(x, k=5000).interval
+        >>> low, high = kernel_estimator(x, k=5000).interval
         >>> bool(low < 1.5 < high)
         True
     """
@@ -182,7 +181,7 @@ def kernel(x, k: int | None = None, tail: str = "both") -> TailFit:
     return _fit.from_gamma(gamma, gamma * float(np.sqrt(np.sum(weight**2))), threshold, k, n, "kernel")
 
 
-def _excesses(x: Any, k: int | None, tail: str, at_least: int = 1) -> tuple[Any, Any, int, int]:
+def _excesses(x, k: int | None, tail: str, at_least: int = 1) -> tuple[Float[Array, "*lead k"], Float[Array, "*lead"], int, int]:
     """Log-excesses of the k largest values over the next, from large to small, the threshold, k, and n."""
     x = _fit.sample(x, tail)
     n = x.shape[-1]

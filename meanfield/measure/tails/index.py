@@ -13,8 +13,8 @@ import numpy as np
 from jax.scipy import special as jax_special
 from scipy import special
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
+from meanfield.measure._arrays import Array, Bool, Float, Int
 from meanfield.measure.tails import dependence
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails import spacings as _spacings
@@ -156,7 +156,9 @@ def tail_index(x, tail: str = "both") -> TailFit:
     return TailFit(alpha, error, interval, threshold, k, n, "tail index", status, *extremal)
 
 
-def ordered(x: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def ordered(
+    x: Float[np.ndarray, "row n"],
+) -> list[tuple[Int[np.ndarray, " _"], Float[np.ndarray, "_ _"], Bool[np.ndarray, " _"]]]:
     """Order statistics of positive values from large to small: places of rows with as many, (row,), these, (row, m), and which are cut off.
 
     What a row gives depends on this row alone. Ties of rounded values are spread.
@@ -180,7 +182,7 @@ def ordered(x: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return out
 
 
-def _spread(top: np.ndarray) -> np.ndarray:
+def _spread(top: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """Equal values spread evenly over half of the gaps to their neighbours, as rounding had found them."""
     values, counts = np.unique(top, return_counts=True)
     if len(values) == 1:
@@ -193,7 +195,7 @@ def _spread(top: np.ndarray) -> np.ndarray:
     return spread[::-1]
 
 
-def _of_numpy(x: np.ndarray) -> tuple:
+def _of_numpy(x: Float[np.ndarray, "row n"]) -> tuple:
     """Fields of the fits of concrete samples, (row, n): one design for every number of values and every inflation that occurs."""
     parts = []
     for rows, top, cut in ordered(x):
@@ -209,7 +211,16 @@ def _joined(parts: list[tuple]) -> tuple:
     return tuple(np.concatenate(fields) for fields in zip(*parts, strict=True))
 
 
-def _of_rows(xp: Any, x: Any, top: Any, cut: Any, inflation: float) -> tuple:
+def _of_rows(
+    xp: Any, x: Float[Array, "row n"], top: Float[Array, "row m"], cut: Bool[Array, " row"], inflation: float
+) -> tuple[
+    Float[Array, " row"],
+    Float[Array, " row"],
+    Float[Array, "row 2"],
+    Float[Array, " row"],
+    Int[Array, " row"],
+    Int[Array, " row"],
+]:
     """Alpha, standard error, interval, threshold, k, status of samples with one inflation."""
     n, m = x.shape[-1], top.shape[-1] - 1
     design = _spacings.design(m, inflation)
@@ -254,7 +265,7 @@ def _of_rows(xp: Any, x: Any, top: Any, cut: Any, inflation: float) -> tuple:
     return alpha, alpha * spread, interval, threshold, k, xp.where(tied, TailStatus.TIED.code, status)
 
 
-def _stable(xp: Any, x: Any) -> tuple[Any, Any, Any]:
+def _stable(xp: Any, x: Float[Array, "row n"]) -> tuple[Float[Array, " row"], Float[Array, " row"], Bool[Array, " row"]]:
     """Index and standard error of a symmetric stable law, and where the whole sample does not contradict it."""
     if xp is not np:
         law, error, p = characteristic(x)
@@ -268,14 +279,24 @@ def _stable(xp: Any, x: Any) -> tuple[Any, Any, Any]:
     return law, error, p > CONTRADICTION / 10
 
 
-def _widened(xp: Any, interval: Any, alpha: Any, error: Any, holds: Any) -> Any:
+def _widened(
+    xp: Any, interval: Float[Array, "row 2"], alpha: Float[Array, " row"], error: Float[Array, " row"], holds: Bool[Array, " row"]
+) -> Float[Array, "row 2"]:
     """The interval, and where a law of the whole sample holds also the one under that law."""
-    half = _interval.NORMAL * error
+    half = _estimate.NORMAL * error
     both = xp.stack([xp.minimum(interval[:, 0], alpha - half), xp.maximum(interval[:, 1], alpha + half)], axis=-1)
     return xp.where(holds[:, None], both, interval)
 
 
-def mixture(xp: Any, sums: Any, design: _spacings.Design) -> tuple[Any, Any, Any, Any, Any]:
+def mixture(
+    xp: Any, sums: Float[Array, "sample bin"], design: _spacings.Design
+) -> tuple[
+    Float[Array, "sample component"],
+    Float[Array, "sample component"],
+    Float[Array, "sample component"],
+    Int[Array, " sample"],
+    Float[Array, " sample"],
+]:
     """The average over models.
 
     Returns:
@@ -309,7 +330,7 @@ def mixture(xp: Any, sums: Any, design: _spacings.Design) -> tuple[Any, Any, Any
     return a, error, weight, chosen, _spacings.log_mean(xp, at_chosen, np.tile(_spacings.WEIGHTS, len(_spacings.RATES)))
 
 
-def missing(xp: Any, sums: Any, design: _spacings.Design, j: int) -> Any:
+def missing(xp: Any, sums: Float[Array, "sample bin"], design: _spacings.Design, j: int) -> Float[Array, " sample"]:
     """Score statistic of smooth functions that the better of two power laws leaves out at the j-th k, (sample,)."""
     models, directions = design.directions(j)
     _, _, residual = _spacings.modes(xp, sums[:, : design.inside[j]], design.counts[: design.inside[j]], models)
@@ -317,7 +338,7 @@ def missing(xp: Any, sums: Any, design: _spacings.Design, j: int) -> Any:
     return xp.min(xp.sum(scores**2, axis=-1), axis=0)
 
 
-def choice(xp: Any, statistic: Any, safety: int = SAFETY) -> Any:
+def choice(xp: Any, statistic: Float[Array, "sample k"], safety: int = SAFETY) -> Int[Array, " sample"]:
     """Place of the k to be used among those tried, from small to large, from the score statistics (sample, k)."""
     likely = statistic > LIKELY
     again = xp.concatenate([likely[:, 1:], xp.ones_like(likely[:, :1])], axis=-1)  # beyond the largest k nothing contradicts
@@ -326,7 +347,13 @@ def choice(xp: Any, statistic: Any, safety: int = SAFETY) -> Any:
     return xp.maximum(first - 1 - safety, 0)
 
 
-def _rivals(xp: Any, sums: Any, design: _spacings.Design, chosen: Any, power: Any) -> tuple[Any, Any]:
+def _rivals(
+    xp: Any,
+    sums: Float[Array, "sample bin"],
+    design: _spacings.Design,
+    chosen: Int[Array, " sample"],
+    power: Float[Array, " sample"],
+) -> tuple[Float[Array, " sample"], Float[Array, " sample"]]:
     """At the chosen k: log Bayes factor of tails without an index, and log gamma(0) of a slow tail (NaN where it is worse)."""
 
     def at(j: int, part: Any, power: Any) -> Any:
@@ -351,7 +378,13 @@ def _rivals(xp: Any, sums: Any, design: _spacings.Design, chosen: Any, power: An
     return found[:, 0], found[:, 1]
 
 
-def _quantile(xp: Any, a: Any, error: Any, weight: Any, level: float) -> Any:
+def _quantile(
+    xp: Any,
+    a: Float[Array, "sample component"],
+    error: Float[Array, "sample component"],
+    weight: Float[Array, "sample component"],
+    level: float,
+) -> Float[Array, " sample"]:
     """Of a mixture of normal laws with log weights, by bisection."""
     cdf = special.ndtr if xp is np else jax_special.ndtr
     share = xp.exp(weight)

@@ -4,7 +4,7 @@ import numpy as np
 
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
-from meanfield.measure.tails.hill import interval
+from meanfield.measure.tails.hill import hill_interval
 
 RATIO = 0.9  # of neighbouring candidates for the number of values above the threshold
 
@@ -62,7 +62,7 @@ def power_law(x, tail: str = "both", least: int = 10) -> TailFit:
     chosen = xp.asarray(np.array(sizes))[best[..., 0]]
     alpha = xp.take_along_axis(xp.stack(alphas, axis=-1), best, axis=-1)[..., 0]
     threshold = xp.take_along_axis(top, chosen[..., None], axis=-1)[..., 0]
-    ends = xp.stack([xp.ones(()) * interval(np.ones(()), k) for k in sizes])[best[..., 0]].astype(x.dtype)
+    ends = xp.stack([xp.ones(()) * hill_interval(np.ones(()), k) for k in sizes])[best[..., 0]].astype(x.dtype)
     status = xp.where(chosen >= n - 1, TailStatus.DATA_END.code, TailStatus.OK.code)
     status = xp.where(alpha > 0, status, TailStatus.TIED.code)
     return TailFit(

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from meanfield.measure._arrays import Array, Float, Int
+
 RATES = (0.2, 0.25, 0.35, 0.5, 0.7, 1.0)  # of a power law; the slowest lies below the class that is promised, 0.25
 SCALES, WEIGHTS = (0.1, 0.3, 1.0, 3.0), (-1.5, -0.7, 0.0, 0.0)  # of the bend tau, and logarithms of their prior weights
 TERMS = 5  # of a power law: a, c_1 ... c_4
@@ -47,15 +49,15 @@ class Models:
     """
 
     kinds: np.ndarray
-    base: np.ndarray
-    basis: np.ndarray
-    precision: np.ndarray
-    covariance: np.ndarray
-    head: np.ndarray
-    constant: np.ndarray
+    base: Float[np.ndarray, "model bin"]
+    basis: Float[np.ndarray, "model term bin"]
+    precision: Float[np.ndarray, "model term term"]
+    covariance: Float[np.ndarray, "model term term"]
+    head: Float[np.ndarray, "model term"]
+    constant: Float[np.ndarray, " model"]
 
     @functools.cached_property
-    def error(self) -> np.ndarray:
+    def error(self) -> Float[np.ndarray, " model"]:
         """Standard deviation of a, (model,)."""
         return np.sqrt(np.einsum("mt,mtu,mu->m", self.head, self.covariance, self.head))
 
@@ -129,7 +131,7 @@ class Design:
         return self._models(j, rows)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019
-    def directions(self, j: int) -> tuple[Models, np.ndarray]:
+    def directions(self, j: int) -> tuple[Models, Float[np.ndarray, "model direction bin"]]:
         """Two power laws with a term less, and directions that they leave out, (model, direction, bin), orthonormal."""
         v, counts = self._v(j), self.counts[: self.inside[j]]
         models = self._models(j, [("power", 0 * v, v**rate, 3.0, 0.0) for rate in (0.3, 0.8)], TERMS - 1)
@@ -170,12 +172,12 @@ class Design:
         return Models(np.array(kinds), np.stack(bases), basis, precision, np.linalg.inv(one + precision), inverse[:, 0], constant)
 
 
-def _normal(u: np.ndarray) -> np.ndarray:
+def _normal(u: Float[np.ndarray, " bin"]) -> Float[np.ndarray, " bin"]:
     """Standard normal quantile of the upper tail, no less than 0."""
     return np.maximum(-special.ndtri(u), 0)
 
 
-def _log_normal(u: np.ndarray) -> np.ndarray:
+def _log_normal(u: Float[np.ndarray, " bin"]) -> Float[np.ndarray, " bin"]:
     """Of the mean log-spacing `u / phi(z)` of a log-normal law, z its standard normal quantile, up to a constant."""
     return np.log(u) + special.ndtri(u) ** 2 / 2
 
@@ -186,7 +188,7 @@ def design(m: int, inflation: float = 1.0, bins: int = BINS) -> Design:
     return Design(m, inflation, bins)
 
 
-def binned(xp: Any, top: Any, edges: np.ndarray) -> Any:
+def binned(xp: Any, top: Float[Array, "*sample order"], edges: Int[np.ndarray, " edge"]) -> Float[Array, "*sample bin"]:
     """Sums of the spacings over the bins between `edges`, (..., bin), from the order statistics (..., at least edges[-1] + 1)."""
     logs = xp.log(top)
     m = int(edges[-1])
@@ -197,7 +199,7 @@ def binned(xp: Any, top: Any, edges: np.ndarray) -> Any:
     return xp.diff(total[..., edges], axis=-1)
 
 
-def above_break(xp: Any, sums: Any, design: Design) -> Any:
+def above_break(xp: Any, sums: Float[Array, "sample bin"], design: Design) -> Int[Array, " sample"]:
     """Number of values above the last place where the mean log-spacing falls abruptly, (sample,), 0 where it nowhere does.
 
     The mean of `U_j` over i / 2 < j <= i is compared with that over i < j <= 4 i: 1.5 times F(2 a, 2 b) at p = 1e-4, of a and b spacings.
@@ -210,7 +212,9 @@ def above_break(xp: Any, sums: Any, design: Design) -> Any:
     return xp.max(xp.where(above > critical.astype(sums.dtype) * below, design.edges[middle], 0), axis=-1, initial=0)
 
 
-def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = STEPS) -> tuple[Any, Any, Any]:
+def modes(
+    xp: Any, sums: Float[Array, "sample bin"], counts: Float[np.ndarray, " bin"], models: Models, steps: int = STEPS
+) -> tuple[Float[Array, "sample model"], Float[Array, "sample model"], Float[Array, "model sample bin"]]:
     """Posterior modes by Fisher's scoring, all models at once.
 
     Args:
@@ -257,7 +261,7 @@ def modes(xp: Any, sums: Any, counts: np.ndarray, models: Models, steps: int = S
     return xp.einsum("mst,mt->sm", theta, models.head.astype(kind)) + level.T, evidence.T, residual
 
 
-def log_mean(xp: Any, evidence: Any, weights: Any = 0.0) -> Any:
+def log_mean(xp: Any, evidence: Float[Array, "*sample model"], weights: Any = 0.0) -> Float[Array, "*sample"]:
     """Logarithm of the mean evidence over the models in the last axis."""
     largest = xp.max(evidence, axis=-1, keepdims=True)
     mass = np.sum(np.exp(weights + np.zeros(evidence.shape[-1])))

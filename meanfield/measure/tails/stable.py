@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from meanfield import _check
-from meanfield.measure import _interval
+from meanfield import _check, _estimate
+from meanfield.measure._arrays import Array, Float
 from meanfield.measure.tails import _quantile_table
 from meanfield.measure.tails import fit as _fit
 from meanfield.measure.tails.fit import TailFit, TailStatus
@@ -116,7 +116,7 @@ def stable_quantile(x) -> TailFit:
     spread = xp.interp(alpha, np.asarray(_quantile_table.ALPHAS), np.asarray(_quantile_table.SPREAD))
     error = spread / np.sqrt(n)
     status = xp.where(inside & ~tied, TailStatus.OK.code, TailStatus.BOUND.code)
-    half = _interval.NORMAL * error
+    half = _estimate.NORMAL * error
     interval = xp.stack([xp.maximum(alpha - half, 0.0), xp.minimum(alpha + half, 2.0)], axis=-1)
     return TailFit(alpha, error, interval, xp.zeros_like(alpha), n, n, "stable quantile", status)
 
@@ -152,12 +152,12 @@ def stable_characteristic(x) -> TailFit:
     status = xp.where(
         p < CONTRADICTION, TailStatus.CONTRADICTED.code, xp.where(at_end, TailStatus.BOUND.code, TailStatus.OK.code)
     )
-    half = _interval.NORMAL * error
+    half = _estimate.NORMAL * error
     interval = xp.stack([xp.maximum(alpha - half, 0.0), xp.minimum(alpha + half, 2.0)], axis=-1)
     return TailFit(alpha, error, interval, xp.zeros_like(alpha), n, n, "stable characteristic function", status)
 
 
-def characteristic(x: Any) -> tuple[Any, Any, Any]:
+def characteristic(x: Float[Array, "*lead n"]) -> tuple[Float[Array, "*lead"], Float[Array, "*lead"], Float[Array, "*lead"]]:
     """Index, its standard error, and the p-value of the symmetric stable law, from a checked sample of absolute values."""
     xp, n = _fit.namespace(x), x.shape[-1]
     times = TIMES.astype(x.dtype)
@@ -175,7 +175,7 @@ def characteristic(x: Any) -> tuple[Any, Any, Any]:
     return alpha, error, _chi_square_tail(xp, distance, len(times) // 2 - 1)
 
 
-def _mean_cosines(xp: Any, z: Any, times: np.ndarray) -> Any:
+def _mean_cosines(xp: Any, z: Float[Array, "*lead n"], times: Float[np.ndarray, " time"]) -> Float[Array, "*lead time"]:
     """Means of cos(t z) over the last axis, (..., time).
 
     In numpy row by row, which stays in the cache, and of float32 angles that were reduced in float64: four times as fast, right to 1e-7.
@@ -191,7 +191,9 @@ def _mean_cosines(xp: Any, z: Any, times: np.ndarray) -> Any:
     return means
 
 
-def _start(xp: Any, seen: Any, grid: np.ndarray, times: np.ndarray) -> tuple[Any, Any]:
+def _start(
+    xp: Any, seen: Float[Array, "*lead time"], grid: Float[np.ndarray, " alpha"], times: Float[np.ndarray, " time"]
+) -> tuple[Float[Array, "*lead"], Float[Array, "*lead"]]:
     """The alpha of the grid, with scale 1 or what fits at time 0.7, that is nearest in plain least squares."""
     at = 4
     level = -xp.log(xp.clip(seen[..., at], 1e-3, 1 - 1e-6))[..., None]
@@ -201,7 +203,14 @@ def _start(xp: Any, seen: Any, grid: np.ndarray, times: np.ndarray) -> tuple[Any
     return xp.asarray(grid.astype(times.dtype))[best], xp.take_along_axis(scales, best[..., None], axis=-1)[..., 0]
 
 
-def _gauss_newton(xp: Any, seen: Any, alpha: Any, scale: Any, times: np.ndarray, n: int) -> tuple[Any, Any, Any]:
+def _gauss_newton(
+    xp: Any,
+    seen: Float[Array, "*lead time"],
+    alpha: Float[Array, "*lead"],
+    scale: Float[Array, "*lead"],
+    times: Float[np.ndarray, " time"],
+    n: int,
+) -> tuple[Float[Array, "*lead 2"], Float[Array, "*lead"], Float[Array, "*lead"]]:
     """Step in (alpha, log scale), standard error of alpha, and squared distance of the fit in units of its covariance."""
     a, t = alpha[..., None], scale[..., None] * times
     level = xp.exp(-(t**a))
@@ -227,7 +236,7 @@ def _gauss_newton(xp: Any, seen: Any, alpha: Any, scale: Any, times: np.ndarray,
     return step / determinant[..., None], error, n * xp.sum(residual * pull, axis=-1)
 
 
-def _chi_square_tail(xp: Any, value: Any, half: int) -> Any:
+def _chi_square_tail(xp: Any, value: Float[Array, "*lead"], half: int) -> Float[Array, "*lead"]:
     """P(chi2_{2 half} > value), a finite sum."""
     terms = [(value / 2) ** j / special.factorial(j) for j in range(half)]
     return xp.exp(-value / 2) * sum(terms[1:], terms[0])
@@ -244,7 +253,7 @@ def _default_blocks(n: int) -> tuple[int, ...]:
     return lengths or tuple(length for length in BLOCKS if length <= n / 2)
 
 
-def _median_gamma(xp: Any, gamma: Any) -> Any:
+def _median_gamma(xp: Any, gamma: Float[Array, "*lead block"]) -> Float[Array, "*lead"]:
     """1 / median of alpha = 1 / gamma: the middle one of an odd number, the mean alpha of the middle two of an even number."""
     count = gamma.shape[-1]
     ordered = xp.sort(gamma, axis=-1)
@@ -252,7 +261,7 @@ def _median_gamma(xp: Any, gamma: Any) -> Any:
     return 2 * low * high / xp.where(low + high == 0, 1.0, low + high) if count % 2 == 0 else low
 
 
-def _norm(xp: Any, vectors: Any) -> Any:
+def _norm(xp: Any, vectors: Float[Array, "*lead d"]) -> Float[Array, "*lead"]:
     largest = xp.max(abs(vectors), axis=-1)
     if vectors.shape[-1] == 1:
         return largest
@@ -260,7 +269,7 @@ def _norm(xp: Any, vectors: Any) -> Any:
     return unit * xp.sqrt(xp.sum((vectors / unit[..., None]) ** 2, axis=-1))
 
 
-def _quantiles(xp: Any, x: Any, levels: tuple[float, ...]) -> Any:
+def _quantiles(xp: Any, x: Float[Array, "*lead n"], levels: tuple[float, ...]) -> Float[Array, "*lead level"]:
     """Quantiles at the `levels`, (..., level), between order statistics at n p + 1/2, as McCulloch corrects them."""
     n = x.shape[-1]
     place = np.clip(np.array(levels) * n - 0.5, 0, n - 1)

@@ -2,14 +2,10 @@
 
 The two Gaussian models, `gaussian_regression` and `gaussian_classes`, are not scaled: their theory has unit entries.
 
-A source is a pytree with
-
-    batch(key, step, batch_size) -> (x, y)    the mini-batch of a step
-    pool(key, step, size) -> (x, y)           examples that stand for the whole: all of a finite set, else `size` fresh ones
-    dim, outputs, classes (0 for regression), size (None if there is no end of examples)
-    splits                                    the fixed sets (x, y) on which risk and accuracy are evaluated
+All are an `AbstractSource`: see there for how to write one.
 """
 
+from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.data.files import load
 from meanfield.systems.data.finite import FiniteData, digits, from_arrays, mnist_sample
 from meanfield.systems.data.online import (
@@ -22,6 +18,7 @@ from meanfield.systems.data.online import (
 )
 
 __all__ = [
+    "AbstractSource",
     "FiniteData",
     "GaussianClasses",
     "GaussianRegression",

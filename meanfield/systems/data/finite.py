@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,13 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.systems import random
+from meanfield.systems.data.base import AbstractSource
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class FiniteData:
+class FiniteData(AbstractSource):
     """A finite data set; mini-batches are drawn uniformly from the training part, with replacement unless `in_epochs`.
 
     Args:

@@ -2,18 +2,21 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.network import Particles, TwoLayer
+from meanfield.systems.data.base import AbstractSource
+from meanfield.systems.networks import Particles, TwoLayer
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Teacher:
+class Teacher(AbstractSource):
     """Online teacher-student data, `x ~ N(0, I_dim / dim)`, `y = f_M*(x) + noise_std * N(0, I)`: every batch is fresh.
 
     Args:
@@ -27,9 +30,6 @@ class Teacher:
     noise_std: float | jax.Array
     x_test: jax.Array
     y_test: jax.Array
-
-    classes = 0
-    size = None  # no end of examples
 
     @property
     def dim(self) -> int:
@@ -52,8 +52,6 @@ class Teacher:
         x = jax.random.normal(key_x, (batch_size, self.dim)) / np.sqrt(self.dim)
         f = self.network.predict(self.particles, x)
         return x, f + self.noise_std * jax.random.normal(key_noise, f.shape, f.dtype)
-
-    pool = batch
 
 
 def teacher(
@@ -101,9 +99,10 @@ def teacher(
     return dataclasses.replace(source, x_test=x_test, y_test=y_test)
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class GaussianRegression:
+class GaussianRegression(AbstractSource):
     """Online linear regression, `x ~ N(0, C)`, `y = <optimum, x> + noise_std N(0, 1)`; see `gaussian_regression`.
 
     Args:
@@ -118,19 +117,12 @@ class GaussianRegression:
     noise_std: float | jax.Array
     isotropic: bool = field(metadata={"static": True})
 
-    classes = 0
     outputs = 1
-    size = None
 
     @property
     def dim(self) -> int:
         """Length of one input."""
         return self.optimum.shape[0]
-
-    @property
-    def splits(self) -> dict[str, tuple[jax.Array, jax.Array]]:
-        """No fixed sets: what one would measure on a sample is known exactly here."""
-        return {}
 
     def batch(self, key: jax.Array, step: int | jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
         """Draw `batch_size` fresh examples."""
@@ -139,8 +131,6 @@ class GaussianRegression:
         # A sum of products, not a mat-vec: see CONTRIBUTING.md on what jax 0.10.2 does to those under vmap.
         signal = jnp.sum(x * self.optimum[None, :], axis=1)
         return x, (signal + self.noise_std * draws[:, -1])[:, None]
-
-    pool = batch
 
 
 def gaussian_regression(dim: int, noise_std: float = 1.0, *, covariance=None, optimum=None) -> GaussianRegression:
@@ -191,18 +181,17 @@ def _standard_deviation(noise_std) -> float:
     return _check.number("noise_std", noise_std, "be a number >= 0", lambda v: v >= 0)
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class GaussianClasses:
+class GaussianClasses(AbstractSource):
     """Online: `y = +-1` with probability 1/2 each, `x | y ~ N(0, (1 + y delta)^2 I_dim)`; see `gaussian_classes`."""
 
     delta: float | jax.Array
     x_test: jax.Array
     y_test: jax.Array
 
-    classes = 0
     outputs = 1
-    size = None
 
     @property
     def dim(self) -> int:
@@ -220,8 +209,6 @@ class GaussianClasses:
         x = jax.random.normal(key_x, (batch_size, self.dim))
         y = jax.random.rademacher(key_y, (batch_size, 1), x.dtype)
         return (1 + y * self.delta) * x, y
-
-    pool = batch
 
 
 def gaussian_classes(key: jax.Array, *, dim: int, delta: float, test_size: int = 10_000) -> GaussianClasses:

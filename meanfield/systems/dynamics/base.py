@@ -1,7 +1,8 @@
-"""What a dynamics is. A new one is one file: copy docs/dynamics_template.py, change `step`."""
+"""What a dynamics is. A new one is one file with three things to write: copy docs/dynamics_template.py."""
 
 import abc
 import dataclasses
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,12 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from meanfield import _check
-from meanfield.systems.network import Particles, TwoLayer
+from meanfield.systems.data.base import AbstractSource
+from meanfield.systems.networks.base import AbstractNetwork, Particles
+from meanfield.systems.scaling import StepSizeLaw
 
 NEVER = np.iinfo(np.int32).max  # a step that no run reaches
+POOL = 1024  # fresh examples a step that represent an online distribution, unless said otherwise
 
 
 @jax.tree_util.register_dataclass
@@ -29,47 +33,79 @@ class State:
 
     particles: Particles
     step: jax.Array
-    network: TwoLayer
+    network: AbstractNetwork
 
 
 class AbstractDynamics(abc.ABC):
     """One step of a particle system, written for one run: `simulate` vectorises it over step sizes, seeds and other numbers.
 
+    Three things to write: `step_size`, `batch_size` and `step`.
+
+        step_size    a field: a number, a `mf.scaling.StepSizeLaw`, or a 1-D array to sweep
+        batch_size   a static field: examples a step; or the class attribute None: `draw` then gives the whole of the data
+        step         the state and a mini-batch -> the next state and its info
+
     A final subclass is a frozen dataclass with `@jax.tree_util.register_dataclass`. Fields that are numbers are pytree leaves:
-    they are traced (a new value never recompiles), and a 1-D array in one of them is a sweep. Fields marked static (`batch_size`)
-    decide shapes.
+    they are traced (a new value never recompiles), and a 1-D array in one of them is a sweep. Static fields decide shapes.
+    Everything else has a default: `check`, `prepare`, `draw`, `init`, `limit`, `conditional`, `references`, and for speed alone
+    `advance` and `stride`.
+
+    Raises:
+        ValueError: a decorator or one of the three things is missing.
     """
 
-    batch_size: Any  # every dynamics has this static field (the annotation alone adds none)
-    infinite_batch = False  # whether batch_size may be None, an expectation over all examples
+    step_size: Any
+    batch_size: Any
+
+    def __new__(cls, *args: Any, **kwargs: Any):
+        """Refuse a class without a decorator, whose fields nobody would see."""
+        must = "be a class with the decorators `@jax.tree_util.register_dataclass` and `@dataclass(frozen=True)`, in this order"
+        missing = _check.words(f"{cls.__name__} without `@dataclass(frozen=True)`")
+        _check.require("__dataclass_params__" in vars(cls), "dynamics", must, missing)
+        return super().__new__(cls)
 
     def __post_init__(self):
-        must = "be a static field (or, for a dynamics without mini-batches, None, beside `infinite_batch = True`)"
-        missing = _check.words(f"missing in {type(self).__name__}")
-        _check.require(hasattr(self, "batch_size"), "batch_size", must, missing)
-        if not (self.batch_size is None and self.infinite_batch):
+        name = type(self).__name__
+        must = "be a pytree: decorate its class with `@jax.tree_util.register_dataclass`"
+        registered = not jax.tree_util.all_leaves([self])
+        _check.require(registered, "dynamics", must, _check.words(f"a {name}, which is none"))
+        fields = {field.name: field for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        must = "be a field, or the class attribute None of a dynamics without mini-batches"
+        known = "batch_size" in fields or any("batch_size" in vars(kind) for kind in type(self).mro())
+        _check.require(known, "batch_size", must, _check.words(f"missing in {name}"))
+        known = "step_size" in fields or any("step_size" in vars(kind) for kind in type(self).mro())
+        must = "be a field: a number, an array to sweep, or a `mf.scaling.StepSizeLaw`"
+        _check.require(known, "step_size", must, _check.words(f"missing in {name}"))
+        if self.batch_size is not None:
             _check.integer("batch_size", self.batch_size, at_least=1)
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in fields.values():
             if not field.metadata.get("static", False):
                 _check.as_array_field(self, field.name)
 
-    def check(self, network: TwoLayer, data: Any) -> None:
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
         """Called by `System`: raise `ArgumentError` for parts that do not fit, warn with `StabilityWarning`."""
         for path, leaf in jax.tree_util.tree_leaves_with_path(self):  # `__post_init__` lets jax's place holders pass
-            if not path:  # a class that is not registered is a leaf itself: `simulate` has the sentence
-                continue
             real = _check.as_numpy(leaf).dtype.kind in "iuf"
             _check.require(real, str(getattr(path[0], "name", path[0])), "hold numbers only", leaf)
         if data.size is not None and self.batch_size is not None:
             must = f"be at most the size of the finite data set, {data.size}"
             _check.require(self.batch_size <= data.size, "batch_size", must, self.batch_size)
 
-    def prepare(self, data: Any) -> Any:
-        """What `draw` reads instead of the data: a pytree made once, on the host, before anything runs."""
+    def names(self) -> list[str]:
+        """The name of every number (pytree leaf): its field, or its key in a dictionary. A swept number names an axis of the results.
+
+        A step-size law is swept over its gamma, under the name of its field.
+        """
+        paths = (path for path, _ in jax.tree_util.tree_leaves_with_path(self))
+        entries = ([str(getattr(entry, "name", getattr(entry, "key", entry))) for entry in path] for path in paths)
+        return [field if inner[-1:] == [StepSizeLaw.SWEPT] else (field, *inner)[-1] for field, *inner in entries]
+
+    def prepare(self, data: AbstractSource) -> Any:
+        """Converts the data once, on the host, into the form that `draw` reads: a pytree."""
         return data
 
     def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
-        """The data of one step, what `step` gets as its batch: a mini-batch that all neurons share.
+        """The DATA of one step, the `batch` of `step`: by default a mini-batch that all neurons share.
 
         Args:
             source: what `prepare` returned.
@@ -77,10 +113,12 @@ class AbstractDynamics(abc.ABC):
             step: number of steps taken.
             width: number of particles.
         """
+        if self.batch_size is None:
+            return source.pool(key, step, POOL)
         return source.batch(key, step, self.batch_size)
 
-    def init(self, key: jax.Array, network: TwoLayer, width: int) -> Any:
-        """State at step 0: `width` particles drawn by the network."""
+    def init(self, key: jax.Array, network: AbstractNetwork, width: int) -> Any:
+        """State at step 0: `width` particles drawn by the network. A dynamics with memory adds fields to `State`."""
         return State(network.init(key, width), jnp.zeros((), jnp.int32), network)
 
     @abc.abstractmethod
@@ -88,7 +126,7 @@ class AbstractDynamics(abc.ABC):
         """One step.
 
         Args:
-            key: a key of this step alone, for noise that the dynamics itself adds; `per_particle` splits it.
+            key: a key of this step alone, for NOISE that the dynamics itself adds; `per_particle` splits it.
             state: what `init` or the step before returned.
             batch: what `draw` returned; by default inputs (batch_size, dim) and labels or targets, the same for all neurons.
 
@@ -124,7 +162,7 @@ class AbstractDynamics(abc.ABC):
 
         return jax.lax.fori_loop(0, steps, body, (states, jnp.full(states.step.shape, NEVER, jnp.int32)))
 
-    def stride(self, network: TwoLayer, width: int) -> int:
+    def stride(self, network: AbstractNetwork, width: int) -> int:
         """How many steps `advance` takes at once: chunks end at multiples of it, so that results do not depend on their lengths."""
         return 1
 
@@ -142,9 +180,15 @@ class AbstractDynamics(abc.ABC):
         return True
 
     @property
-    @abc.abstractmethod
     def references(self) -> tuple[str, ...]:
-        """BibTeX keys, in docs/references.bib."""
+        """BibTeX keys; those of the library are in docs/references.bib."""
+        return ()
+
+
+def warn_unstable(name: str, limit: float, value: float, what: str) -> None:
+    """Say once, when the system is put together, that a step is beyond a stability limit."""
+    text = f"Argument `{name}` is {value:g}, beyond its stability limit {limit:.6g}: {what}."
+    warnings.warn(text, _check.StabilityWarning, stacklevel=5)
 
 
 def state_and_info(dynamics: AbstractDynamics, result: Any) -> tuple[Any, dict[str, jax.Array]]:

@@ -1,48 +1,38 @@
-"""What all dynamics share that move along the gradient of the risk: mini-batches, ridge, injected noise, and the limit."""
+"""Dynamics along the gradient of the risk: mini-batches, ridge, injected noise, and the limit of wide networks."""
 
-import dataclasses
-import warnings
+import abc
 from dataclasses import dataclass, field
-from typing import Any
+from typing import final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec as P
 
 from meanfield import _check
-from meanfield.systems import multistep
-from meanfield.systems.dynamics.base import NEVER, AbstractDynamics, State, per_particle
-from meanfield.systems.dynamics.injected import AbstractInjection
-from meanfield.systems.network import TwoLayer
+from meanfield.systems import random
+from meanfield.systems.data.base import AbstractSource
+from meanfield.systems.dynamics.base import POOL, AbstractDynamics, State, per_particle, warn_unstable
+from meanfield.systems.dynamics.injections import AbstractInjection
+from meanfield.systems.networks.base import AbstractNetwork
 from meanfield.systems.scaling import Number, StepSizeLaw, per_neuron
 
 MINIBATCHES = ("shared", "independent")
-POOL = 1024  # fresh examples a step that stand for an online distribution, unless said otherwise
 
 
 @dataclass(frozen=True)
-class AbstractGradientDynamics(AbstractDynamics):
+class AbstractGradientStep(AbstractDynamics):
     """theta_i <- theta_i - step_size * (N dR/dtheta_i + weight_decay * theta_i) + injected noise.
 
+    A subclass says what examples a step looks at (`draw`), and how much every one of them weighs for every neuron (`weights`).
+
     Args:
-        step_size: step of one neuron, independent of the width, or a `mf.scaling.StepSizeLaw` law. A 1-D array is a sweep.
-        batch_size: examples a mini-batch.
+        step_size: step of one neuron, independent of the width, or a `mf.scaling.StepSizeLaw`. A 1-D array is a sweep.
         weight_decay: ridge coefficient, >= 0; acts on trained parameters only.
-        minibatches: "shared": all neurons see the same mini-batch, as in training. "independent": every neuron draws its own
-            mini-batch, with replacement, from a pool: the whole of a finite set, or `pool_size` fresh examples of an online source.
-            The residuals of the pool come from one forward pass, so a step costs what a step with a mini-batch of the size of the
-            pool costs, in time and memory (N x pool numbers), whatever `batch_size`.
-        pool_size: fresh examples a step that stand for an online distribution, 1024 if None. They are common to the neurons:
-            they add a common part of `batch_size / pool_size` times the covariance of a mini-batch, and a tail index within one
-            network is that given the pools, `E log mean_j |M_j|^alpha = 0` over the pool, which is higher (of a quadratic network
-            3.5 becomes 4.0 with 64). Refused below 8 batch sizes, and where no neuron would draw from them.
+        pool_size: fresh examples a step that represent an online distribution, 1024 if None.
     """
 
     step_size: Number | StepSizeLaw
-    batch_size: int = field(metadata={"static": True})
     weight_decay: Number = field(default=0.0, kw_only=True)
-    minibatches: str = field(default="shared", kw_only=True, metadata={"static": True})
     pool_size: int | None = field(default=None, kw_only=True, metadata={"static": True})
 
     def __post_init__(self):
@@ -50,29 +40,21 @@ class AbstractGradientDynamics(AbstractDynamics):
         if not isinstance(self.step_size, StepSizeLaw):
             _check.positive("step_size", self.step_size)
         _check.nonnegative("weight_decay", self.weight_decay)
-        _check.choice("minibatches", self.minibatches, MINIBATCHES)
         if self.pool_size is not None:
             _check.integer("pool_size", self.pool_size, at_least=1)
 
+    @abc.abstractmethod
+    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+        """Weight of every example in the gradient of every neuron, (width, examples); None: 1/examples for all."""
+
     @property
     def injected(self) -> AbstractInjection | None:
-        """Noise that is added to the particles beside that of the mini-batches."""
+        """Noise that is added to the particles in every step."""
         return None
 
-    def check(self, network: TwoLayer, data: Any) -> None:
-        """Refuse what `minibatches` cannot do; warn when the ridge alone makes the particles diverge."""
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
+        """Warn when the ridge alone makes the particles diverge."""
         super().check(network, data)
-        if self.pool_size is not None:
-            fresh = self.minibatches == "independent" and data.size is None
-            must = "be None unless neurons draw from fresh examples (independent noise, online data)"
-            _check.require(fresh, "pool_size", must, self.pool_size)
-        if self.minibatches == "independent" and data.size is None and self.batch_size is not None:
-            pool = self.pool_size or POOL
-            must = f"be at least 8 times the batch size, {8 * self.batch_size}: examples of the pool are common to the neurons"
-            _check.require(pool >= 8 * self.batch_size, "pool_size", must, pool)
-        if self.minibatches == "independent":
-            epochs = bool(getattr(data, "epochs", False))
-            _check.require(not epochs, "minibatches", "be 'shared' for data sampled in epochs", self.minibatches)
         law = self.step_size
         eta = law.gamma if isinstance(law, StepSizeLaw) else law
         fixed = not isinstance(law, StepSizeLaw) or bool(np.all(np.asarray(law.beta) == 1) and np.all(np.asarray(law.decay) == 0))
@@ -80,26 +62,15 @@ class AbstractGradientDynamics(AbstractDynamics):
         if fixed and ridge >= 2:
             warn_unstable("step_size * weight_decay", 2.0, float(ridge), "the ridge term alone makes the particles diverge")
 
-    def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
-        """The shared mini-batch, or the pool."""
-        if self.minibatches == "shared":
-            return source.batch(key, step, self.batch_size)
-        return source.pool(key, step, self.pool_size or POOL)
-
-    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
-        """Weight of every example in the gradient of every neuron, (width, examples); None: the same for all.
-
-        With `minibatches="independent"` the counts of `batch_size` draws over `batch_size`: mean 1/n, covariance
-        `(delta_jl / n - 1 / n^2) / batch_size`.
-        """
-        if self.minibatches == "shared":
-            return None
-
-        def counts(own):
-            index = jax.random.randint(own, (self.batch_size,), 0, examples)
-            return jnp.zeros(examples).at[index].add(1 / self.batch_size)
-
-        return per_particle(key, width, counts)
+    def check_pool(self, data: AbstractSource) -> None:
+        """Refuse a pool that neurons cannot draw from."""
+        must = "be None unless neurons draw from fresh examples (independent noise, online data)"
+        _check.require(self.pool_size is None or data.size is None, "pool_size", must, self.pool_size)
+        if data.size is None and self.batch_size is not None:
+            pool = self.pool_size or POOL
+            must = f"be at least 8 times the batch size, {8 * self.batch_size}: examples of the pool are common to the neurons"
+            _check.require(pool >= 8 * self.batch_size, "pool_size", must, pool)
+        _check.require(not data.epochs, "minibatches", "be 'shared' for data sampled in epochs", "independent")
 
     def step(self, key: jax.Array, state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, dict[str, jax.Array]]:
         """One step."""
@@ -116,91 +87,70 @@ class AbstractGradientDynamics(AbstractDynamics):
             displacement = jax.tree.map(jnp.add, displacement, added)
         return State(network.move(particles, displacement), state.step + 1, network), {"risk": risk}
 
-    def stride(self, network: TwoLayer, width: int) -> int:
-        """Steps in one window."""
-        return multistep.plan(width, self.batch_size, network.dim or 1).steps if self._windowed(network) else 1
 
-    def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: State, steps: jax.Array) -> Any:
-        """The steps, with shared mini-batches in windows: several in one pass over the particles (systems/multistep.py).
+@dataclass(frozen=True)
+class AbstractGradientDynamics(AbstractGradientStep):
+    """A gradient step on mini-batches, which the neurons share or draw independently.
 
-        Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0. A run
-        whose pre-activations overflow is lost as a whole window: its first bad step may be up to a window early.
+    Args:
+        step_size, weight_decay: see `AbstractGradientStep`.
+        batch_size: examples a mini-batch.
+        minibatches: "shared": all neurons see the same mini-batch, as in training. "independent": every neuron draws its own
+            mini-batch, with replacement, from a pool: the whole of a finite set, or `pool_size` fresh examples of an online source.
+            The residuals of the pool come from one forward pass, so a step costs what a step with a mini-batch of the size of the
+            pool costs, in time and memory (N x pool numbers), whatever `batch_size`.
+        pool_size: fresh examples a step that represent an online distribution, 1024 if None. They are common to the neurons, and
+            add a common part of `batch_size / pool_size` times the covariance of a mini-batch. A tail index within one network is
+            then that given the pools, the root of `E log mean_j |M_j|^alpha = 0` over the pool, which is higher: the 3.5 of a
+            quadratic network becomes 4.0 with 64. Refused below 8 batch sizes, and where no neuron would draw from them.
+    """
+
+    batch_size: int = field(metadata={"static": True})
+    minibatches: str = field(default="shared", kw_only=True, metadata={"static": True})
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check.integer("batch_size", self.batch_size, at_least=1)
+        _check.choice("minibatches", self.minibatches, MINIBATCHES)
+
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
+        """Refuse what `minibatches` cannot do."""
+        super().check(network, data)
+        if self.minibatches == "independent":
+            self.check_pool(data)
+        must = "be None unless neurons draw from fresh examples (independent noise, online data)"
+        _check.require(self.pool_size is None or self.minibatches == "independent", "pool_size", must, self.pool_size)
+
+    def draw(self, source: AbstractSource, key: jax.Array, step: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
+        """The shared mini-batch, or the pool."""
+        if self.minibatches == "shared":
+            return source.batch(key, step, self.batch_size)
+        return source.pool(key, step, self.pool_size or POOL)
+
+    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+        """Weight of every example in the gradient of every neuron, (width, examples); None: 1/examples for all.
+
+        With `minibatches="independent"` the counts of `batch_size` draws over `batch_size`: mean 1/n, covariance
+        `(delta_jl / n - 1 / n^2) / batch_size`.
         """
-        if not self._windowed(states.network):
-            return super().advance(source, streams, states, steps)
-        mesh = jax.sharding.get_abstract_mesh()
-        if mesh.empty:
-            return self._in_windows(source, streams, states, steps, states.particles.w.shape[1], None)
-        # By hand, because a window goes through the neurons block by block: every device through its own.
-        names = [axis if mesh.shape.get(axis, 1) > 1 else None for axis in ("replicas", "particles")]
-        width, cell, neuron = states.particles.w.shape[1], P(names[0]), P(*names)
-        placed = jax.tree.map(lambda v: neuron if v.ndim > 1 else cell, states)
-        run = lambda one, *rest: one._in_windows(*rest, width, names[1])  # noqa: E731
-        return jax.shard_map(run, in_specs=(cell, P(), cell, placed, P()), out_specs=(placed, cell), check_vma=False)(
-            self, source, streams, states, steps
-        )
+        if self.minibatches == "shared":
+            return None
 
-    def _in_windows(self, source, streams, states, steps, width, axis):
-        """`advance` on the neurons of one device; `axis` is that of the mesh over which they are spread, `width` their number in all.
+        def counts(own):
+            index = jax.random.randint(own, (self.batch_size,), 0, examples)
+            return jnp.zeros(examples).at[index].add(1 / self.batch_size)
 
-        Cells go in groups that fit into the cache, each through all the steps.
-        """
-        cells = states.step.shape[0]
-        together = multistep.together(cells, sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(states.particles)) // cells)
-        if together == cells:
-            return self._windows_of(source, streams, states, steps, width, axis)
-
-        def group(number, carry):
-            take = lambda v: jax.lax.dynamic_slice_in_dim(v, number * together, together)  # noqa: E731
-            put = lambda v, part: jax.lax.dynamic_update_slice_in_dim(v, part, number * together, 0)  # noqa: E731
-            one, keys, part = jax.tree.map(take, (self, streams, carry[0]))
-            return jax.tree.map(put, carry, one._windows_of(source, keys, part, steps, width, axis))
-
-        return jax.lax.fori_loop(0, cells // together, group, (states, jnp.full(cells, NEVER, jnp.int32)))
-
-    def _windows_of(self, source, streams, states, steps, width, axis):
-        """`_in_windows` for one group."""
-        network, (cells, _, dim) = states.network, states.particles.w.shape
-        cut = multistep.plan(width, self.batch_size, dim)
-        begin = states.step[0]
-        end = begin + steps.astype(begin.dtype)
-        dtype = states.particles.w.dtype
-        decay = jnp.broadcast_to(jnp.asarray(self.weight_decay, dtype), (cells,))
-
-        def body(number, carry):
-            particles, bad = carry
-            at = number * cut.steps + jnp.arange(cut.steps, dtype=begin.dtype)
-            happens = (begin <= at) & (at < end)
-
-            def prepared(one, key):
-                x, y = jax.vmap(lambda t: one.draw(source, key, t, width))(at)
-                eta = jax.vmap(lambda t: jnp.asarray(per_neuron(one.step_size, width, t), dtype))(at)
-                return x, y, jnp.where(happens, eta, jnp.zeros_like(eta))
-
-            x, y, eta = jax.vmap(prepared)(self, streams[0])
-            particles, risks = multistep.run(network, particles, x, y, eta, decay, cut, axis)
-            lost = jnp.min(jnp.where(happens[None] & ~jnp.isfinite(risks), at[None] + 1, NEVER), axis=1)
-            return particles, jnp.minimum(bad, lost.astype(jnp.int32))
-
-        start = states.particles, jnp.full(cells, NEVER, jnp.int32)
-        particles, bad = jax.lax.fori_loop(begin // cut.steps, -(-end // cut.steps), body, start)
-        return dataclasses.replace(states, particles=particles, step=states.step + (end - begin)), bad
-
-    def _windowed(self, network: TwoLayer) -> bool:
-        """Whether a step is the plain one of these classes with a mini-batch that all neurons share, and nothing beside it."""
-        plain = all(getattr(type(self), n) is getattr(AbstractGradientDynamics, n) for n in ("step", "draw", "weights"))
-        plain = plain and all(getattr(type(network), n) is getattr(TwoLayer, n) for n in ("gradient", "move", "_forward"))
-        return plain and self.minibatches == "shared" and self.injected is None
+        return per_particle(key, width, counts)
 
     @property
     def conditional(self) -> bool:
         """Shared mini-batches with a step size that does not vanish as N grows."""
         return self.minibatches == "shared" and not bool(self._below_one.all())
 
-    def limit(self) -> "AbstractDynamics":
+    def limit(self) -> AbstractDynamics:
         """What the particles converge to as the width grows.
 
-        A `StepSizeLaw` law with beta < 1: the McKean-Vlasov ODE (or, with injected noise, the SDE it drives): mini-batch noise
+        A `StepSizeLaw` with beta < 1: the McKean-Vlasov ODE (or, with injected noise, the SDE it drives): mini-batch noise
         vanishes. A step size that does not vanish, independent mini-batches: the McKean-Vlasov SDE, whose noise has exactly the
         covariance of the mini-batch gradients (it agrees with SGD in the first two moments of a step). Shared mini-batches: the
         CONDITIONAL limit given the data path, which is this same dynamics at infinite width; the particles are then only
@@ -209,8 +159,6 @@ class AbstractGradientDynamics(AbstractDynamics):
         Raises:
             ValueError: a sweep over beta has values below 1 and the value 1, which have different limits.
         """
-        from meanfield.systems.dynamics.mckean_vlasov import McKeanVlasov
-
         below = self._below_one
         must = "be below 1 everywhere or 1 everywhere for a limit: below 1 it is deterministic, at 1 it is not"
         _check.require(bool(below.all() or not below.any()), "beta", must, getattr(self.step_size, "beta", None))
@@ -227,7 +175,85 @@ class AbstractGradientDynamics(AbstractDynamics):
         return np.asarray(self.step_size.beta) < 1 if isinstance(self.step_size, StepSizeLaw) else np.asarray(False)
 
 
-def warn_unstable(name: str, limit: float, value: float, what: str) -> None:
-    """Say once, when the system is put together, that a step is beyond a stability limit."""
-    text = f"Argument `{name}` is {value:g}, beyond its stability limit {limit:.6g}: {what}."
-    warnings.warn(text, _check.StabilityWarning, stacklevel=5)
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class McKeanVlasov(AbstractGradientStep):
+    """The law that the neurons of wide networks follow, on N particles: `limit()` of the dynamics here returns it.
+
+        dW = -(h(W, mu_t) + weight_decay W) dt + (step_size Sigma(W, mu_t) / batch_size)^(1/2) dB + injected noise,
+
+    where h is the expectation of the gradient of a neuron, Sigma its covariance over the examples, mu_t the law of W, every
+    neuron with its own B. Discretised by Euler's scheme with time step `step_size` (a `StepSizeLaw`: its value at the width of
+    the simulation, so the scheme becomes finer as the width grows), and mu_t by the empirical law of the N particles.
+
+    Sigma is never formed: Gaussian weights of mean 1/n and covariance `(delta_jl / n - 1/n^2) / batch_size` over the n examples
+    give a gradient with mean h and covariance `Sigma / batch_size` exactly. A step costs what a step over the whole pool costs.
+
+    Args:
+        step_size, weight_decay, pool_size: as in `SGD`. Examples are always the pool: all of a finite set, or `pool_size` fresh
+            ones of an online source.
+        batch_size: mini-batch size of the SGD whose limit this is; None: infinite, no gradient noise, the ODE.
+        injection: injected noise of the dynamics whose limit this is, or None.
+
+    Raises:
+        ValueError: a number outside its range.
+
+    Source: De Bortoli, Durmus, Fontaine, Simsekli (2020), theorems for beta < 1 (ODE) and beta = 1 (SDE); Wan et al. (2024) for
+    the stable-driven one.
+
+    Examples:
+        >>> from meanfield.systems.dynamics.sgd import SGD
+        >>> from meanfield.systems.scaling import StepSizeLaw
+        >>> SGD(StepSizeLaw(1.0, beta=0.5), batch_size=10).limit().batch_size is None
+        True
+    """
+
+    batch_size: int | None = field(default=None, metadata={"static": True})
+    injection: AbstractInjection | None = field(default=None, kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        proper = self.injection is None or isinstance(self.injection, AbstractInjection) or not _check.is_typed(self.injection)
+        must = "be None, a `GaussianInjection` or a `StableInjection`"
+        _check.require(proper, "injection", must, self.injection)
+
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
+        """Refuse a pool that neurons cannot draw from."""
+        super().check(network, data)
+        self.check_pool(data)
+
+    def draw(self, source: AbstractSource, key: jax.Array, step: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
+        """The pool."""
+        return source.pool(key, step, self.pool_size or POOL)
+
+    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+        """Gaussian weights of the examples for every neuron; None for the ODE."""
+        size = self.batch_size
+        if size is None:
+            return None
+
+        def gaussian(own):
+            z = random.normal(own, examples, jnp.zeros((), float).dtype)
+            return 1 / examples + (z - jnp.mean(z)) / float(np.sqrt(examples * size))
+
+        return per_particle(key, width, gaussian)
+
+    @property
+    def injected(self) -> AbstractInjection | None:
+        """Noise that is added to the particles beside that of the gradients."""
+        return self.injection
+
+    @property
+    def conditional(self) -> bool:
+        """Every neuron draws independently."""
+        return False
+
+    def limit(self) -> "McKeanVlasov":
+        """Itself."""
+        return self
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """BibTeX keys."""
+        return ("DeBortoli2020", "Wan2024")

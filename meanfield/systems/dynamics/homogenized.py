@@ -1,7 +1,7 @@
 """Homogenised SGD: the diffusion that stands for SGD on least squares in high dimension."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,10 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.systems import random
-from meanfield.systems.data import GaussianRegression
-from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
-from meanfield.systems.dynamics.gradient import warn_unstable
-from meanfield.systems.dynamics.recursion import check_chains, check_plain_step
-from meanfield.systems.network import Particles, TwoLayer
+from meanfield.systems.data import AbstractSource, GaussianRegression
+from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle, warn_unstable
+from meanfield.systems.dynamics.chains import check_chains, check_plain_step
+from meanfield.systems.networks import AbstractNetwork, Particles
 from meanfield.systems.scaling import Number
 
 
@@ -33,17 +32,19 @@ class Quadratic:
     floor: jax.Array
 
 
-def quadratic(data: Any) -> Quadratic:
+def quadratic(data: AbstractSource) -> Quadratic:
     """The quadratic risk of a regression, exact for Gaussian data, over the training set for a finite one; float64 inside."""
     if isinstance(data, GaussianRegression):
         return Quadratic(data.root, data.optimum, jnp.asarray(data.noise_std, float) ** 2)
-    x, y = np.asarray(data.x, np.float64), np.asarray(data.y, np.float64)[:, 0]
+    x, y = (np.asarray(v, np.float64) for v in data.splits["train"])
+    y = y[:, 0]
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     optimum = np.linalg.lstsq(x, y, rcond=None)[0]
     arrays = vectors * np.sqrt(np.maximum(values, 0)), optimum, np.mean((x @ optimum - y) ** 2)
     return Quadratic(*(jnp.asarray(v, float) for v in arrays))
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class HomogenizedSGD(AbstractDynamics):
@@ -86,7 +87,7 @@ class HomogenizedSGD(AbstractDynamics):
         _check.nonnegative("weight_decay", self.weight_decay)
         _check.positive("time_step", self.time_step)
 
-    def check(self, network: TwoLayer, data: Any) -> None:
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
         """Refuse what is not a regression by chains; warn when Euler's scheme is unstable."""
         super().check(network, data)
         check_chains(network, data)
@@ -96,27 +97,25 @@ class HomogenizedSGD(AbstractDynamics):
         if step > limit:
             warn_unstable("time_step", limit, step, "Euler's scheme diverges in the mean")
 
-    def prepare(self, data: Any) -> Quadratic:
+    def prepare(self, data: AbstractSource) -> Quadratic:
         """The quadratic risk."""
         return quadratic(data)
 
-    def draw(self, source: Quadratic, key: jax.Array, step: jax.Array, width: int) -> Any:
-        """The risk, and a Gaussian vector for every particle, (width, dim)."""
-        size = source.root.shape[1]
-        own = per_particle(jax.random.fold_in(key, step), width, lambda k: random.normal(k, size, source.root.dtype))
-        return source, own
+    def draw(self, source: Quadratic, key: jax.Array, step: jax.Array, width: int) -> Quadratic:
+        """The risk: the data of every step."""
+        return source
 
-    def step(self, key: jax.Array, state: State, batch: tuple[Quadratic, jax.Array]) -> tuple[State, dict[str, jax.Array]]:
-        """One Euler step; `key` is not used."""
-        risk, z = batch
+    def step(self, key: jax.Array, state: State, batch: Quadratic) -> tuple[State, dict[str, jax.Array]]:
+        """One Euler step, with a Gaussian vector for every particle."""
         x = state.particles.w
+        z = per_particle(key, len(x), lambda own: random.normal(own, x.shape[1], x.dtype))
         gamma, ridge, dt = (jnp.asarray(v, x.dtype) for v in (self.step_size, self.weight_decay, self.time_step))
-        root = risk.root.astype(x.dtype)
-        along = jnp.matmul(x - risk.optimum[None, :], root, precision="highest")
+        root = batch.root.astype(x.dtype)
+        along = jnp.matmul(x - batch.optimum[None, :], root, precision="highest")
         drift = jnp.matmul(along, root.T, precision="highest") + ridge * x
-        twice = risk.floor + jnp.sum(along**2, axis=1, keepdims=True)
-        noise = jnp.sqrt(twice * dt / self.batch_size) * jnp.matmul(z, root.T, precision="highest")
-        moved = x - gamma * dt * drift + gamma * noise
+        twice = batch.floor + jnp.sum(along**2, axis=1, keepdims=True)
+        kicks = jnp.sqrt(twice * dt / self.batch_size) * jnp.matmul(z, root.T, precision="highest")
+        moved = x - gamma * dt * drift + gamma * kicks
         return State(Particles(moved, None), state.step + 1, state.network), {"risk": jnp.mean(twice) / 2}
 
     @property

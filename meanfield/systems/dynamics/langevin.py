@@ -1,15 +1,17 @@
 """Noisy SGD: mean-field Langevin dynamics."""
 
 from dataclasses import dataclass
+from typing import final
 
 import jax
 
 from meanfield import _check
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
-from meanfield.systems.dynamics.injected import GaussianInjection
+from meanfield.systems.dynamics.injections import GaussianInjection
 from meanfield.systems.scaling import Number
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Langevin(AbstractGradientDynamics):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,9 @@ import numpy as np
 import optax
 
 from meanfield import _check
+from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.dynamics.base import AbstractDynamics, State
-from meanfield.systems.network import Particles, TwoLayer
+from meanfield.systems.networks import AbstractNetwork, Particles
 from meanfield.systems.scaling import Number, StepSizeLaw, per_neuron
 
 
@@ -23,6 +24,7 @@ class OptaxState(State):
     optimiser: Any
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Optax(AbstractDynamics):
@@ -78,7 +80,7 @@ class Optax(AbstractDynamics):
                 _check.numbers(name, value, "be a finite number, or an array of them", lambda v: np.ones(v.shape, bool))
             object.__setattr__(self, "hyperparameters", values)  # an array is one leaf, a list would be many
 
-    def check(self, network: TwoLayer, data: Any) -> None:
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
         """Refuse hyperparameters that the function does not take, and what it makes if that is no transformation."""
         super().check(network, data)
         try:
@@ -96,7 +98,7 @@ class Optax(AbstractDynamics):
                 f"Argument `transformation` must {must}, but is one whose update fails: {error}."
             ) from None
 
-    def init(self, key: jax.Array, network: TwoLayer, width: int) -> OptaxState:
+    def init(self, key: jax.Array, network: AbstractNetwork, width: int) -> OptaxState:
         """State at step 0: particles and the optimiser's start."""
         start = super().init(key, network, width)
         return OptaxState(start.particles, start.step, network, self._made(start.particles.w.dtype).init(start.particles))

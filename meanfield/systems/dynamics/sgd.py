@@ -1,12 +1,16 @@
 """Stochastic gradient descent with shared or independent mini-batches."""
 
 from dataclasses import dataclass
+from typing import Any, final
 
 import jax
 
+from meanfield.systems.dynamics import multistep
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
+from meanfield.systems.networks import AbstractNetwork, TwoLayer
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class SGD(AbstractGradientDynamics):
@@ -37,7 +41,7 @@ class SGD(AbstractGradientDynamics):
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> from meanfield.systems.network import TwoLayer
+        >>> from meanfield.systems.networks import TwoLayer
         >>> sgd = SGD(step_size=0.1, batch_size=2)
         >>> state = sgd.init(jax.random.key(0), TwoLayer(dim=3, outputs=2), width=8)
         >>> batch = jnp.ones((2, 3)), jnp.array([0, 1])
@@ -47,6 +51,20 @@ class SGD(AbstractGradientDynamics):
         >>> sgd.conditional, sgd.limit() is sgd, SGD(0.1, 2, minibatches="independent").limit().batch_size
         (True, True, 2)
     """
+
+    def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: Any, steps: jax.Array) -> tuple[Any, jax.Array]:
+        """The steps; with shared mini-batches several of them in one pass over the particles (systems/dynamics/multistep.py)."""
+        if not self._in_windows(states.network):
+            return super().advance(source, streams, states, steps)
+        return multistep.advance(self, source, streams, states, steps)
+
+    def stride(self, network: AbstractNetwork, width: int) -> int:
+        """Steps in one window."""
+        return multistep.plan(width, self.batch_size, network.dim or 1).steps if self._in_windows(network) else 1
+
+    def _in_windows(self, network: AbstractNetwork) -> bool:
+        """Whether `multistep` has this step."""
+        return type(self) is SGD and type(network) is TwoLayer and self.minibatches == "shared"
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """SGD with injected alpha-stable noise."""
 
 from dataclasses import dataclass, field
+from typing import final
 
 import jax
 
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
-from meanfield.systems.dynamics.injected import StableInjection
+from meanfield.systems.dynamics.injections import StableInjection
 from meanfield.systems.scaling import Number
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class StableSGD(AbstractGradientDynamics):

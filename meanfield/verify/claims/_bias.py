@@ -67,7 +67,7 @@ def _excesses(largest: np.ndarray) -> np.ndarray:
 
 def corrected(found: Estimate, shift: float, why: str, doubt: float = DOUBT) -> Estimate:
     """The measurement without a known shift, of which a share is doubted."""
-    return replace(found, value=found.value - shift, bias=doubt * abs(shift), why=why)
+    return replace(found.mapped(shift=-shift), bias=doubt * abs(shift), why=why)
 
 
 # -- chains ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the claims share: random numbers, runs in parts, tampered rows, indices, probabilities, slopes, stationarity."""
+"""What the claims share: runs in parts, tampered rows, indices, probabilities, slopes, stationarity."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +10,12 @@ import numpy as np
 from scipy import special
 
 from meanfield import _check
-from meanfield.measure import tails
+from meanfield.measure import distances, tails
 from meanfield.simulate import Results, simulate
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Estimate, Hypothesis, Numbers, Prediction, Row, Rows, bounds, mean
 
 # -- experiments ----------------------------------------------------------------------------------------------------------
-
-
-def rng(key: jax.Array) -> np.random.Generator:
-    """Numpy's generator from a jax key, for laws that scipy draws."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
 
 def run_to_the_end(system: System, *, probes=(), **run) -> Results:
@@ -130,7 +125,7 @@ def slope(sizes, values) -> Estimate:
     x = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
     means = values.mean(axis=-1)
     errors = values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]) / means
-    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), float(values.shape[-1] - 1))
+    return Estimate(float(x @ np.log(means)), float(np.sqrt(np.sum((x * errors) ** 2))), dof=values.shape[-1] - 1)
 
 
 def log_slope(sizes, values) -> Estimate:
@@ -142,23 +137,20 @@ def slope_between(sizes, ends) -> Estimate:
     """Slope against log size between two independent estimates, by Student's law of the smaller sample."""
     ratio = float(np.log(sizes[1] / sizes[0]))
     error = float(np.hypot(ends[0].standard_error, ends[1].standard_error)) / ratio
-    return Estimate((ends[1].value - ends[0].value) / ratio, error, min(end.dof for end in ends))
+    return Estimate((ends[1].value - ends[0].value) / ratio, error, dof=min(end.dof for end in ends))
 
 
 def log_ratio(one: Estimate, other: Estimate, factor: float = 1.0) -> Estimate:
     """Logarithm of `factor * one / other` of independent means (delta method), by Student's law of the second."""
     error = np.hypot(one.standard_error / one.value, other.standard_error / other.value)
-    return Estimate(float(np.log(factor * one.value / other.value)), float(error), other.dof)
+    return Estimate(float(np.log(factor * one.value / other.value)), float(error), dof=other.dof)
 
 
 def stationary(earlier: str, now: str) -> Hypothesis:
     """Hypothesis that two independent samples, at half of the steps and after all, are of one law: by their mean ranks."""
 
     def check(data: Arrays, parameters: Numbers) -> Check:
-        before, after = np.ravel(data[earlier]), np.ravel(data[now])
-        n, m = len(before), len(after)
-        place = np.argsort(np.argsort(np.concatenate([before, after])))
-        z = float((np.mean(place[n:]) - (n + m - 1) / 2) / np.sqrt(n * (n + m + 1) / (12 * m)))  # Mann and Whitney
+        z = float(distances.rank_shift(np.ravel(data[earlier]), np.ravel(data[now])))
         return Check(abs(z) < 4, f"The mean rank after all steps is {z:+.1f} standard errors from that after half of them.")
 
     return Hypothesis("The chains are stationary.", check)

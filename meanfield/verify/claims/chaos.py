@@ -11,7 +11,7 @@ from meanfield.measure import chaos
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, scaling
 from meanfield.systems.examples import digit_components
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, Row, bounds, mean
 from meanfield.verify.claims._tools import in_parts, log_ratio, predictions, run_to_the_end, side_by_side, slope, tampered

@@ -11,7 +11,7 @@ from meanfield.simulate import simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.examples import digit_components, quadratic_system
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, network, recursion
 from meanfield.verify.claim import Arrays, Check, Claim, Estimate, Hypothesis, Numbers, Row, mean
@@ -236,7 +236,7 @@ def _compatible_rows(parameters):
     def accuracy(data):
         one, other = mean(data["accuracy"]), mean(data["accuracy, Gaussian"])
         error = np.hypot(one.standard_error / other.value, one.value * other.standard_error / other.value**2)
-        return Estimate(one.value / other.value, float(error), one.dof)
+        return Estimate(one.value / other.value, float(error), dof=one.dof)
 
     return [
         Row("quadratic: log index", float(np.log(alpha)), lambda data: log_index(data["sizes"]), 0.16, 0.3),

@@ -9,12 +9,13 @@ from scipy import special, stats
 
 from meanfield import _check
 from meanfield import plot as mfplot
+from meanfield._keys import generator
 from meanfield.measure import pruning
 from meanfield.systems import stable_noise
 from meanfield.theory import compressibility as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
-from meanfield.verify.claims._tools import keeps_some, log_slope, predicting, predictions, rng, slope_between, tampered
+from meanfield.verify.claims._tools import keeps_some, log_slope, predicting, predictions, slope_between, tampered
 from meanfield.verify.domain import OneOf, Real, Several, Whole
 
 SOURCE = "Gribonval, Cevher, Davies (2012), Proposition 1"
@@ -72,7 +73,7 @@ def _absolute_moment(law, q: float) -> float:
 
 
 def _limit_experiment(key, size, parameters, degrees=5.0):
-    draw, made = rng(key), {}
+    draw, made = generator(key), {}
     for name, law in {**LAWS, "Student": stats.t(degrees)}.items():
         parts = [np.abs(law.rvs(parameters["parts"], random_state=draw)) for _ in range(size)]
         for q in parameters["orders"]:
@@ -251,7 +252,7 @@ def _exponential(parameters):
 
 
 def _constant_experiment(key, size, parameters, index=1.0):
-    draw, n = rng(key), parameters["parts"]
+    draw, n = generator(key), parameters["parts"]
     return {"error": _errors(lambda: stats.pareto(index).rvs(n, random_state=draw), size, parameters["kappa"])}
 
 
@@ -303,7 +304,7 @@ def _columns_rows(parameters):
 
 
 def _columns_experiment(key, size, parameters, degrees=np.inf):
-    draw, n, law = rng(key), parameters["columns"], stats.t(degrees)
+    draw, n, law = generator(key), parameters["columns"], stats.t(degrees)
     normal = np.isinf(degrees)
 
     def columns(d: int) -> np.ndarray:
@@ -350,7 +351,7 @@ def _singular_rows(parameters):
             """Errors are c/n off, so twice those of the wide matrices less those of the narrow ones."""
             narrow, wide = (mean(data[f"normal, {n}"][:, i]) for n in SIDES["normal"])
             error = np.hypot(2 * wide.standard_error, narrow.standard_error)
-            return Estimate(2 * wide.value - narrow.value, float(error), wide.dof)
+            return Estimate(2 * wide.value - narrow.value, float(error), dof=wide.dof)
 
         limit = float(theory.singular_limit_error(kappa))
         return Row(f"kappa = {kappa:g}", (limit - LEFT, limit + LEFT), measured, 0.006, 0.03)
@@ -375,7 +376,7 @@ def _cauchy_slope(data) -> Estimate:
 
 def _singular_experiment(key, size, parameters, heavy="standard_cauchy"):
     """Errors (matrices, kappas); of Cauchy entries, of which there are ten times as many matrices, also the largest entry."""
-    draw, made = rng(key), {}
+    draw, made = generator(key), {}
     for n in SIDES["normal"]:
         made[f"normal, {n}"] = pruning.error_curve(draw.standard_normal((size, n, n)), parameters["kappas"], "singular")
     for n in SIDES["Cauchy"]:

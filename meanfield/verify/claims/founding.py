@@ -1,6 +1,7 @@
 """The founding theorem: Barsbey, Sefidgaran, Erdogdu, Richard, Simsekli (2021), on a solvable system and on real training."""
 
 from dataclasses import dataclass, replace
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from meanfield.measure import chaos, pruning, tails
 from meanfield.simulate import Results, probes, simulate
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.scaling import Number
 from meanfield.systems.system import System
 from meanfield.theory import recursion
@@ -247,7 +248,7 @@ def _floor(data: Arrays, kind: str, p: Numbers) -> Estimate:
     moved = np.mean(fit(errors, alpha)) - np.mean(fit(errors, min(alpha + error, (alpha + p["p"]) / 2)))
     noise = float(np.sqrt(found.standard_error**2 + alone.standard_error**2 + moved**2))
     why = f"the fit of a power law, by which independent neurons of this law have a floor of {alone.value:.3f}"
-    made = Estimate(found.value - alone.value, noise, found.dof, abs(alone.value) / 2, why)
+    made = Estimate(found.value - alone.value, noise, dof=found.dof, bias=abs(alone.value) / 2, why=why)
     return replace(made, **nothing)
 
 
@@ -290,6 +291,7 @@ def _flat(experiment):
     return made
 
 
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class _OneMiniBatch(dynamics.AbstractDynamics):

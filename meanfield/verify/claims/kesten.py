@@ -10,13 +10,14 @@ from scipy import special
 
 from meanfield import _check
 from meanfield import plot as mfplot
+from meanfield._keys import generator
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
 from meanfield.verify.claims._chains import ALL_STATIONARY, SIDE, norms, readable, survival
-from meanfield.verify.claims._tools import largest_hundredth, log_hill, lognormal, predicting, rng, tampered
+from meanfield.verify.claims._tools import largest_hundredth, log_hill, lognormal, predicting, tampered
 from meanfield.verify.domain import Real, Several, TupleOf, Whole
 
 SOURCE = "Gurbuzbalaban, Simsekli, Zhu (2021)"
@@ -61,7 +62,7 @@ def _index_rows(parameters):
 
 def _index_lognormal(key, size, parameters):
     """Log-normal numbers in place of the chains, whose largest hundredth has the mean log-excess of the index predicted."""
-    made, draw = _index_experiment(key, min(size, 100_000), parameters), rng(key)
+    made, draw = _index_experiment(key, min(size, 100_000), parameters), generator(key)
     for name, setting in _settings(parameters).items():
         made[name] = largest_hundredth(lognormal(draw, size, float(np.exp(_log_alpha(setting)))))
     return made

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import signal, stats
 
 from meanfield import _check
+from meanfield._keys import generator
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.theory import least_squares
@@ -14,7 +15,7 @@ from meanfield.theory import recursion as theory
 from meanfield.verify.claim import Check, Claim, Estimate, Hypothesis, Row, mean
 from meanfield.verify.claims import _bias
 from meanfield.verify.claims._chains import SIDE, ends_of, norms, survival
-from meanfield.verify.claims._tools import largest_hundredth, log_hill, predicting, probability, rng, slope, stationary, tampered
+from meanfield.verify.claims._tools import largest_hundredth, log_hill, predicting, probability, slope, stationary, tampered
 from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Pavasovic, Durmus, Simsekli (2023)"
@@ -30,7 +31,8 @@ def _set(parameters) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _index(parameters) -> float:
-    return least_squares.empirical_tail_index(_set(parameters)[0], parameters["step_size"], 1).value
+    inputs, _ = _set(parameters)
+    return least_squares.empirical_tail_index(inputs, parameters["step_size"], 1, key=jax.random.key(0)).value
 
 
 def _index_rows(parameters):
@@ -41,7 +43,7 @@ def _index_rows(parameters):
         shift, unsure = _bias.finite_set(tuple(inputs[:, 0].tolist()), tuple(targets.tolist()), eta, steps, index)
         why = f"the oscillation of the tail at its largest hundredth after {steps} steps, {abs(shift):.2g}"
         found = log_hill(data["largest"])
-        return replace(found, value=found.value - shift, bias=unsure, why=f"{why}, and what is left of it deep in it")
+        return replace(found.mapped(shift=-shift), bias=unsure, why=f"{why}, and what is left of it deep in it")
 
     return [Row("log alpha", float(np.log(index)), measured, 0.047, 0.2)]
 
@@ -146,11 +148,12 @@ def _rate_rows(parameters):
 
     def exponent(data):
         found = slope(n, _deviations(data, parameters))
-        return Estimate(found.value / 2, found.standard_error / 2, found.dof, OVER / 2 / n[0] / float(np.log(n[-1] / n[0])), why)
+        return replace(found.mapped(0.5), bias=OVER / 2 / n[0] / float(np.log(n[-1] / n[0])), why=why)
 
     def log_constant(data):
         last = mean(_deviations(data, parameters)[-1] * n[-1])
-        return Estimate(float(np.log(last.value)) / 2, last.standard_error / last.value / 2, last.dof, OVER / 2 / n[-1], why)
+        value, error = float(np.log(last.value)) / 2, last.standard_error / last.value / 2
+        return Estimate(value, error, dof=last.dof, bias=OVER / 2 / n[-1], why=why)
 
     return [
         Row("exponent", -0.5, exponent, 0.05, 0.25),
@@ -165,7 +168,7 @@ def _log_constant(eta: float) -> float:
 
 
 def _rate_experiment(key, size, parameters, degrees=None, correlation=0.0):
-    draw, eta, made = rng(key), parameters["step_size"], {}
+    draw, eta, made = generator(key), parameters["step_size"], {}
     alpha = theory.tail_index(eta, 1, 1)
     for n in parameters["examples"]:
         found = []
@@ -252,7 +255,7 @@ def _half_of_the_bound(parameters):
 
 def _bounded_experiment(key, size, parameters, factor=1.0):
     start, chains = jax.random.split(key)
-    draw, eta, n = rng(start), parameters["step_size"], parameters["examples"]
+    draw, eta, n = generator(start), parameters["step_size"], parameters["examples"]
     inputs = draw.standard_normal((size, n, 1))
     bounded = np.all(eta * inputs**2 < 2, axis=(1, 2))  # |1 - eta a_i^2| < 1 for all i
     one, made = dynamics.LinearRecursion(factor * eta, 1), {"bounded": bounded, "largest": [], "bound": [], "growth": []}

@@ -10,14 +10,15 @@ from scipy import optimize, stats
 
 from meanfield import _check
 from meanfield import plot as mfplot
+from meanfield._keys import generator
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics
 from meanfield.systems.examples import RAMP
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import solvable as theory
 from meanfield.verify.claim import Check, Claim, Hypothesis, Prediction, Row, mean
-from meanfield.verify.claims._tools import predicting, rng, run_to_the_end, tampered
+from meanfield.verify.claims._tools import predicting, run_to_the_end, tampered
 from meanfield.verify.domain import Real, Several, Whole
 
 SOURCE = "Mei, Montanari, Nguyen (2018)"
@@ -78,7 +79,7 @@ def _flow_experiment(key, size, parameters, delta=None, momentum=0.0):
     sgd = dynamics.SGD(p["step_size"], p["batch_size"])
     slipped = dynamics.Optax(optax.sgd(p["step_size"], momentum=momentum), p["batch_size"])
     system = System(network, data, slipped if momentum else sgd)
-    draw, own, made = rng(jax.random.fold_in(key, 1)), jax.random.fold_in(key, 2), {}
+    draw, own, made = generator(jax.random.fold_in(key, 1)), jax.random.fold_in(key, 2), {}
     for name, t in _times(p).items():
         steps = round(2 * t / p["step_size"])  # the loss is half the square
         results = run_to_the_end(system, widths=p["width"], steps=steps, seeds=size, key=own)
@@ -189,7 +190,7 @@ def _fit(response, delta: float) -> tuple[float, np.ndarray]:
 
 def _least_experiment(key, size, parameters, top=1.5):
     """Best radial laws when every neuron sees the same normal sample; the activation is flat from `top` on."""
-    draw = rng(key)
+    draw = generator(key)
     made = {name: [] for name in ("threshold", "largest radius", *BELOW, *ABOVE)}
     for _ in range(size):
         g = np.sort(np.abs(draw.standard_normal(parameters["sample"])))

@@ -44,7 +44,7 @@ def _second_moment_rows(parameters):
         left = theory.moment(2.0, *_at(parameters)) ** (2 * _half(parameters)) * (parameters["dim"] - limit)
         bias, found = _bias.unseen(square, index), mean(square)
         why = f"what {len(square)} chains do not see of a tail of index {2 * index:.3g}"
-        return replace(found, value=found.value - left, bias=bias, why=why)
+        return replace(found.mapped(shift=-left), bias=bias, why=why)
 
     return [Row("E|x|^2", limit, measured, 0.012 * limit, 0.06 * limit)]
 

@@ -10,11 +10,12 @@ from scipy import stats
 
 from meanfield import _check
 from meanfield import plot as mfplot
+from meanfield._keys import generator
 from meanfield.measure import pruning
 from meanfield.systems import data as sources
 from meanfield.systems import dynamics, stable_noise
-from meanfield.systems.dynamics.injected import MODES
-from meanfield.systems.network import TwoLayer
+from meanfield.systems.dynamics.injections import MODES
+from meanfield.systems.networks import TwoLayer
 from meanfield.systems.system import System
 from meanfield.theory import compressibility, stable
 from meanfield.verify.claim import Claim, Estimate, Numbers, Prediction, Row, mean
@@ -25,7 +26,6 @@ from meanfield.verify.claims._tools import (
     log_slope,
     lognormal,
     predicting,
-    rng,
     run_to_the_end,
     stationary,
     tampered,
@@ -116,7 +116,7 @@ def _index_experiment(key, size, parameters, steps=None):
 
 def _index_lognormal(key, size, parameters):
     """Log-normal numbers in place of the norms; their largest half percent has the mean log-excess of the index predicted."""
-    made, draw = _index_experiment(key, AT_ONCE, parameters), rng(key)
+    made, draw = _index_experiment(key, AT_ONCE, parameters), generator(key)
     for mode in MODES:
         x = np.sort(lognormal(draw, size * WIDTH, parameters["alpha"], DEEP))
         made[f"largest norms, {mode}"] = x[-int(len(x) * DEEP) - 1 :]
@@ -382,7 +382,7 @@ def _scale_rows(parameters):
         exponent = -np.log(found.value)
         scale = expected * exponent ** (1 / alpha)
         error = found.standard_error / found.value * scale / (alpha * exponent)  # delta method
-        return Estimate(float(scale), float(error), found.dof)
+        return Estimate(float(scale), float(error), dof=found.dof)
 
     return [Row(mode, expected, partial(measured, mode=mode), 0.0222 * expected, 0.0443 * expected) for mode in MODES]
 

@@ -45,7 +45,7 @@ def _correlation(means, squares, n: int) -> Estimate:
     products = (n * means**2 - squares) / (n - 1)
     value = np.mean(products) / np.mean(squares)
     rest = mean((products - value * squares) / np.mean(squares))
-    return Estimate(float(value), max(rest.standard_error, 1e-9), rest.dof)  # numbers that are equal leave no rest
+    return Estimate(float(value), max(rest.standard_error, 1e-9), dof=rest.dof)  # numbers that are equal leave no rest
 
 
 def _contractions(parameters) -> tuple[float, float]:
@@ -96,7 +96,7 @@ def _rows_at(n: int, parameters) -> list[Row]:
 
     def correlation(data):
         found = _correlation(data[f"mean, {n}"], data[f"square, {n}"], n)
-        return Estimate(n * found.value, n * found.standard_error, found.dof, n * corr_left, why)
+        return replace(found.mapped(n), bias=n * corr_left, why=why)
 
     variance = _mean(lambda data: data[f"square, {n}"], mean_left + rest_left, why)
     mean_variance = _mean(lambda data: n * data[f"mean, {n}"] ** 2, n * mean_left, why)
@@ -166,7 +166,7 @@ def _shared_rows(parameters):
 
     def apart(data):
         late = _correlation(data[f"mean, {few}"], data[f"square, {few}"], few)
-        return Estimate(1 - late.value, late.standard_error, late.dof, factor ** (2 * p["steps"]) / variance, why)
+        return replace(late.mapped(-1.0, 1.0), bias=factor ** (2 * p["steps"]) / variance, why=why)
 
     def variance_row(width: int) -> Row:
         measured = _mean(lambda data: data[f"mean, {width}"] ** 2, left * abs(1 / width - variance), why)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from meanfield import _check
 from meanfield.systems import random, stable_noise
 from meanfield.systems.dynamics.base import per_particle
-from meanfield.systems.network import Particles
+from meanfield.systems.networks.base import Particles
 from meanfield.systems.scaling import Number
 
 MODES = ("scalar", "coordinates", "isotropic")

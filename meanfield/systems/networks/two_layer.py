@@ -1,128 +1,37 @@
 """The two-layer network as N interacting particles."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.scipy.stats import norm
 
 from meanfield import _check
 from meanfield.systems import random
+from meanfield.systems.networks import activations, losses
+from meanfield.systems.networks.activations import Activation
+from meanfield.systems.networks.base import AbstractNetwork, Particles
 
 # On a GPU a float32 product would by default be rounded to TF32: three digits, without a word.
 _matmul = partial(jnp.matmul, precision="highest")
-
-
-class Activation(NamedTuple):
-    """An activation of one's own: `act` and `act'`, functions of an array, number by number.
-
-    Examples:
-        >>> TwoLayer(Activation(jnp.sin, jnp.cos), dim=3, outputs=1).init(jax.random.key(0), 5).w.shape
-        (5, 3)
-    """
-
-    value: Callable[[jax.Array], jax.Array]
-    derivative: Callable[[jax.Array], jax.Array]
-
-    def check(self) -> None:
-        """Refuse functions that do not go number by number; they are traced, not run."""
-        z = jax.ShapeDtypeStruct((2, 3), jnp.zeros((), float).dtype)
-        for function in self:
-            shape = getattr(jax.eval_shape(function, z), "shape", None)
-            must = "go number by number, so that an array keeps its shape"
-            _check.require(shape == z.shape, "activation", must, _check.words(f"one that makes {shape} of {z.shape}"))
-
-
-# `act` and `act'`. The derivative of relu at 0 is 0.
-ACTIVATIONS = {
-    "relu": Activation(jax.nn.relu, lambda z: (z > 0).astype(z.dtype)),
-    "tanh": Activation(jnp.tanh, lambda z: 1 - jnp.tanh(z) ** 2),
-    "gelu": Activation(lambda z: z * norm.cdf(z), lambda z: norm.cdf(z) + z * norm.pdf(z)),
-    "quadratic": Activation(jnp.square, lambda z: 2 * z),
-    "identity": Activation(lambda z: z, jnp.ones_like),
-}
-
-
-def _one_hot(y, f):
-    """Labels (b,) as rows; NaN for a label outside the classes, so that it cannot pass for an example without loss."""
-    _check.require(y.shape == f.shape[:1], "y", f"have one label for each of {f.shape[0]} examples", _shape(y))
-    inside = ((y >= 0) & (y < f.shape[1]))[:, None]
-    return jnp.where(inside, jax.nn.one_hot(y, f.shape[1], dtype=f.dtype), jnp.nan)
-
-
-def _shape(y):
-    return _check.words(f"an array of shape {y.shape} and type {y.dtype}")
-
-
-def _cross_entropy(f, y):
-    _check.require(jnp.issubdtype(y.dtype, jnp.integer), "y", "hold integer labels for cross-entropy", _shape(y))
-    log_p, target = jax.nn.log_softmax(f), _one_hot(y, f)
-    return -jnp.sum(jnp.where(target == 0, 0, target * log_p), axis=1), jnp.exp(log_p) - target
-
-
-def _squared(f, y):
-    if jnp.issubdtype(y.dtype, jnp.integer):
-        target = _one_hot(y, f)
-    else:
-        must = f"hold integer labels, or targets of shape {f.shape} for {f.shape[0]} examples and {f.shape[1]} outputs"
-        _check.require(y.shape == f.shape, "y", must, _shape(y))
-        target = y.astype(f.dtype)
-    return 0.5 * jnp.sum((f - target) ** 2, axis=1), f - target
-
 
 # How the output weights a_i start: neuron i and output j -> number. "signs" are +-1 in exact balance over every 2^(j+1)
 # neurons, so that f_N starts near 0 without chance; "ones" are not stored, f_N is the plain mean of the activations.
 OUTPUT_WEIGHTS = ("normal", "signs", "ones")
 
 
-# `l(f, y)` of every example and its derivative with respect to f: arrays (b, k), y -> (b,), (b, k).
-LOSSES = {"cross_entropy": _cross_entropy, "squared": _squared}
-
-
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Particles:
-    """N neurons as one pytree; axis 0 of every array is the neuron (after the axes of an ensemble, if there are any).
-
-    Args:
-        w: input weights, (N, dim).
-        a: output weights, (N, outputs); None in a network whose output weights are all 1.
-        bias: one number a neuron, (N,); None in a network without bias.
-    """
-
-    w: jax.Array
-    a: jax.Array | None
-    bias: jax.Array | None = None
-
-    @property
-    def vectors(self):
-        """Every neuron as one vector `(w_i, [bias_i,] [a_i])`: array (..., N, components)."""
-        parts = [self.w, None if self.bias is None else self.bias[..., None], self.a]
-        parts = [part for part in parts if part is not None]
-        # jax would round a float64 array of numpy to float32.
-        return (np if isinstance(self.w, np.ndarray) else jnp).concatenate(parts, axis=-1)
-
-    def like(self, vectors: jax.Array) -> "Particles":
-        """Particles of this make whose `vectors` are the given array."""
-        dim = self.w.shape[-1]
-        bias = None if self.bias is None else vectors[..., dim]
-        a = None if self.a is None else vectors[..., -self.a.shape[-1] :]
-        return Particles(vectors[..., :dim], a, bias)
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class TwoLayer:
+class TwoLayer(AbstractNetwork):
     """Two-layer network in mean-field scaling, `f_N(x) = (1/N) sum_i a_i act(<w_i, x> + bias_i)`.
 
     Args:
         activation: "relu", "tanh", "gelu" (exact, with the normal distribution function), "quadratic" (z^2), "identity", or an
-            `mf.Activation`.
-        loss: "cross_entropy" (of softmax(f), integer labels) or "squared" (|f - y|^2 / 2; integer labels become one-hot vectors).
+            `mf.Activation`, whose derivative jax finds unless it is given.
+        loss: "cross_entropy" (of softmax(f), integer labels), "squared" (|f - y|^2 / 2; integer labels become one-hot vectors), or an
+            `mf.Loss`.
         train_output: whether the output weights a_i move; if not, they stay what `init` drew.
         bias: whether every neuron has a bias.
         output_weights: how the a_i start: "normal" (N(0, 1)), "signs" (+-1 in balance), or "ones": a_i = 1, which needs
@@ -141,7 +50,7 @@ class TwoLayer:
     """
 
     activation: str | Activation = field(default="relu", metadata={"static": True})
-    loss: str = field(default="cross_entropy", metadata={"static": True})
+    loss: str | losses.Loss = field(default="cross_entropy", metadata={"static": True})
     train_output: bool = field(default=True, metadata={"static": True})
     bias: bool = field(default=False, metadata={"static": True})
     output_weights: str = field(default="normal", metadata={"static": True})
@@ -150,12 +59,8 @@ class TwoLayer:
     outputs: int | None = field(default=None, metadata={"static": True})
 
     def __post_init__(self):
-        if isinstance(self.activation, Activation):
-            both = all(callable(function) for function in self.activation)
-            _check.require(both, "activation", "hold two functions of an array, `value` and `derivative`", self.activation)
-        else:
-            _check.choice("activation", self.activation, ACTIVATIONS)
-        _check.choice("loss", self.loss, LOSSES)
+        activations.activation(self.activation)
+        losses.loss(self.loss)
         for name in ("train_output", "bias"):
             _check.boolean(name, getattr(self, name))
         _check.choice("output_weights", self.output_weights, OUTPUT_WEIGHTS)
@@ -172,7 +77,7 @@ class TwoLayer:
     @property
     def act(self) -> Activation:
         """The activation and its derivative."""
-        return self.activation if isinstance(self.activation, Activation) else ACTIVATIONS[self.activation]
+        return activations.activation(self.activation)
 
     def init(self, key: jax.Array, width: int) -> Particles:
         """Draw `width` independent neurons: w_i from N(0, init_scale^2 I), bias_i from N(0, 1), a_i as `output_weights` says.
@@ -199,15 +104,12 @@ class TwoLayer:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, k). One matmul a layer; never a mat-vec a particle."""
         return self._forward(particles, x)[2]
 
-    def risk(self, particles: Particles, x: jax.Array, y: jax.Array) -> jax.Array:
-        """Mean loss over the examples (x, y): inputs (b, dim), labels (b,) or targets (b, k)."""
-        _check.numeric("y", y)
-        return jnp.mean(LOSSES[self.loss](self.predict(particles, x), y)[0])
-
     def gradient(
         self, particles: Particles, x: jax.Array, y: jax.Array, weights: jax.Array | None = None
     ) -> tuple[jax.Array, Particles]:
         """Risk R on the examples and the mean-field gradient, N times dR/d(particles), in closed form.
+
+        The same formulas, over many steps, are in `multistep._respond`.
 
         With residuals `r_j = dl/df (f_N(x_j), y_j)`, example j gives neuron i the gradients `act(z_ij) r_j` in a,
         `act'(z_ij) <a_i, r_j> x_j` in w, and the same without x_j in its bias. Given f_N they involve no other neuron: this is
@@ -223,14 +125,15 @@ class TwoLayer:
         if weights is not None:
             shape = _check.words(f"an array of shape {_check.numeric('weights', weights).shape}")
             _check.require(weights.shape == z.shape, "weights", f"have shape {z.shape}, (neurons, examples)", shape)
-        losses, residuals = LOSSES[self.loss](f, y)
+        loss = losses.loss(self.loss)
+        risk, residuals = jnp.mean(loss.value(f, y)), loss.residuals(f, y)
         if weights is None:
             residuals = residuals / x.shape[0]
         pull = residuals.T if particles.a is None else _matmul(particles.a, residuals.T)
-        slope = pull * self.act.derivative(z)
+        slope = pull * self.act.slope(z)
         if weights is not None:
             slope, h = slope * weights, h * weights
-        return jnp.mean(losses), Particles(
+        return risk, Particles(
             w=_matmul(slope, x.astype(slope.dtype)),
             a=None if particles.a is None else _matmul(h, residuals),
             bias=jnp.sum(slope, axis=1) if self.bias else None,
@@ -246,6 +149,11 @@ class TwoLayer:
         """`particles + displacement`, except that output weights that are not trained stay where they are."""
         moved = jax.tree.map(jnp.add, particles, displacement)
         return moved if self.train_output else Particles(moved.w, particles.a, moved.bias)
+
+    def check(self, x: jax.ShapeDtypeStruct, y: jax.ShapeDtypeStruct) -> None:
+        """Refuse an activation that does not go number by number, and what does not fit the data."""
+        self.act.check()
+        super().check(x, y)
 
     def _forward(self, particles, x):
         _check.require(isinstance(particles, Particles), "particles", "be `Particles`, as `init` draws them", particles)

@@ -1,26 +1,18 @@
-"""Confidence intervals that several measurements share."""
+"""Standard errors and intervals from leaving out one run at a time."""
 
 import numpy as np
-from scipy import special
 
-LEVEL = 0.95
-NORMAL = float(special.ndtri((1 + LEVEL) / 2))  # 1.96
-
-
-def student(value, standard_error, dof: float = np.inf) -> np.ndarray:
-    """95 % interval `value +- t_dof standard_error`, (..., 2); the normal one for infinite `dof`."""
-    p = (1 + LEVEL) / 2
-    half = (special.ndtri(p) if np.isinf(dof) else special.stdtrit(dof, p)) * np.asarray(standard_error)
-    return np.stack([value - half, value + half], axis=-1)
+from meanfield import _estimate
+from meanfield.measure._arrays import Array, Float
 
 
-def jackknife(without) -> np.ndarray:
+def standard_error(without: Float[np.ndarray, "*lead run"]) -> Float[Array, "*lead"]:
     """Delete-one jackknife standard error, from the estimates (..., S) that leave out one of the S runs each."""
     size = without.shape[-1]
     return np.sqrt((size - 1) * np.var(without, axis=-1))
 
 
-def jackknife_of_log(value, without) -> np.ndarray:
+def log_interval(value: Float[Array, "*lead"], without: Float[np.ndarray, "*lead run"]) -> Float[np.ndarray, "*lead 2"]:
     """95 % interval of a positive quantity, (..., 2): Student's on the scale of the logarithm, with a jackknife error.
 
     Args:
@@ -37,7 +29,7 @@ def jackknife_of_log(value, without) -> np.ndarray:
     proper = (every > 0) & np.isfinite(every)
     usable = np.all(proper, axis=-1)
     logs = np.log(np.where(usable[..., None], every, 1.0))
-    interval = np.exp(student(logs[..., 0], jackknife(logs[..., 1:]), without.shape[-1] - 1))
+    interval = np.exp(_estimate.student(logs[..., 0], standard_error(logs[..., 1:]), without.shape[-1] - 1))
     same = np.all(every == every[..., :1], axis=-1)
     interval = np.where(usable[..., None], interval, np.array([0.0, np.inf]))
     return np.where((same & ~usable)[..., None], every[..., :1], interval)

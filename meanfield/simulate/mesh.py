@@ -1,8 +1,6 @@
-"""Where the particles lie: a mesh of devices, several processes that must agree, and memory that must suffice."""
+"""Where the particles are: a mesh of devices, and several processes that must agree."""
 
-import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +13,6 @@ from jax.sharding import PartitionSpec as P
 from meanfield import _check
 
 AXES = ("replicas", "particles")
-_MIB = 2**20
 
 
 def make_mesh(particles: int | None = None, replicas: int = 1) -> Mesh:
@@ -138,85 +135,3 @@ def like(mesh: Mesh | None, shapes: Any, shardings: Any) -> Any:
     if mesh is None:
         return jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype), shapes)
     return jax.tree.map(lambda v, s: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=s), shapes, shardings)
-
-
-def size(tree: Any) -> int:
-    """Bytes of the arrays of a tree."""
-    return sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(tree) if hasattr(v, "dtype"))
-
-
-def needs(compiled: Any) -> int:
-    """Bytes that a compiled program needs on each of its devices, its arguments among them."""
-    about = compiled.memory_analysis()
-    new = about.output_size_in_bytes - about.alias_size_in_bytes
-    return about.argument_size_in_bytes + new + about.temp_size_in_bytes
-
-
-def available(mesh: Mesh | None) -> int:
-    """Bytes that are free on the fullest device; CPU devices share what their host has left."""
-    devices = [
-        d for d in (jax.local_devices()[:1] if mesh is None else mesh.devices.flat) if d.process_index == jax.process_index()
-    ]
-    free = []
-    for device in devices:
-        stats = device.memory_stats() if device.platform != "cpu" else None
-        if stats and "bytes_limit" in stats:
-            free.append(stats["bytes_limit"] - stats["bytes_in_use"])
-        else:
-            free.append(host_memory() // len(devices))
-    return least(mesh, min(free))
-
-
-def least(mesh: Mesh | None, count: int) -> int:
-    """The smallest of a number of bytes in all processes of the mesh, in whole MiB (bytes do not fit into an integer of jax)."""
-    return int(agreed(mesh, min(count // _MIB, 2**31 - 1)).min()) * _MIB
-
-
-def host_memory() -> int:
-    """Bytes that are free on this host, or in the control group that this process lives in; 2^60 where that is not known."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", _read("/proc/meminfo"))
-    free = int(found[1]) * 1024 if found else 2**60
-    for folder, limit, used in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        limit, used = (_read(f"{folder}/{name}").strip() for name in (limit, used))
-        if limit.isdigit() and used.isdigit():
-            files = re.search(r"^(?:total_)?inactive_file (\d+)", _read(f"{folder}/memory.stat"), re.M)  # given back on demand
-            free = min(free, int(limit) - int(used) + (int(files[1]) if files else 0))
-    return free
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
-
-
-def plan(bytes_per_group: int, groups: int, free: int, width: int) -> list[int]:
-    """Sizes of the fewest programs of nearly equal size, in groups of runs, that each fit into 90 % of the free memory.
-
-    Raises:
-        ValueError: a single group does not fit.
-
-    Examples:
-        >>> plan(30, 10, 100, 8), plan(30, 10, 1000, 8)
-        ([3, 3, 3, 1], [10])
-    """
-    most = int(0.9 * free) // max(1, bytes_per_group)
-    must = f"leave room for one run in the memory that a device has free, {text(free)}"
-    _check.require(most > 0, "widths", must, _check.words(f"{width}, for which a run needs {text(bytes_per_group)} of a device"))
-    each = -(-groups // -(-groups // most))
-    return [min(each, groups - start) for start in range(0, groups, each)]
-
-
-def text(count: int) -> str:
-    """Bytes in words.
-
-    Examples:
-        >>> text(3 * 2**30), text(5000)
-        ('3.0 GiB', '4.9 KiB')
-    """
-    power = min(5, max(0, (max(1, count).bit_length() - 1) // 10))
-    return f"{count / 1024**power:.1f} {('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power]}"

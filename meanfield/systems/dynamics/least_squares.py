@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -10,43 +10,16 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.systems import random
-from meanfield.systems.data import FiniteData, GaussianRegression
-from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle
-from meanfield.systems.dynamics.gradient import warn_unstable
-from meanfield.systems.network import Particles, TwoLayer
-from meanfield.systems.scaling import Number, StepSizeLaw
+from meanfield.systems.data.base import AbstractSource
+from meanfield.systems.data.online import GaussianRegression
+from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle, warn_unstable
+from meanfield.systems.dynamics.chains import check_chains, check_plain_step, largest_eigenvalue
+from meanfield.systems.networks import AbstractNetwork, Particles
+from meanfield.systems.scaling import Number
 from meanfield.theory import recursion
 
 
-def chains(init_scale: float = 1.0) -> TwoLayer:
-    """The "network" of chains without a network around them: particles w_i in R^dim that start at N(0, init_scale^2 I).
-
-    As a network it is `f_N(x) = (1/N) sum_i <w_i, x>` with squared loss: the average of the chains as a predictor.
-
-    Examples:
-        >>> chains().activation
-        'identity'
-    """
-    return TwoLayer("identity", "squared", train_output=False, output_weights="ones", init_scale=init_scale)
-
-
-def check_chains(network: TwoLayer, data: Any) -> None:
-    """Refuse what is not a regression of one output by chains."""
-    bare = (network.activation, network.loss, network.output_weights, network.bias) == ("identity", "squared", "ones", False)
-    _check.require(bare, "network", "be `mf.dynamics.chains()` for this dynamics", network)
-    _check.require(data.classes == 0, "data", "have real targets for this dynamics", _check.words("data with classes"))
-    known = isinstance(data, FiniteData | GaussianRegression)
-    must = "be a finite set or `mf.data.gaussian_regression(...)` for this dynamics"
-    _check.require(known, "data", must, _check.words(f"a {type(data).__name__}"))
-
-
-def check_plain_step(step_size: Any) -> None:
-    """Refuse a law in the width: chains do not know one."""
-    law = isinstance(step_size, StepSizeLaw)
-    _check.require(not law, "step_size", "be a number > 0, or an array of them, for this dynamics", step_size)
-    _check.positive("step_size", step_size)
-
-
+@final
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class LinearRecursion(AbstractDynamics):
@@ -85,7 +58,7 @@ class LinearRecursion(AbstractDynamics):
 
     Examples:
         >>> import meanfield as mf
-        >>> system = mf.System(chains(), mf.data.gaussian_regression(1), LinearRecursion(step_size=[0.5, 0.8], batch_size=1))
+        >>> system = mf.System(mf.dynamics.chains(), mf.data.gaussian_regression(1), LinearRecursion(step_size=[0.5, 0.8], batch_size=1))
         >>> results = mf.simulate(system, widths=1000, steps=30, seeds=1, key=jax.random.key(0))
         >>> results.particles[1000].w.shape
         (2, 1, 1000, 1)
@@ -105,11 +78,11 @@ class LinearRecursion(AbstractDynamics):
             value = getattr(self, name)
             _check.require(isinstance(value, bool), name, "be True or False", value)
 
-    def check(self, network: TwoLayer, data: Any) -> None:
+    def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
         """Refuse what is not a regression by chains; warn beyond the stability limit."""
         super().check(network, data)
         check_chains(network, data)
-        epochs = bool(getattr(data, "epochs", False))
+        epochs = data.epochs
         _check.require(
             not epochs, "data", "be sampled with replacement for this dynamics", _check.words("data sampled in epochs")
         )
@@ -137,8 +110,7 @@ class LinearRecursion(AbstractDynamics):
         With `reduced`, of a Gaussian regression, a recipe: what `step` needs to draw its few numbers in the registers.
         """
         key = jax.random.fold_in(key, step)
-        # A source with batches of its own has another law.
-        if self.reduced and getattr(type(source), "batch", None) is GaussianRegression.batch:
+        if self.reduced and isinstance(source, GaussianRegression):
             return _Recipe.of(source, key, self.batch_size)
         return per_particle(key, width, lambda own: source.batch(own, 0, self.batch_size))
 
@@ -176,12 +148,6 @@ class LinearRecursion(AbstractDynamics):
     def references(self) -> tuple[str, ...]:
         """BibTeX keys."""
         return ("Gurbuzbalaban2021", "Pavasovic2023")
-
-
-def largest_eigenvalue(data: FiniteData | GaussianRegression) -> float:
-    """Largest eigenvalue of the second moment of the inputs."""
-    root = np.asarray(data.root if isinstance(data, GaussianRegression) else data.x.T / np.sqrt(data.size), np.float64)
-    return float(np.linalg.norm(root, 2) ** 2)
 
 
 @jax.tree_util.register_dataclass

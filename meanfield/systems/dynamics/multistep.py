@@ -14,15 +14,19 @@ up to rounding; the price is 2 M^2 dim + 2 M^2 N flops a window beside 4 M N dim
 The way of the weights is that of blocked factorisations in LAPACK (a panel, then an update of rank M).
 """
 
+import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
-from meanfield.systems.network import LOSSES, Particles, TwoLayer
+from meanfield.systems.dynamics.base import NEVER
+from meanfield.systems.networks import Particles, TwoLayer, losses
+from meanfield.systems.scaling import per_neuron
 
-_einsum = partial(jnp.einsum, precision="highest")  # see network.py
+_einsum = partial(jnp.einsum, precision="highest")  # see networks/two_layer.py
 _slice, _write = jax.lax.dynamic_slice_in_dim, jax.lax.dynamic_update_slice_in_dim
 
 
@@ -52,7 +56,7 @@ def plan(width: int, batch_size: int, dim: int) -> Plan:
     return Plan(steps - steps % group, group, width if width <= 4096 else 2048)
 
 
-def together(cells: int, size: int) -> int:
+def cells_together(cells: int, size: int) -> int:
     """How many cells of `size` bytes go through a window together: a divisor of `cells`.
 
     As many as stay in the cache of a core, 1.25 MiB. From timings of 16 and 64 cells at d = 64: 1.3 to 1.7 times as fast as all at once
@@ -61,6 +65,73 @@ def together(cells: int, size: int) -> int:
     if jax.default_backend() != "cpu":
         return cells
     return max(n for n in range(1, cells + 1) if cells % n == 0 and (n == 1 or n * size <= 5 * 2**18))
+
+
+def advance(sgd: Any, source: Any, streams: tuple[jax.Array, jax.Array], states: Any, steps: jax.Array) -> tuple[Any, jax.Array]:
+    """`AbstractDynamics.advance` of SGD with shared mini-batches on a `TwoLayer`: several steps in one pass over the particles.
+
+    Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0. A run
+    whose pre-activations overflow is lost as a whole window: its first bad step may be up to a window early.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return _in_groups(sgd, source, streams, states, steps, states.particles.w.shape[1], None)
+    # By hand, because a window goes through the neurons block by block: every device through its own.
+    names = [axis if mesh.shape.get(axis, 1) > 1 else None for axis in ("replicas", "particles")]
+    width, cell, neuron = states.particles.w.shape[1], P(names[0]), P(*names)
+    placed = jax.tree.map(lambda v: neuron if v.ndim > 1 else cell, states)
+    part = lambda sgd, source, streams, states, steps: _in_groups(sgd, source, streams, states, steps, width, names[1])  # noqa: E731
+    return jax.shard_map(part, in_specs=(cell, P(), cell, placed, P()), out_specs=(placed, cell), check_vma=False)(
+        sgd, source, streams, states, steps
+    )
+
+
+def _in_groups(sgd, source, streams, states, steps, width, axis):
+    """`advance` on the neurons of one device; `axis` is that of the mesh over which they are spread, `width` their number in all.
+
+    Cells go in groups that fit into the cache, each through all the steps.
+    """
+    cells = states.step.shape[0]
+    together = cells_together(cells, sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(states.particles)) // cells)
+    if together == cells:
+        return _in_windows(sgd, source, streams, states, steps, width, axis)
+
+    def group(number, carry):
+        take = lambda v: jax.lax.dynamic_slice_in_dim(v, number * together, together)  # noqa: E731
+        put = lambda v, part: jax.lax.dynamic_update_slice_in_dim(v, part, number * together, 0)  # noqa: E731
+        one, keys, part = jax.tree.map(take, (sgd, streams, carry[0]))
+        return jax.tree.map(put, carry, _in_windows(one, source, keys, part, steps, width, axis))
+
+    return jax.lax.fori_loop(0, cells // together, group, (states, jnp.full(cells, NEVER, jnp.int32)))
+
+
+def _in_windows(sgd, source, streams, states, steps, width, axis):
+    """`_in_groups` for one group."""
+    network, (cells, _, dim) = states.network, states.particles.w.shape
+    cut = plan(width, sgd.batch_size, dim)
+    begin = states.step[0]
+    end = begin + steps.astype(begin.dtype)
+    dtype = states.particles.w.dtype
+    decay = jnp.broadcast_to(jnp.asarray(sgd.weight_decay, dtype), (cells,))
+
+    def body(number, carry):
+        particles, bad = carry
+        at = number * cut.steps + jnp.arange(cut.steps, dtype=begin.dtype)
+        happens = (begin <= at) & (at < end)
+
+        def prepared(one, key):
+            x, y = jax.vmap(lambda t: one.draw(source, key, t, width))(at)
+            eta = jax.vmap(lambda t: jnp.asarray(per_neuron(one.step_size, width, t), dtype))(at)
+            return x, y, jnp.where(happens, eta, jnp.zeros_like(eta))
+
+        x, y, eta = jax.vmap(prepared)(sgd, streams[0])
+        particles, risks = run(network, particles, x, y, eta, decay, cut, axis)
+        lost = jnp.min(jnp.where(happens[None] & ~jnp.isfinite(risks), at[None] + 1, NEVER), axis=1)
+        return particles, jnp.minimum(bad, lost.astype(jnp.int32))
+
+    start = states.particles, jnp.full(cells, NEVER, jnp.int32)
+    particles, bad = jax.lax.fori_loop(begin // cut.steps, -(-end // cut.steps), body, start)
+    return dataclasses.replace(states, particles=particles, step=states.step + (end - begin)), bad
 
 
 def run(
@@ -95,52 +166,55 @@ def run(
     dtype = particles.w.dtype
     x = x.reshape(cells, size, dim).astype(dtype)
     keep = 1 - step_size * decay[:, None]
-    before, after = _left(keep)
+    before, after = _decay_products(keep)
     z = _pre_activations(particles.w, x, plan.block)
     if particles.bias is not None:  # one more input, the number 1
         z = z + particles.bias[:, None, :]
     # Neurons on the last axis, where they are many: XLA vectorises that one.
     a = None if particles.a is None else jnp.swapaxes(particles.a, 1, 2)
-    now = _Now(z, a, jnp.zeros((cells, steps), dtype))
+    window = _Window(z, a, jnp.zeros((cells, steps), dtype))
 
-    def step(at, now, first, factors):
-        """Step `at`, whose rows in z start at `first`: its pre-activations are replaced by what the neurons take."""
+    def step(at, window, first, factors):
+        """Step `at`, whose rows in z start at `first`: its pre-activations are replaced by gradient coefficients."""
         at_this = lambda v: jax.lax.dynamic_index_in_dim(v, at, 1, keepdims=False)  # noqa: E731
-        rows = now.z if factors is None else _rows(now.z, factors, first, batch)
-        take, a, risk = _respond(network, rows, now.a, at_this(y), at_this(step_size), at_this(keep), axis)
-        return _Now(_write(now.z, take, first, 1), a, _write(now.risks, risk[:, None], at, 1))
+        rows = window.z if factors is None else _current_pre_activations(window.z, factors, first, batch)
+        coefficients, a, risk = _forward_and_gradient(
+            network, rows, window.a, at_this(y), at_this(step_size), at_this(keep), axis
+        )
+        return _Window(_write(window.z, coefficients, first, 1), a, _write(window.risks, risk[:, None], at, 1))
 
     if steps == 1:
-        now = step(0, now, 0, None)
+        window = step(0, window, 0, None)
     else:
         rows = plan.group * batch
-        far, near = _factors(x, before, rows, particles.bias is not None)
+        between_groups, within_group = _factors(x, before, rows, particles.bias is not None)
 
-        def group(number, now):
-            """Rows of several steps are brought up to date by one product, and among themselves by a small one a step."""
+        def group(number, window):
+            """Rows of several steps are brought up to date by one product, and within the group by a small one per step."""
             first = number * rows
-            among = _slice(_slice(near, first, rows, 1), first, rows, 2)
-            inner = _Now(_rows(now.z, far, first, rows), now.a, now.risks)
-            one = lambda t, inner: step(number * plan.group + t, inner, t * batch, among)  # noqa: E731
+            within = _slice(_slice(within_group, first, rows, 1), first, rows, 2)
+            inner = _Window(_current_pre_activations(window.z, between_groups, first, rows), window.a, window.risks)
+            one = lambda t, inner: step(number * plan.group + t, inner, t * batch, within)  # noqa: E731
             inner = jax.lax.fori_loop(0, plan.group, one, inner)
-            return _Now(_write(now.z, inner.z, first, 1), inner.a, inner.risks)
+            return _Window(_write(window.z, inner.z, first, 1), inner.a, inner.risks)
 
-        single = lambda t, now: step(t, now, t * batch, far)  # noqa: E731
-        now = jax.lax.fori_loop(0, steps // plan.group, single if plan.group == 1 else group, now)
-    whole, remains = after[:, 0], jnp.repeat(after[:, 1:], batch, axis=1)
+        single = lambda t, window: step(t, window, t * batch, between_groups)  # noqa: E731
+        window = jax.lax.fori_loop(0, steps // plan.group, single if plan.group == 1 else group, window)
+    kept, weights = after[:, 0], jnp.repeat(after[:, 1:], batch, axis=1)
     bias = particles.bias
     if bias is not None:
-        bias = whole[:, None] * bias - _einsum("cm,cmn->cn", remains, now.z)
-    a = particles.a if now.a is None or not network.train_output else jnp.swapaxes(now.a, 1, 2)
-    w = _update(particles.w, now.z, whole, remains[:, :, None] * x, plan.block)
-    return Particles(w, a, bias), now.risks
+        bias = kept[:, None] * bias - _einsum("cm,cmn->cn", weights, window.z)
+    a = particles.a if window.a is None or not network.train_output else jnp.swapaxes(window.a, 1, 2)
+    w = _update(particles.w, window.z, kept, weights[:, :, None] * x, plan.block)
+    return Particles(w, a, bias), window.risks
 
 
-class _Now(NamedTuple):
-    """Where a window stands.
+class _Window(NamedTuple):
+    """The numbers that change within a window.
 
     Args:
-        z: rows of steps to come: pre-activations with the weights at the start; of steps taken: what the neurons took, (cells, M, N).
+        z: (cells, M, N). z[:, m] belongs to one example: before its step, its pre-activations under the weights at the start of
+            the window; after its step, the gradient coefficients that were applied.
         a: output weights, (cells, outputs, N), or None.
         risks: of the mini-batches of the steps taken, (cells, K).
     """
@@ -150,8 +224,8 @@ class _Now(NamedTuple):
     risks: jax.Array
 
 
-def _left(keep):
-    """What is left of the weights at the start (column 0) and of what step s took (column 1 + s): the product of c in between.
+def _decay_products(keep):
+    """Decay of the weights at the start (column 0) and of the update of step s (column 1 + s): the product of c in between.
 
     (cells, K) -> before every step (cells, K, 1 + K), and after the last (cells, 1 + K); 1 before s is taken.
     """
@@ -169,8 +243,8 @@ def _left(keep):
 def _factors(x, before, rows, bias):
     """Matrices (cells, M, M) that bring rows of z up to date.
 
-    `far`: a row's own pre-activations, and what the groups of `rows` rows before its own took; `near`: a row itself, and what the
-    steps before it in its group took. In groups of one step `far` says it all.
+    `between_groups` keeps a row's pre-activations and adds the updates of the groups of `rows` rows before it. `within_group` keeps
+    the row and adds the updates of the steps before it in its group. In groups of one step `between_groups` is enough.
     """
     gram = _einsum("cmd,cld->cml", x, x)
     size, batch = x.shape[1], x.shape[1] // before.shape[1]
@@ -179,11 +253,11 @@ def _factors(x, before, rows, bias):
     own = jnp.eye(size, dtype=x.dtype)[None]
     step, group = (jnp.arange(size) // n for n in (batch, rows))
     earlier = lambda v: (v[:, None] > v[None, :])[None]  # noqa: E731
-    far = jnp.repeat(before[:, :, 0], batch, axis=1)[:, :, None] * own - jnp.where(earlier(group), taken, 0)
-    return far, own - jnp.where(earlier(step), taken, 0)
+    between_groups = jnp.repeat(before[:, :, 0], batch, axis=1)[:, :, None] * own - jnp.where(earlier(group), taken, 0)
+    return between_groups, own - jnp.where(earlier(step), taken, 0)
 
 
-def _rows(z, factors, first, count):
+def _current_pre_activations(z, factors, first, count):
     """Pre-activations of `count` rows with the weights of now.
 
     The rows' own pre-activations are part of the product: a sum of a slice of z and a product would make XLA copy all of z in
@@ -192,22 +266,26 @@ def _rows(z, factors, first, count):
     return _einsum("cml,cln->cmn", _slice(factors, first, count, 1), z)
 
 
-def _respond(network, z, a, y, eta, c, axis):
-    """One step, given the pre-activations (cells, b, N): what the neurons take from the examples, output weights, risk."""
+def _forward_and_gradient(network, z, a, y, eta, c, axis):
+    """One step, given the pre-activations (cells, b, N): gradient coefficients of the examples, output weights, risk.
+
+    The same formulas, for one step of one run, are in `TwoLayer.gradient`.
+    """
     moves = (eta > 0)[:, None, None]
     h = network.act.value(z)
     width, f = z.shape[2], jnp.sum(h, axis=2, keepdims=True) if a is None else _einsum("cbn,ckn->cbk", h, a)
     if axis is not None:
         width, f = width * jax.lax.axis_size(axis), jax.lax.psum(f, axis)
     f = f / width
-    losses, residuals = jax.vmap(LOSSES[network.loss])(f, y)
+    loss = losses.loss(network.loss)
+    risks, residuals = jax.vmap(loss.value)(f, y), jax.vmap(loss.residuals)(f, y)
     residuals = residuals * (eta / z.shape[1])[:, None, None]
     pull = residuals if a is None else _einsum("cbk,ckn->cbn", residuals, a)
     # `where`, not a factor 0: a step that does not happen must not turn an infinite number into NaN.
-    take = jnp.where(moves, pull * network.act.derivative(z), 0)
+    coefficients = jnp.where(moves, pull * network.act.slope(z), 0)
     if a is not None and network.train_output:
         a = c[:, None, None] * a - _einsum("cbk,cbn->ckn", jnp.where(moves, residuals, 0), h)
-    return take, a, jnp.mean(losses, axis=1)
+    return coefficients, a, jnp.mean(risks, axis=1)
 
 
 def _by_blocks(part, result, width, block):
@@ -228,11 +306,11 @@ def _pre_activations(w, x, block):
     return _by_blocks(part, jnp.zeros((x.shape[0], x.shape[1], w.shape[1]), w.dtype), w.shape[1], block)
 
 
-def _update(w, taken, whole, x, block):
-    """`whole * w - taken' x`, in blocks of neurons: each is written in place, so no second copy of w is made."""
+def _update(w, coefficients, kept, x, block):
+    """`kept * w - coefficients' x`, in blocks of neurons: each is written in place, so no second copy of w is made."""
 
     def part(w, first, count):
-        change = _einsum("cmn,cmd->cnd", _slice(taken, first, count, 2), x)
-        return _write(w, whole[:, None, None] * _slice(w, first, count, 1) - change, first, 1)
+        change = _einsum("cmn,cmd->cnd", _slice(coefficients, first, count, 2), x)
+        return _write(w, kept[:, None, None] * _slice(w, first, count, 1) - change, first, 1)
 
     return _by_blocks(part, w, w.shape[1], block)
