@@ -49,7 +49,7 @@ class McKeanVlasov(AbstractGradientDynamics):
 
     batch_size: int | None = field(default=None, metadata={"static": True})  # type: ignore[assignment]
     injection: AbstractInjection | None = field(default=None, kw_only=True)
-    noise: ClassVar[str] = "independent"  # type: ignore[misc]  # no field here: there is no choice
+    minibatches: ClassVar[str] = "independent"  # type: ignore[misc]  # no field here: there is no choice
 
     infinite_batch = True
 
