@@ -145,6 +145,7 @@ def simulate(
             if not clock.agree(1):
                 break
     done = widths[: len(columns)]
+    kept = {n: _probes.snapshots(column["seen"], grid.shape) for n, column in zip(done, columns, strict=True)}
     dataset = _label(system, grid, done, steps, probes, columns)
     dataset.attrs["provenance"] = json.dumps(provenance(system, widths, steps, grid.seeds, key, probes, mesh))
     if len(done) < len(widths):  # Ctrl-C between two widths: no status tells
@@ -152,6 +153,7 @@ def simulate(
     return Results(
         dataset,
         {n: c["particles"] for n, c in zip(done, columns, strict=True)},
+        {n: at for n, at in kept.items() if at},
     )
 
 

@@ -17,6 +17,7 @@ from meanfield import _check
 from meanfield.systems.network import LOSSES, Particles, TwoLayer
 
 _BLOCK = 2**22  # numbers in one block of pre-activations when a whole data set is evaluated
+_PARTS = ("w", "a", "bias")  # fields of `Particles`
 
 
 class Variable(NamedTuple):
@@ -234,6 +235,56 @@ class Subsample(AbstractProbe):
     def coords(self, data):
         """The neurons."""
         return {"neuron": list(range(self.count))}
+
+
+@dataclass(frozen=True)
+class Snapshot(AbstractProbe):
+    """The whole particles at given steps; `Results.particles_at(step, width=...)` gives them with labels.
+
+    They are kept in `Results.snapshots`, not in the dataset, because their size is that of the width. Every step takes as much memory
+    of the host as the final particles do.
+
+    Args:
+        at: the steps, one or several different integers >= 0.
+
+    Raises:
+        ValueError: no steps are named.
+
+    Examples:
+        >>> import meanfield as mf
+        >>> system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(0.1, 1))
+        >>> run = {"widths": [8, 16], "steps": 20, "seeds": 2, "key": jax.random.key(0)}
+        >>> results = mf.simulate(system, probes=[Snapshot(at=(0, 10))], **run)
+        >>> dict(results.particles_at(10, width=16).sizes)
+        {'step_size': 1, 'seed': 2, 'neuron': 16, 'component': 74}
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check.require(self.at is not None, "at", "name the steps at which the whole particles are kept", self.at)
+
+    def __call__(self, network, particles, data):
+        """The arrays of the particles: "snapshot_w" and, if there are any, "snapshot_a" and "snapshot_bias"."""
+        parts = {f"snapshot_{name}": getattr(particles, name) for name in _PARTS}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def variables(self):
+        """Parts of the particles."""
+        axes = {"w": ("neuron", "input"), "a": ("neuron", "output"), "bias": ("neuron",)}
+        return {f"snapshot_{name}": Variable(axes[name], f"{name} of all neurons", may_be_nan=True) for name in _PARTS}
+
+    def coords(self, data):
+        """None: there are as many neurons as the width says."""
+        return {}
+
+
+def snapshots(seen: dict[str, dict[int, np.ndarray]], shape: tuple[int, ...]) -> dict[int, Particles]:
+    """What `Snapshot` saw of one width, as particles by step in the shape of the grid; taken out of `seen`."""
+    parts: dict[str, Any] = {name: seen.pop(f"snapshot_{name}", {}) for name in _PARTS}
+    on_grid = lambda v: v.reshape(*shape, *v.shape[1:])  # noqa: E731
+    found = {step: Particles(**{name: part.get(step) for name, part in parts.items()}) for step in parts["w"]}
+    return jax.tree.map(on_grid, found)
 
 
 def _norms(particles):
