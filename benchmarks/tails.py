@@ -34,7 +34,7 @@ from benchmarks import tail_laws
 from benchmarks.tail_laws import CLASSES, Law, laws
 from meanfield import _check
 from meanfield.measure import tails
-from sims import _run
+from sims import _job
 
 __all__ = ["Config", "Law", "laws", "score"]
 
@@ -633,10 +633,10 @@ def main(config: Config) -> None:
     _check.seed("seed", config.seed)
     with _check.own_directory("out", config.out) as out:
         content = measure(config)
-        _run.write_json(out / "tails.json", content)
+        _job.write_json(out / "tails.json", content)
         (out / "tails.md").write_text(report(content))
     print(f"{out / 'tails.md'}")
 
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    _job.command(Config, main)

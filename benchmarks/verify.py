@@ -31,7 +31,7 @@ from scipy import stats
 from meanfield import _check
 from meanfield.verify import CLAIMS, Claim, Evidence, Verdict
 from meanfield.verify.claim import bounds, compare
-from sims import _run
+from sims import _job
 
 
 @dataclass(frozen=True)
@@ -336,10 +336,10 @@ def count(config: Config) -> None:
     }
     for name in track(config.claims or tuple(CLAIMS), "claims"):
         content["claims"].append(rates(CLAIMS[name], config))
-        _run.write_json(config.out / "verify.json", content)
+        _job.write_json(config.out / "verify.json", content)
         (config.out / "verify.md").write_text(report(content))
     print(report(content))
 
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    _job.command(Config, main)
