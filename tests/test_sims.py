@@ -82,6 +82,7 @@ def test_examples_of_the_shared_pieces(module):
     assert doctest.testmod(module).attempted and not doctest.testmod(module).failed
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_mode_writes_everything(name, quick):
     summary, out = quick(name)
@@ -115,6 +116,7 @@ def _arrays(value):
     return np.nan if value is None else value
 
 
+@pytest.mark.long
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "sims.stable_sgd", "--quick", "--alphas", "2.5", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -124,6 +126,7 @@ def test_command_line(tmp_path):
         assert {"out", "key", "quick"} <= fields
 
 
+@pytest.mark.slow
 def test_divergence_is_one_sentence(tmp_path):
     command = [sys.executable, "-m", "sims.radial_pde", "--quick", "--step-size", "1e30", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -151,6 +154,7 @@ def test_the_option_that_was_typed_is_reported(words, tmp_path, capsys):
     assert ended.value.code == 2 and err.startswith(f"error: Argument {TYPED[words]}") and err.count("\n") == 1, err
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize("part", [quadratic_network.indices, quadratic_network.lifetimes, relu_networks.networks])
 def test_ctrl_c_gives_no_number(part, ctrl_c, capsys):
     """These parts allow runs that diverge: one that is cut short is none of them."""
@@ -276,6 +280,7 @@ def test_index_at_half_accuracy():
     assert np.isnan(found[1:]).all()
 
 
+@pytest.mark.long
 def test_runs_that_blow_up_get_no_index():
     """The quadratic network at index 2.03: everything blows up."""
     config = dataclasses.replace(quadratic_network.Config(quick=True).sized(), step_sizes=(0.6,), seeds=2)
@@ -283,6 +288,7 @@ def test_runs_that_blow_up_get_no_index():
     assert row["diverged"] == 2 and np.isnan(row["index"]) and not row["stationary"]
 
 
+@pytest.mark.slow
 def test_fresh_examples_are_independent_noise(key):
     """One step from given weights: mean and variance of a move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
     width, eta, lam = 4_000, 0.2, 0.5
