@@ -30,7 +30,7 @@ PHASES = {
 def measure(config: width_scaling.Config) -> dict:
     """Simulate every width of the job on its own, with the probes of the job; without measuring and files."""
     system = width_scaling.prepare(config)
-    sized = getattr(width_scaling, "_sized", lambda same: same)(config)  # earlier revisions have a function for the quick run
+    sized = getattr(width_scaling, "_sized", lambda same: same)(config)  # an earlier revision has a function for the quick run
     seconds: dict[str, float] = defaultdict(float)
     active = True
 
@@ -73,6 +73,8 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--quick", action="store_true", help="the job's quick mode")
     arguments = parser.parse_args()
-    found = measure(width_scaling.Config(quick=arguments.quick))
+    config = width_scaling.Config(quick=arguments.quick)
+    # Earlier revisions make the quick run of `quick` alone.
+    found = measure(config.sized() if arguments.quick and hasattr(config, "sized") else config)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=2) + "\n")

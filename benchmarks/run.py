@@ -5,8 +5,10 @@
 writes into DIR: benchmarks.json, table.md, roofline.png; and prints the tables.
 """
 
+import dataclasses
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,15 @@ from rich.console import Console
 from benchmarks import grid, machine, peers, sections
 from benchmarks.timing import Effort
 from meanfield import _check, _files
-from sims import _run
+from sims import _job, _tables
 
 SECTIONS = ("grid", "ensembles", "recursion", "estimators", "width", "steps", "memory", "main_job")
 _say = partial(Console(stderr=True).print, style="dim")
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-@_run.config(widths=(64,), batch_sizes=(2,), dim=16, rounds=2, seconds=0.01)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Sized):
     """Speed and memory of this project, beside torch and beside the roofline of the machine, all measured in turn."""
 
     out: Path = Path("out/bench")
@@ -50,6 +52,10 @@ class Config:
     """File of benchmarks.main_job of an earlier revision, to stand beside the main job."""
     quick: bool = False
     """A small run, to see that everything works; it also takes smaller sizes in the other sections."""
+
+    def sized(self):
+        """The quick run."""
+        return dataclasses.replace(self, widths=(64,), batch_sizes=(2,), dim=16, rounds=2, seconds=0.01)
 
 
 def measure(config: Config) -> dict:
@@ -348,16 +354,18 @@ def _into(out: Path, config: Config) -> int:
         _say("no torch for this device: the columns of the peers stay empty (pip install -e '.[bench]')")
     found = measure(config)
     made = tables(found)
-    _files.write_json(out / "benchmarks.json", _files.manifest(config) | found)
+    _files.write_json(out / "benchmarks.json", _files.manifest(dataclasses.asdict(config)) | found)
     notes = NOTES if found.get("grid") else ()
     _files.write_text(out / "table.md", markdown(made, notes))
     written = "benchmarks.json, table.md"
     if found.get("grid"):
         plot(found).savefig(out / "roofline.png", dpi=160)
         written += ", roofline.png"
-    _run.show([_run.table(*table) for table in made], *notes, f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}")
+    _tables.show(
+        [_tables.table(*table) for table in made], *notes, f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}"
+    )
     return 0
 
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    _job.command(Config, main)

@@ -34,7 +34,7 @@ from benchmarks import tail_laws
 from benchmarks.tail_laws import CLASSES, Law, laws
 from meanfield import _check, _files
 from meanfield.measure import tails
-from sims import _run
+from sims import _job
 
 __all__ = ["Config", "Law", "laws", "score"]
 
@@ -638,4 +638,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    _job.command(Config, main)

@@ -31,7 +31,7 @@ from scipy import stats
 from meanfield import _check, _files
 from meanfield.verify import CLAIMS, Claim, Evidence, Verdict
 from meanfield.verify.claim import bounds, compare
-from sims import _run
+from sims import _job
 
 
 @dataclass(frozen=True)
@@ -333,4 +333,4 @@ def count(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    _job.command(Config, main)

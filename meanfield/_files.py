@@ -1,6 +1,5 @@
 """Files that are whole, JSON without NaN, and the record of what ran: for simulations, verification and benchmarks."""
 
-import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -119,6 +118,6 @@ def environment() -> dict[str, Any]:
     return {"versions": versions(), "device": device(), "system": f"{platform.system()} {platform.machine()}"}
 
 
-def manifest(config: Any) -> dict[str, Any]:
+def manifest(config: dict[str, Any]) -> dict[str, Any]:
     """The fields of a config, and the `environment` that ran it."""
-    return {"config": dataclasses.asdict(config), **environment()}
+    return {"config": config, **environment()}

@@ -1,11 +1,7 @@
-"""Propagation of chaos on real data: distance of SGD to its limits against the width, with and without common noise.
-
-    python -m sims.propagation_of_chaos --out DIR
-
-writes into DIR: config.json, summary.json, figure.png; and prints a table.
-"""
+"""Propagation of chaos on real data: distance of SGD to its limits against the width, with and without common noise."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -17,15 +13,15 @@ import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import chaos, rates
-from sims import _run
+
+from . import _figures, _job, _tables
 
 
-@_run.config(widths=(16, 32, 64), reference=512, examples=40, betas=(0.5,), time=0.5, seeds=3)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Base):
     """Coupled errors E|W_i - W*_i|^2 between width N and the limit, tanh networks on handwritten digits, both layers trained."""
 
-    out: Path = Path("out/propagation_of_chaos")
-    """Directory for the results; made if it is not there."""
+    out: _job.Out = Path("out/propagation_of_chaos")
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     """Numbers of neurons."""
     reference: int = 8192
@@ -46,10 +42,10 @@ class Config:
     """Time step of the limits for beta < 1."""
     seeds: int = 12
     """Independent runs."""
-    key: int = 0
-    """Seed of the random key of the whole run."""
-    quick: bool = False
-    """A small run, to see that everything works."""
+
+    def sized(self):
+        """The quick run."""
+        return dataclasses.replace(self, widths=(16, 32, 64), reference=512, examples=40, betas=(0.5,), time=0.5, seeds=3)
 
 
 class _Lab:
@@ -81,7 +77,7 @@ class _Lab:
             system = mf.System(mf.TwoLayer("tanh"), self.data, dynamics)
             run = {"widths": width, "steps": steps, "seeds": self.config.seeds, "probes": ()}
             results = mf.simulate(system, key=jax.random.key(self.config.key), **run).require_complete()
-            self._done[at] = results.particles[width].vectors[0]
+            self._done[at] = results.particles_at(width=width).isel(step_size=0).to_numpy()
         return self._done[at]
 
     def row(self, what: str, dynamics, reference, predicted: float, same_width: bool = False, **about) -> dict:
@@ -104,9 +100,13 @@ class _Lab:
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predicted slopes beside measured ones. Takes about two minutes."""
+    _check.integers("widths", config.widths, at_least=1)
+    _check.integer("reference", config.reference, at_least=1)
+    _check.number("time", config.time, "be a number > 0", lambda v: v > 0)
     lab = _Lab(config)
     rows = []
-    ode = mf.dynamics.McKeanVlasov(config.limit_step)  # the limit for every beta < 1, with a time step of its own
+    with _job.options(step_size="limit_step"):
+        ode = mf.dynamics.McKeanVlasov(config.limit_step)  # the limit for every beta < 1, with another time step
     rows.append(lab.row("interaction: ODE on N particles against its limit", ode, ode, -1.0, beta=np.nan))
     for beta in config.betas:
         law = mf.scaling.StepSizeLaw(config.gamma, beta=beta)
@@ -116,9 +116,10 @@ def run(config: Config) -> dict:
             rows.append(lab.row("noise: SGD against the ODE, both width N", sgd, sgd.limit(), beta - 1, True, **at))
             rows.append(lab.row("SGD against the ODE", sgd, ode, beta - 1, **at))
     size = config.batch_sizes[0]
-    shared = mf.dynamics.SGD(config.fixed_step, size)
-    independent = mf.dynamics.SGD(config.fixed_step, size, minibatches="independent")
-    ode = mf.dynamics.McKeanVlasov(config.fixed_step)  # with the step of SGD: the difference is noise alone
+    with _job.options(step_size="fixed_step"):
+        shared = mf.dynamics.SGD(config.fixed_step, size)
+        independent = mf.dynamics.SGD(config.fixed_step, size, minibatches="independent")
+        ode = mf.dynamics.McKeanVlasov(config.fixed_step)  # with the step of SGD: the difference is noise alone
     at = {"beta": 1.0, "batch_size": size}
     rows.append(lab.row("SGD, shared noise, against the ODE", shared, ode, 0.0, **at))
     rows.append(lab.row("SGD, shared noise, against its conditional limit", shared, shared.limit(), -1.0, **at))
@@ -151,41 +152,41 @@ def _noise_ratios(rows: list[dict], config: Config) -> list[dict]:
 
 def tables(summary: dict) -> list[Table]:
     """Predicted and measured slopes."""
-    rows = []
-    for r in summary["rows"]:
-        errors = np.mean(r["errors"], axis=0)
-        size = str(r.get("batch_size", "all"))
-        beta = "<1" if np.isnan(r["beta"]) else f"{r['beta']:g}"
-        slope = _run.with_interval(float(r["slope"]), r["interval"])
-        rows.append((r["what"], beta, size, f"{errors[0]:.2e}", f"{errors[-1]:.2e}", f"{r['slope_predicted']:g}", slope))
     first, *_, last = summary["widths"]
-    columns = ("error", "beta", "batch\nsize", f"N = {first}", f"N = {last}", "slope\npredicted", "measured")
-    ratios = [
-        (f"{r['beta']:g}", str(r["batch_size"]), "1", _run.with_interval(float(r["ratio"]), r["interval"]))
-        for r in summary["noise_ratio"]
-    ]
+    errors = lambda i: lambda r: f"{np.mean(r['errors'], axis=0)[i]:.2e}"  # noqa: E731
     return [
-        _run.table("Squared coupled errors and their slopes in N, with 95 % intervals", columns, rows),
-        _run.table(
-            "Noise part: batch size times squared error, relative to batch size 1", ("beta", "M", "predicted", "measured"), ratios
+        _tables.of_rows(
+            "Squared coupled errors and their slopes in N, with 95 % intervals",
+            summary["rows"],
+            ("error", "{what}"),
+            ("beta", lambda r: "<1" if np.isnan(r["beta"]) else f"{r['beta']:g}"),
+            ("batch\nsize", lambda r: str(r.get("batch_size", "all"))),
+            (f"N = {first}", errors(0)),
+            (f"N = {last}", errors(-1)),
+            ("slope\npredicted", "{slope_predicted:g}"),
+            ("measured", _tables.measured("slope", 3, "interval")),
+        ),
+        _tables.of_rows(
+            "Noise part: batch size times squared error, relative to batch size 1",
+            summary["noise_ratio"],
+            ("beta", "{beta:g}"),
+            ("M", "{batch_size}"),
+            ("predicted", "1"),
+            ("measured", _tables.measured("ratio", 3, "interval")),
         ),
     ]
 
 
 def plot(summary: dict) -> Figure:
     """Errors against width: the two parts for beta < 1; SGD against its limit; beta = 1."""
-    figure = Figure(figsize=(12.5, 4.4), layout="constrained")
-    axes = figure.subplots(1, 3, sharey=True)
-    widths = np.asarray(summary["widths"])
-    rows = summary["rows"]
+    figure, axes = _figures.panels(12.5, 4.4, sharey=True)
+    widths, rows = np.asarray(summary["widths"]), summary["rows"]
     betas = sorted({r["beta"] for r in rows if r["beta"] < 1})
     first = min(r["batch_size"] for r in rows if "batch_size" in r)
 
     def curve(ax, row, label, look):
-        errors = np.asarray(row["errors"])
-        mean = errors.mean(axis=0)
-        spread = np.abs(np.stack([errors.min(axis=0), errors.max(axis=0)]) - mean)
-        ax.errorbar(widths, mean, spread, capsize=2, markersize=4.5, linewidth=1.3, label=label, **look)
+        mean, ends = _figures.over_runs(row["errors"], axis=0)
+        _figures.errorbars(ax, widths, mean, ends, linewidth=1.3, label=label, **look)
         line = mean[-1] * (widths / widths[-1]) ** row["slope_predicted"]
         ax.plot(widths, line, ":", color=look["color"], linewidth=1.4)
 
@@ -196,30 +197,23 @@ def plot(summary: dict) -> Figure:
         curve(axes[0], chosen("noise", beta), f"noise, $\\beta = {beta:g}$", mfplot.style(i, len(betas) + 1))
         curve(axes[1], chosen("SGD against the ODE", beta), f"$\\beta = {beta:g}$", mfplot.style(i, len(betas) + 1))
     curve(axes[0], rows[0], "interaction", mfplot.style(3, 4))
-    for i, (start, label) in enumerate(
-        (
-            ("SGD, shared noise, against the ODE", "shared noise, to the ODE"),
-            ("SGD, shared noise, against its", "shared noise, to its conditional limit"),
-            ("SDE", "independent noise, to its limit"),
-        )
-    ):
+    fixed = {
+        "SGD, shared noise, against the ODE": "shared noise, to the ODE",
+        "SGD, shared noise, against its": "shared noise, to its conditional limit",
+        "SDE": "independent noise, to its limit",
+    }
+    for i, (start, label) in enumerate(fixed.items()):
         curve(axes[2], chosen(start, 1.0), label, mfplot.style(i, 3))
     titles = ("(a) two parts, $\\beta < 1$", "(b) SGD to the ODE, $\\beta < 1$", "(c) $\\beta = 1$")
     for ax, title in zip(axes, titles, strict=True):
-        ax.plot([], [], ":", color="black", label="predicted slope")
-        ax.set(xscale="log", yscale="log", xlabel="width $N$ (neurons)")
-        ax.set_xticks(widths, [str(n) for n in widths])
-        ax.minorticks_off()
-        ax.set_title(title, loc="left", fontsize="medium")
-        ax.legend(fontsize="small")
+        _figures.named(ax, "predicted slope")
+        _figures.panel(ax, title, "width $N$ (neurons)", legend={}, xscale="log", yscale="log")
+        _figures.ticks_at(ax, widths)
     axes[0].set_ylabel("squared coupled error per neuron")
     return figure
 
 
-def main(config: Config) -> int:
-    """Run, write and print everything."""
-    return _run.job(config, run, plot, tables)
-
+main = _job.Job(Config, run, tables, plot)
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    main.command()

@@ -1,10 +1,7 @@
-"""Shared against independent mini-batches in the linear toy: what common noise does to neurons.
+"""Shared against independent mini-batches in the linear toy: what common noise does to neurons."""
 
-    python -m sims.shared_noise --out DIR
-
-writes into DIR: config.json, summary.json, figure.png; and prints a table.
-"""
-
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -13,20 +10,21 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 import meanfield as mf
+from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import chaos, rates
 from meanfield.theory.solvable import linear_toy
-from sims import _run
+
+from . import _figures, _job, _tables
 
 MINIBATCHES = ("shared", "independent")
 
 
-@_run.config(widths=(8, 32), runs=60)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Base):
     """N numbers w_i with predictor mean(w), squared loss and a ridge, labels that are pure noise: stationary laws beside theory."""
 
-    out: Path = Path("out/shared_noise")
-    """Directory for the results; made if it is not there."""
+    out: _job.Out = Path("out/shared_noise")
     widths: tuple[int, ...] = (16, 64, 256, 1024)
     """Numbers of neurons."""
     step_size: float = 0.1
@@ -37,15 +35,17 @@ class Config:
     """Independent runs a width."""
     steps: int = 150
     """Steps; starts are forgotten like (1 - gamma lambda)^steps."""
-    key: int = 0
-    """Seed of the random key of the whole run."""
-    quick: bool = False
-    """A small run, to see that everything works."""
+
+    def sized(self):
+        """The quick run."""
+        return dataclasses.replace(self, widths=(8, 32), runs=60)
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements."""
     widths, runs = config.widths, config.runs
+    _check.integers("widths", widths, at_least=1)
+    _check.integer("runs", runs, at_least=2)
     data = mf.data.from_arrays(np.ones((2, 1)), np.array([-1.0, 1.0]))  # x = 1, y = +-1: Var(y) = 1
     at = tuple(range(0, config.steps + 1, 2))
     probe = mf.probes.Subsample(count=8, at=at)
@@ -55,10 +55,11 @@ def run(config: Config) -> dict:
         system = mf.System(mf.dynamics.chains(), data, sgd)
         key = jax.random.key(config.key)
         results = mf.simulate(system, widths=widths, steps=config.steps, seeds=runs, key=key, probes=[probe]).require_complete()
-        one = results.dataset["particle"].isel(step_size=0, seed=0, component=0, width=-1)
+        one = results.dataset["particle"].sel(step_size=config.step_size, seed=0, component=0, width=widths[-1])
         paths[minibatches] = one.transpose("neuron", "step").to_numpy()
         for width in widths:
-            w = np.asarray(results.particles[width].w[0, :, :, 0], np.float64)
+            last = results.particles_at(width=width, step_size=config.step_size).isel(component=0)  # (seed, neuron)
+            w = last.to_numpy().astype(np.float64)
             theory = linear_toy(config.step_size, config.weight_decay, 1.0, width=width, minibatches=minibatches)
             limit = linear_toy(config.step_size, config.weight_decay, 1.0, minibatches=minibatches)
             rows.append(
@@ -101,50 +102,35 @@ def _measured(w: np.ndarray) -> dict:
 
 def tables(summary: dict) -> list[Table]:
     """Predictions and measurements."""
-    names = ("variance", "correlation", "mean_variance")
-    columns = ["minibatches", "width"]
-    for name in ("variance", "correlation", "variance\nof the mean"):
-        columns += [f"{name}\npredicted", "measured"]
-    rows = []
-    for row in summary["rows"]:
-        cells = [row["minibatches"], str(row["width"])]
-        for name in names:
-            cells += [f"{row[f'{name}_predicted']:.5f}", _run.with_interval(row[name], row[f"{name}_interval"], 5)]
-        rows.append(cells)
-    return [_run.table("Stationary law of the linear toy at every width, with 95 % intervals", columns, rows)]
+    columns = [("minibatches", "{minibatches}"), ("width", "{width}")]
+    headings = {"variance": "variance", "correlation": "correlation", "mean_variance": "variance\nof the mean"}
+    for name, heading in headings.items():
+        columns += [(f"{heading}\npredicted", f"{{{name}_predicted:.5f}}"), ("measured", _tables.measured(name, 5))]
+    return [_tables.of_rows("Stationary law of the linear toy at every width, with 95 % intervals", summary["rows"], *columns)]
 
 
 def plot(summary: dict) -> Figure:
-    """Paths of eight neurons under both noises; correlation against width."""
-    figure = Figure(figsize=(12.5, 4), layout="constrained")
-    axes = figure.subplots(1, 3)
+    """Paths of eight neurons under both kinds of mini-batches; correlation against width."""
+    figure, axes = _figures.panels(12.5, 4)
     for ax, minibatches, letter in zip(axes, MINIBATCHES, "ab", strict=False):
         for i, path in enumerate(summary["paths"][minibatches]):
             ax.plot(summary["steps"], path, linewidth=0.9, color=mfplot.style(i, 8)["color"])
-        ax.set(xlabel="step", ylabel="weight of a neuron")
-        ax.set_title(f"({letter}) eight neurons, {minibatches} mini-batches", loc="left", fontsize="medium")
+        _figures.panel(ax, f"({letter}) eight neurons, {minibatches} mini-batches", "step", "weight of a neuron")
     widths = sorted({r["width"] for r in summary["rows"]})
     for i, minibatches in enumerate(MINIBATCHES):
-        rows = [r for r in summary["rows"] if r["minibatches"] == minibatches]
-        value = np.array([r["correlation"] for r in rows])
-        spread = np.abs(np.array([r["correlation_interval"] for r in rows]).T - value)
-        look = mfplot.style(i, 3) | {"linestyle": "none"}
-        axes[2].errorbar(widths, value, spread, capsize=3, markersize=5, label=f"{minibatches}: measured", **look)
-        axes[2].plot(
-            widths, [r["correlation_predicted"] for r in rows], ":", color=look["color"], label=f"{minibatches}: predicted"
-        )
-    axes[2].set(xscale="log", xlabel="width $N$ (neurons)", ylabel="correlation of two neurons over runs", ylim=(-0.2, 1.1))
+        rows, look = [r for r in summary["rows"] if r["minibatches"] == minibatches], _figures.points(i, 3)
+        value, interval, predicted = _figures.columns(rows, "correlation", "correlation_interval", "correlation_predicted")
+        look |= {"capsize": 3, "markersize": 5}
+        _figures.errorbars(axes[2], widths, value, interval, label=f"{minibatches}: measured", **look)
+        axes[2].plot(widths, predicted, ":", color=look["color"], label=f"{minibatches}: predicted")
+    settings = {"ylim": (-0.2, 1.1), "xscale": "log", "legend": {"loc": "center right"}}
+    _figures.panel(axes[2], "(c) dependence", "width $N$ (neurons)", "correlation of two neurons over runs", **settings)
     mfplot.plain_numbers(axes[2].xaxis)
     axes[2].set_xticks(widths, [str(n) for n in widths])
-    axes[2].legend(fontsize="small", loc="center right")
-    axes[2].set_title("(c) dependence", loc="left", fontsize="medium")
     return figure
 
 
-def main(config: Config) -> int:
-    """Run, write and print everything."""
-    return _run.job(config, run, plot, tables)
-
+main = _job.Job(Config, run, tables, plot)
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    main.command()

@@ -1,10 +1,7 @@
-"""Injected stable noise against a ridge: the stationary scale of Euler's scheme in its three modes, beside its closed form.
+"""Injected stable noise against a ridge: the stationary scale of Euler's scheme in its three modes, beside its closed form."""
 
-    python -m sims.stable_sgd --out DIR
-
-writes into DIR: config.json, summary.json, figure.png; and prints tables.
-"""
-
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -17,17 +14,17 @@ from meanfield import plot as mfplot
 from meanfield.measure import pruning, tails
 from meanfield.systems.dynamics.injections import MODES
 from meanfield.theory import compressibility, stable
-from sims import _run
+
+from . import _figures, _job, _tables
 
 KAPPA = 0.1
 
 
-@_run.config(widths=(500, 2000))
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Base):
     """theta <- (1 - eta) theta + sigma eta^(1/alpha) L: the Ornstein-Uhlenbeck process of every neuron, without data."""
 
-    out: Path = Path("out/stable_sgd")
-    """Directory for the results; made if it is not there."""
+    out: _job.Out = Path("out/stable_sgd")
     alphas: tuple[float, ...] = (1.0, 1.5, 1.75, 2.0)
     """Stability indices."""
     step_size: float = 0.2
@@ -40,10 +37,10 @@ class Config:
     """Numbers of neurons."""
     seeds: int = 4
     """Independent runs a width."""
-    key: int = 0
-    """Seed of the random key of the whole run."""
-    quick: bool = False
-    """A small run, to see that everything works."""
+
+    def sized(self):
+        """The quick run."""
+        return dataclasses.replace(self, widths=(500, 2000))
 
 
 def run(config: Config) -> dict:
@@ -57,8 +54,10 @@ def run(config: Config) -> dict:
         system = mf.System(mf.dynamics.chains(), data, noisy)
         key = jax.random.key(config.key)
         results = mf.simulate(system, widths=widths, steps=steps, seeds=seeds, key=key, probes=()).require_complete()
-        for i, alpha in enumerate(np.asarray(results.dataset["alpha"])):
-            w = np.asarray(results.particles[max(widths)].w[0, i], np.float64)
+        for alpha in np.asarray(results.dataset["alpha"]):
+            at = {"step_size": config.step_size, "alpha": alpha}
+            samples = [results.particles_at(width=n, **at).to_numpy().astype(np.float64) for n in widths]
+            w = samples[int(np.argmax(widths))]
             predicted = stable.euler_scale(alpha, config.scale, config.step_size)
             norms = np.linalg.norm(w, axis=-1)
             fit = tails.hill(norms.ravel(), k=max(50, norms.size // 1000))
@@ -75,9 +74,7 @@ def run(config: Config) -> dict:
                     "tail_index_interval": fit.interval,
                 }
             )
-            curve = [
-                pruning.error_curve(np.asarray(results.particles[n].w[0, i], np.float64), [KAPPA], "node")[:, 0] for n in widths
-            ]
+            curve = [pruning.error_curve(one, [KAPPA], "node")[:, 0] for one in samples]
             errors.append({"mode": mode, "alpha": alpha, "error": curve})
     return {
         "about": {
@@ -104,50 +101,42 @@ def _scale(w: np.ndarray, alpha: float, predicted: float) -> tuple[float, list[f
 
 def tables(summary: dict) -> list[Table]:
     """Predictions and measurements."""
-    rows = [
-        (
-            r["mode"],
-            f"{r['alpha']:g}",
-            f"{r['scale_predicted']:.5f}",
-            _run.with_interval(r["scale"], r["scale_interval"], 5),
-            f"{100 * (r['scale'] / r['scale_predicted'] - 1):+.2f} %",
-            f"{r['scale_of_continuous_time']:.5f}",
-            "-" if r["alpha"] == 2 else _run.with_interval(r["tail_index"], r["tail_index_interval"]),
+    index = _tables.measured("tail_index")
+    return [
+        _tables.of_rows(
+            "Stationary scale of a coordinate, with 95 % intervals",
+            summary["scales"],
+            ("mode", "{mode}"),
+            ("alpha", "{alpha:g}"),
+            ("scale\npredicted", "{scale_predicted:.5f}"),
+            ("measured", _tables.measured("scale", 5)),
+            ("difference", lambda r: f"{100 * (r['scale'] / r['scale_predicted'] - 1):+.2f} %"),
+            ("continuous\ntime", "{scale_of_continuous_time:.5f}"),
+            ("Hill of\nthe norms", lambda r: "-" if r["alpha"] == 2 else index(r)),
         )
-        for r in summary["scales"]
     ]
-    columns = ("mode", "alpha", "scale\npredicted", "measured", "difference", "continuous\ntime", "Hill of\nthe norms")
-    return [_run.table("Stationary scale of a coordinate, with 95 % intervals", columns, rows)]
 
 
 def plot(summary: dict) -> Figure:
     """Node pruning error against width, one panel a mode, with the predicted slopes."""
-    figure = Figure(figsize=(12.5, 4), layout="constrained")
-    axes = figure.subplots(1, len(MODES), sharey=True)
+    figure, axes = _figures.panels(12.5, 4, columns=len(MODES), sharey=True)
     widths = np.asarray(summary["widths"])
     for ax, mode, letter in zip(axes, MODES, "abc", strict=True):
         these = [e for e in summary["errors"] if e["mode"] == mode]
         for i, (row, exponent) in enumerate(zip(these, summary["decay_exponent"], strict=True)):
-            error = np.asarray(row["error"])
-            look = mfplot.style(i, len(these))
-            spread = np.abs(np.stack([error.min(axis=1), error.max(axis=1)]) - error.mean(axis=1))
-            label = f"$\\alpha = {row['alpha']:g}$"
-            ax.errorbar(widths, error.mean(axis=1), spread, capsize=2, markersize=4.5, linewidth=1.3, label=label, **look)
-            line = error.mean(axis=1)[-1] * (widths / widths[-1]) ** -exponent
-            ax.plot(widths, line, color=look["color"], linestyle=":", linewidth=1.4)
-        ax.plot([], [], color="black", linestyle=":", label="predicted slope")
-        ax.set(xscale="log", yscale="log", xlabel="width $N$ (neurons)")
-        ax.set_title(f"({letter}) {mode}", loc="left", fontsize="medium")
+            look, label = mfplot.style(i, len(these)), f"$\\alpha = {row['alpha']:g}$"
+            mean, ends = _figures.over_runs(row["error"], axis=1)
+            _figures.errorbars(ax, widths, mean, ends, linewidth=1.3, label=label, **look)
+            ax.plot(widths, mean[-1] * (widths / widths[-1]) ** -exponent, color=look["color"], linestyle=":", linewidth=1.4)
+        _figures.named(ax, "predicted slope")
+        _figures.panel(ax, f"({letter}) {mode}", "width $N$ (neurons)", xscale="log", yscale="log")
     axes[0].set_ylabel(f"relative node pruning error, {KAPPA:.0%} kept")
     mfplot.plain_numbers(axes[0].yaxis)
     axes[0].legend(fontsize="small")
     return figure
 
 
-def main(config: Config) -> int:
-    """Run, write and print everything."""
-    return _run.job(config, run, plot, tables)
-
+main = _job.Job(Config, run, tables, plot)
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    main.command()

@@ -1,12 +1,9 @@
-"""Tail index of SGD on least squares: predicted beside measured over step size, batch size, dimension and kinds of inputs.
+"""Tail index of SGD on least squares: predicted beside measured over step size, batch size, dimension and kinds of inputs."""
 
-    python -m sims.tail_index --out DIR
-
-writes into DIR: config.json, summary.json, figure.png; and prints tables.
-"""
-
+import dataclasses
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,8 @@ from meanfield import plot as mfplot
 from meanfield.measure import tails
 from meanfield.systems.examples import digit_components
 from meanfield.theory import least_squares, recursion
-from sims import _run
+
+from . import _figures, _job, _tables
 
 SPECTRUM = (1.0, 0.5, 0.25)  # eigenvalues of the covariance of the other Gaussian inputs
 COMPONENTS = 3  # principal components of the digits, each with variance 1
@@ -30,12 +28,11 @@ OTHER_STEPS = 1_000
 NEGLIGIBLE = 1e-3  # what may be left of the start in the moments of low order
 
 
-@_run.config(dims=(1, 2), batch_sizes=(1,), indices=(1.5, 3.0), chains=20_000)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Base):
     """Stationary tail index of independent chains of SGD on least squares, at step sizes chosen for given indices."""
 
-    out: Path = Path("out/tail_index")
-    """Directory for the results; made if it is not there."""
+    out: _job.Out = Path("out/tail_index")
     dims: tuple[int, ...] = (1, 2, 5, 10)
     """Dimensions d of isotropic Gaussian inputs."""
     batch_sizes: tuple[int, ...] = (1, 10)
@@ -45,12 +42,18 @@ class Config:
     wide."""
     chains: int = 200_000
     """Number of independent chains."""
-    key: int = 0
-    """Seed of the random key of the whole run."""
-    quick: bool = False
-    """A small run, to see that everything works; it also takes a smaller population in the solver."""
+    population: int = 20_000
+    """Directions of the population solver, which predicts the index for other inputs."""
+    solver_steps: int = 1_000
+    """Steps of the population solver."""
+
+    def sized(self):
+        """The quick run."""
+        small = {"dims": (1, 2), "batch_sizes": (1,), "indices": (1.5, 3.0), "chains": 20_000}
+        return dataclasses.replace(self, **small, population=2_000, solver_steps=500)
 
 
+@_job.options(alpha="indices")
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some minutes at full size."""
     chains, dims, sizes, indices = config.chains, config.dims, config.batch_sizes, config.indices
@@ -97,13 +100,11 @@ def stationary_after(step_size: float, batch_size: int, dim: int, chains: int) -
 
 def _measured(data, eta: float, size: int, steps: int, chains: int, seed: int) -> dict:
     """Index of the norms of the chains, and whether they have been stationary since half of the steps."""
-    probe = mf.probes.Subsample(count=chains, at=(steps // 2, steps))
     system = mf.System(mf.dynamics.chains(), data, mf.dynamics.LinearRecursion(eta, size))
-    results = mf.simulate(system, widths=chains, steps=steps, seeds=1, key=jax.random.key(seed), probes=[probe])
-    seen = (
-        results.require_complete().dataset["particle"].isel(width=0, step_size=0, seed=0).transpose("step", "neuron", "component")
-    )
-    earlier, norms = np.linalg.norm(seen.to_numpy().astype(np.float64), axis=-1)
+    grid = {"widths": chains, "steps": steps, "seeds": 1, "key": jax.random.key(seed)}
+    results = mf.simulate(system, probes=[mf.probes.Snapshot(at=(steps // 2,))], **grid).require_complete()
+    seen = (results.particles_at(at, width=chains, step_size=eta, seed=0) for at in (steps // 2, None))
+    earlier, norms = (np.linalg.norm(one.to_numpy().astype(np.float64), axis=-1) for one in seen)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", tails.StationarityWarning)  # it is in the table
         family = tails.tail_family(norms, earlier=earlier)
@@ -135,8 +136,7 @@ def _others(config: Config, chains: int) -> list[dict]:
     """Gaussian inputs with unequal eigenvalues, and a real finite set: predicted by the population solver."""
     x, labels = digit_components(COMPONENTS, whitened=True)
     targets = np.where(labels >= 5, 1.0, -1.0)[:, None]
-    solver: dict[str, Any] = {"population": 2_000, "steps": 500} if config.quick else {"population": 20_000, "steps": 1_000}
-    solver["key"] = jax.random.key(0)
+    solver: dict[str, Any] = {"key": jax.random.key(0), "population": config.population, "steps": config.solver_steps}
     covariance = np.diag(SPECTRUM)
     kinds: dict[str, tuple[object, Callable[[float], mf.Estimate]]] = {
         "gaussian": (
@@ -154,41 +154,34 @@ def _others(config: Config, chains: int) -> list[dict]:
     return rows
 
 
-def inside(row: dict) -> bool:
-    """Whether the prediction lies within the interval of the measurement, widened by the error of the prediction."""
-    low, high = row["interval"]
-    slack = 2 * row.get("predicted_error", 0.0)
-    return bool(low - slack <= row["predicted"] <= high + slack)
-
-
 def tables(summary: dict) -> list[Table]:
     """Predictions and measurements."""
-    rows, others = summary["rows"], summary["others"]
-    verdict = lambda r: ("yes" if inside(r) else "no") if r["stationary"] else "not stationary"  # noqa: E731
-    measured = lambda r: _run.with_interval(r["measured"], r["interval"])  # noqa: E731
+    rows = summary["rows"]
     shares = {(w["dim"], w["batch_size"]): w["share"] for w in summary["window"]}
-    main = [
-        (
-            str(r["dim"]),
-            str(r["batch_size"]),
-            f"{r['step_size']:.5g}",
-            f"{shares[r['dim'], r['batch_size']]:.1%}",
-            str(r["steps"]),
-            f"{r['predicted']:.2f}",
-            measured(r),
-            verdict(r),
-        )
-        for r in rows
-    ]
-    count = sum(inside(r) and r["stationary"] for r in rows)
-    columns = ("d", "b", "step size", "critical /\nmaximal step", "steps", "index\npredicted", "measured", "inside")
-    solved = [
-        (r["inputs"], f"{r['step_size']:g}", f"{r['predicted']:.3f} +- {r['predicted_error']:.3f}", measured(r), verdict(r))
-        for r in others
-    ]
+    count = sum(_tables.inside(r) and r["stationary"] for r in rows)
+    found = _tables.measured("measured", 3, "interval")
     return [
-        _run.table(f"Isotropic Gaussian inputs: {count} of {len(rows)} predictions inside their 95 % intervals", columns, main),
-        _run.table("Other inputs, b = 1", ("inputs", "step size", "index\npredicted", "measured", "inside"), solved),
+        _tables.of_rows(
+            f"Isotropic Gaussian inputs: {count} of {len(rows)} predictions inside their 95 % intervals",
+            rows,
+            ("d", "{dim}"),
+            ("b", "{batch_size}"),
+            ("step size", "{step_size:.5g}"),
+            ("critical /\nmaximal step", lambda r: f"{shares[r['dim'], r['batch_size']]:.1%}"),
+            ("steps", "{steps}"),
+            ("index\npredicted", "{predicted:.2f}"),
+            ("measured", found),
+            ("inside", _tables.verdict),
+        ),
+        _tables.of_rows(
+            "Other inputs, b = 1",
+            summary["others"],
+            ("inputs", "{inputs}"),
+            ("step size", "{step_size:g}"),
+            ("index\npredicted", "{predicted:.3f} +- {predicted_error:.3f}"),
+            ("measured", found),
+            ("inside", _tables.verdict),
+        ),
     ]
 
 
@@ -196,36 +189,27 @@ def plot(summary: dict) -> Figure:
     """One panel a dimension: predicted curve, measured indices, the window in which the index is below 2."""
     dims = list(dict.fromkeys(r["dim"] for r in summary["rows"]))
     sizes = list(dict.fromkeys(r["batch_size"] for r in summary["rows"]))
-    figure = Figure(figsize=(3.4 * len(dims) + 0.6, 3.9), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(dims), sharey=True))
-    for panel, (ax, dim) in enumerate(zip(axes, dims, strict=True)):
+    figure, axes = _figures.panels(3.4 * len(dims) + 0.6, 3.9, columns=len(dims), sharey=True)
+    for ax, dim, letter in zip(axes, dims, "abcdefgh", strict=False):
         for i, size in enumerate(sizes):
             at = lambda row, dim=dim, size=size: row["dim"] == dim and row["batch_size"] == size  # noqa: E731
             look = mfplot.style(i, len(sizes) + 1)
             curve, window = next(filter(at, summary["curves"])), next(filter(at, summary["window"]))
-            rows = list(filter(at, summary["rows"]))
-            alphas, interval = (np.array([r[k] for r in rows]) for k in ("measured", "interval"))
-            share = np.array([r["step_size"] for r in rows]) / window["maximal"]
+            step_sizes, alphas, interval = _figures.columns([*filter(at, summary["rows"])], "step_size", "measured", "interval")
             ax.axvspan(window["share"], 1, color=look["color"], alpha=0.18, linewidth=0)
             ax.plot(curve["share"], curve["alpha"], color=look["color"], linestyle=look["linestyle"], linewidth=1.2)
-            error = np.abs(interval.T - alphas)
-            ax.errorbar(
-                share, alphas, error, fmt=look["marker"], color=look["color"], markersize=4.5, capsize=2, label=f"$b = {size}$"
-            )
+            shares, look = step_sizes / window["maximal"], look | {"linestyle": "none"}
+            _figures.errorbars(ax, shares, alphas, interval, label=f"$b = {size}$", **look)
         ax.axhline(2, color="black", linewidth=0.6)
-        ax.set(xlim=(0, 1.02), ylim=(0, 6), xlabel="step size / largest stable one")
-        ax.set_title(f"({'abcdefgh'[panel]}) $d = {dim}$", loc="left", fontsize="medium")
+        _figures.panel(ax, f"({letter}) $d = {dim}$", "step size / largest stable one", xlim=(0, 1.02), ylim=(0, 6))
     axes[0].set_ylabel("tail index")
-    axes[-1].plot([], [], color="black", linewidth=1.2, label="predicted")
+    _figures.named(axes[-1], "predicted", linestyle="-", linewidth=1.2)
     axes[-1].fill_between([], [], color="grey", alpha=0.3, label="index below 2")
     axes[-1].legend(fontsize="small", loc="upper left")  # in the last panel, where the curves are at the right
     return figure
 
 
-def main(config: Config) -> int:
-    """Run, write and print everything."""
-    return _run.job(config, run, plot, tables)
-
+main = _job.Job(Config, run, tables, plot)
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    main.command()

@@ -1,15 +1,13 @@
 """Indices below 2 that belong to no stationary law: SGD on least squares in 100 dimensions, on the published grid of step sizes.
 
-    python -m sims.transients --out DIR
-
-writes into DIR: config.json, summary.json, figure.png; and prints tables.
-
 The grid is that of the notebook beside Gurbuzbalaban, Simsekli, Zhu (2021): d = 100, b in {1, ..., 20}, ten step sizes from .02 to
 .2, 1600 chains, averages over the second half of 1000 steps, the block log-moment estimator. Inputs are drawn afresh in every step,
 so that the Lyapunov exponent is known exactly; the notebook draws them from 10 000. Diverging chains leave the range of single
 precision: this script steps them on the host in double precision, by the law of `mf.dynamics.LinearRecursion`.
 """
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,8 @@ from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import rates, tails
 from meanfield.theory import recursion
-from sims import _run
+
+from . import _figures, _job, _tables
 
 BLOCKS = (2, 5, 10, 20, 40, 50, 100)  # of the notebook's estimator
 START, OPTIMUM, NOISE = 5.0, 3.0, 3.0  # standard deviations of start, optimum and label noise in the notebook
@@ -29,12 +28,11 @@ STORED = {0.0121: 1.998, 0.02895: 1.592, 0.03737: 1.035}
 HEAVY = 1.5  # an index inside the window, for a chain that does have one below 2
 
 
-@_run.config(batch_sizes=(1, 20), step_sizes=(0.02, 0.04, 0.06), chains=400)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Base):
     """Estimated index of averages of chains after 250, 500 and 1000 steps, beside the Lyapunov exponent that says what it means."""
 
-    out: Path = Path("out/transients")
-    """Directory for the results; made if it is not there."""
+    out: _job.Out = Path("out/transients")
     dim: int = 100
     """Dimension d of the inputs."""
     batch_sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 10, 20)
@@ -45,16 +43,17 @@ class Config:
     """Number of independent chains."""
     times: tuple[int, ...] = (250, 500, 1_000)
     """Numbers of steps after which the index is estimated."""
-    key: int = 0
-    """Seed of the random numbers of the whole run."""
-    quick: bool = False
-    """A small run, to see that everything works."""
+
+    def sized(self):
+        """The quick run."""
+        return dataclasses.replace(self, batch_sizes=(1, 20), step_sizes=(0.02, 0.04, 0.06), chains=400)
 
 
 def run(config: Config) -> dict:
     """Simulate and measure; the summary with predictions beside measurements. Takes some minutes at full size."""
     chains, sizes, etas = config.chains, config.batch_sizes, config.step_sizes
     _check.integer("chains", chains, at_least=2 * max(BLOCKS))
+    _check.integers("times", config.times, at_least=2)
     grid = [(size, float(eta)) for size in sizes for eta in etas]
     rows = [_row(config, chains, *cell) for cell in grid]
     stored = [_row(config, chains, 1, eta) | {"stored": index} for eta, index in STORED.items()] if config.dim == 100 else []
@@ -157,26 +156,8 @@ def tables(summary: dict) -> list[Table]:
     cell = {(r["batch_size"], r["step_size"]): r for r in rows}
     show = lambda r: f"{r['index'][-1]:.2f}" + ("*" if r["lyapunov"] > 0 else " ")  # noqa: E731
     grid = [(str(b), *(show(cell[b, eta]) for eta in etas)) for b in sizes]
-    single = [
-        (
-            f"{r['step_size']:.5f}",
-            f"{r['lyapunov']:+.5f}",
-            f"{r['tail_index']:.4g}" if r["lyapunov"] < 0 else "none",
-            *(_run.with_interval(a, i, 2) for a, i in zip(r["index"], r["interval"], strict=True)),
-            f"{r['stored']:.3f}" if "stored" in r else "-",
-            f"{r['median_norm']:.2g}",
-        )
-        for r in [*summary["stored"], summary["window"]]
-    ]
-    v, window = summary["verdict"], summary["window"]
-    columns = (
-        "step size",
-        "Lyapunov\nexponent",
-        "tail index\npredicted",
-        *(f"estimated,\n{t} steps" for t in times),
-        "stored",
-        "median |x|",
-    )
+    at_time = lambda i: lambda r: _tables.with_interval(r["index"][i], r["interval"][i], 2)  # noqa: E731
+    v = summary["verdict"]
     others = ", ".join(f"{alpha:.2f}" for alpha in v["indices_of_the_others"])
     verdict = [
         ("cells of the grid", str(v["cells"])),
@@ -185,58 +166,55 @@ def tables(summary: dict) -> list[Table]:
         ("of these without a stationary law", str(v["of_these_without_stationary_law"])),
         ("predicted indices of the others", others or "-"),
         ("of those below 2: fallen since the first time, beyond both intervals", str(v["of_these_fallen"])),
-        (f"steps in which the chain of index {HEAVY:g} forgets its start", f"{window['relaxation']:.3g}"),
+        (f"steps in which the chain of index {HEAVY:g} forgets its start", f"{summary['window']['relaxation']:.3g}"),
     ]
+    title = f"Estimated index after {times[-1]} steps; *: no stationary law"
     return [
-        _run.table(
-            f"Estimated index after {times[-1]} steps; *: no stationary law", ("b \\ step size", *(f"{e:g}" for e in etas)), grid
+        _tables.table(title, ("b \\ step size", *(f"{e:g}" for e in etas)), grid),
+        _tables.of_rows(
+            "b = 1: stored indices of others, and (last row) the chain that does have an index below 2",
+            [*summary["stored"], summary["window"]],
+            ("step size", "{step_size:.5f}"),
+            ("Lyapunov\nexponent", "{lyapunov:+.5f}"),
+            ("tail index\npredicted", lambda r: f"{r['tail_index']:.4g}" if r["lyapunov"] < 0 else "none"),
+            *((f"estimated,\n{t} steps", at_time(i)) for i, t in enumerate(times)),
+            ("stored", lambda r: f"{r['stored']:.3f}" if "stored" in r else "-"),
+            ("median |x|", "{median_norm:.2g}"),
         ),
-        _run.table("b = 1: stored indices of others, and (last row) the chain that does have an index below 2", columns, single),
-        _run.table("Verdict", ("", ""), verdict),
+        _tables.table("Verdict", ("", ""), verdict),
     ]
 
 
 def plot(summary: dict) -> Figure:
     """Index against Lyapunov exponent; index against time; growth against Lyapunov exponent."""
-    figure = Figure(figsize=(12.5, 4.0), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = _figures.panels(12.5, 4.0)
     rows, times = summary["rows"], summary["times"]
     sizes = list(dict.fromkeys(r["batch_size"] for r in rows))
     for i, size in enumerate(sizes):
-        these = [r for r in rows if r["batch_size"] == size]
-        look = mfplot.style(i, len(sizes)) | {"linestyle": "none"}
-        exponent, index = np.array([r["lyapunov"] for r in these]), np.array([r["index"][-1] for r in these])
-        spread = np.abs(np.array([r["interval"][-1] for r in these]).T - index)
-        left.errorbar(exponent, index, spread, markersize=4.5, capsize=2, label=f"{size}", **look)
-        right.plot(exponent, [r["growth"] for r in these], markersize=4.5, **look)
+        these, look = [r for r in rows if r["batch_size"] == size], _figures.points(i, len(sizes))
+        exponent, index, interval, growth = _figures.columns(these, "lyapunov", "index", "interval", "growth")
+        _figures.errorbars(left, exponent, index[:, -1], interval[:, -1], label=f"{size}", **look)
+        right.plot(exponent, growth, markersize=4.5, **look)
     left.axvspan(0, 1, color="grey", alpha=0.15, linewidth=0, label="no stationary law")
     left.axhline(2, color="black", linewidth=0.6)
-    left.set(xlabel="predicted Lyapunov exponent", ylabel=f"estimated index after {times[-1]} steps", ylim=(0, 2.6))
+    after, exponent = f"estimated index after {times[-1]} steps", "predicted Lyapunov exponent"
+    _figures.panel(left, "(a) index", exponent, after, {"title": "batch size"}, ylim=(0, 2.6))
     left.set_xlim(-0.1, max(0.1, 1.1 * max(r["lyapunov"] for r in rows)))
-    left.legend(title="batch size", fontsize="small", title_fontsize="small")
     first = [r for r in rows if r["batch_size"] == sizes[0]]
     for i, r in enumerate(first):
         look = mfplot.style(i, len(first))
-        spread = np.abs(np.array(r["interval"]).T - np.array(r["index"]))
-        middle.errorbar(times, r["index"], spread, markersize=4.5, capsize=2, label=f"{r['step_size']:g}", **look)
+        _figures.errorbars(middle, times, r["index"], r["interval"], label=f"{r['step_size']:g}", **look)
     middle.axhline(2, color="black", linewidth=0.6)
-    middle.set(xscale="log", xlabel="steps", ylabel="estimated index", ylim=(0, 2.8))
-    middle.set_xticks(times, [str(t) for t in times])
-    middle.minorticks_off()
-    middle.legend(title=f"step size, $b = {sizes[0]}$", fontsize="small", title_fontsize="small", ncols=5, loc="upper center")
+    legend = {"title": f"step size, $b = {sizes[0]}$", "ncols": 5, "loc": "upper center"}
+    _figures.panel(middle, "(b) index against time", "steps", "estimated index", legend, xscale="log", ylim=(0, 2.8))
+    _figures.ticks_at(middle, times)
     exponents = np.sort([r["lyapunov"] for r in rows])
     right.plot(exponents, np.maximum(exponents, 0), color="black", linewidth=1, label="predicted")
-    right.set(xlabel="predicted Lyapunov exponent", ylabel="growth of $\\log |x|$ a step")
-    right.legend(fontsize="small")
-    for ax, title in zip((left, middle, right), ("(a) index", "(b) index against time", "(c) growth"), strict=True):
-        ax.set_title(title, loc="left", fontsize="medium")
+    _figures.panel(right, "(c) growth", exponent, "growth of $\\log |x|$ a step", {})
     return figure
 
 
-def main(config: Config) -> int:
-    """Run, write and print everything."""
-    return _run.job(config, run, plot, tables)
-
+main = _job.Job(Config, run, tables, plot)
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    main.command()

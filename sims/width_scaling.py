@@ -1,11 +1,9 @@
-"""Pruning error against width on real data, for step sizes from light to heavy tails.
+"""Pruning error against width on real data, for step sizes from light to heavy tails."""
 
-    python -m sims.width_scaling --out DIR
-
-writes into DIR: config.json, results.nc, figure.png, summary.json; and prints a table.
-"""
-
-import time
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,10 +13,11 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 import meanfield as mf
-from meanfield import _check, _files
+from meanfield import _check
 from meanfield import plot as mfplot
 from meanfield.measure import pruning, rates, tails
-from sims import _run
+
+from . import _figures, _job, _tables
 
 KAPPAS = np.round(np.linspace(0, 1, 101), 2)
 KAPPA = 0.1  # fraction kept at which widths are compared
@@ -26,12 +25,11 @@ ERROR = 0.1  # relative error at which prunable fractions are compared
 DRAWS = 100  # times that N neurons are drawn from the widest network
 
 
-@_run.config(widths=(64, 256), seeds=2, steps=300)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(_job.Base):
     """Pruning error against width, from light to heavy tails: two-layer ReLU networks, both layers trained by plain SGD."""
 
-    out: Path = Path("out/width_scaling")
-    """Directory for the results; made if it is not there."""
+    out: _job.Out = Path("out/width_scaling")
     data: str = "digits"
     """digits, mnist_sample (needs the extra `data`), or a path: .npz file, idx images file, directory of idx files."""
     widths: tuple[int, ...] = (128, 512, 1024, 2048, 8192)
@@ -44,15 +42,15 @@ class Config:
     """Number of independent repetitions."""
     steps: int = 10_000
     """Number of SGD steps."""
-    key: int = 0
-    """Seed of the random key of the whole run."""
-    quick: bool = False
-    """A small run, to see that everything works."""
+
+    def sized(self):
+        """The quick run."""
+        return dataclasses.replace(self, widths=(64, 256), seeds=2, steps=300)
 
 
+@_job.options(path="data")
 def prepare(config: Config) -> mf.System:
     """Check the config and put the system together."""
-    _check.seed("key", config.key)
     _check.integer("seeds", config.seeds, at_least=1)
     _check.integer("steps", config.steps, at_least=0)
     _check.integers("step_sizes", tuple(range(len(config.step_sizes))), at_least=0)
@@ -76,83 +74,64 @@ def simulate(config: Config, system: mf.System) -> mf.Results:
     return results
 
 
-def run(config: Config) -> mf.Results:
-    """Simulate, and measure the final particles. Nothing is written."""
-    results = simulate(config, prepare(config))
-    return results.with_variables(**measure(results))
+def simulation(config: Config) -> Callable[[], mf.Results]:
+    """The grid, as a function that runs it; wrong arguments are refused before."""
+    return partial(simulate, config, prepare(config))
+
+
+def run(config: Config, results: mf.Results) -> tuple[dict, mf.Results]:
+    """Measure the final particles: the summary, and the results with the measured arrays."""
+    results = results.with_variables(**measure(results))
+    return summarise(results, config), results
 
 
 def measure(results: mf.Results) -> dict[str, xr.DataArray]:
     """Tail index, pruning errors, prunable fractions of the vectors (w_i, a_i) of runs that completed; NaN for the others."""
-    coords = results.dataset.coords
     status = results.dataset["status"]
-    shape = status.shape
-    index, bounds = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
-    far = np.full(shape, np.nan)
-    limit = np.full((*shape, 3), np.nan)
-    errors = np.full((*shape, len(pruning.KINDS), len(KAPPAS)), np.nan)
-    fractions = np.full((*shape, len(pruning.KINDS)), np.nan)
-    for i, (width, particles) in enumerate(results.particles.items()):
+
+    def empty(long_name, **axes):
+        """An array of NaN over all runs and the given axes."""
+        coords = {name: status.coords[name] for name in status.dims} | axes
+        shape = status.shape + tuple(len(labels) for labels in axes.values())
+        attrs = {"long_name": long_name, "units": "1"}
+        return xr.DataArray(np.full(shape, np.nan), coords, (*status.dims, *axes), attrs=attrs)
+
+    def labels(name, values, long_name):
+        return {name: xr.DataArray(values, dims=name, attrs={"long_name": long_name, "units": "1"})}
+
+    bound = labels("bound", ["lower", "upper"], "end of a 95 % interval")
+    ends = labels("estimate", ["lower", "middle", "upper"], "from the lower end, the middle, the upper end of the tail index")
+    kind = labels("kind", list(pruning.KINDS), "what is pruned in the matrix of rows (w_i, a_i)")
+    kappa = labels("kappa", KAPPAS, "fraction kept, 1 - pruning ratio")
+    hill = "Hill tail index of |(w_i, a_i)|"
+    node = f"node pruning error at kappa = {KAPPA}"
+    found = {
+        "tail_index": empty(f"{hill}, upper 5 % (at least 10)"),
+        "tail_index_far": empty(f"{hill} from a fifth as many values: the same if the tail is a power law"),
+        "tail_index_interval": empty("95 % interval of the tail index, for neurons independent given the data", **bound),
+        "error": empty("relative l_2 pruning error of the matrix of rows (w_i, a_i)", **kind, **kappa),
+        "node_error_drawn": empty(f"{node} of N neurons drawn from the widest network that completed with the same seed"),
+        "prunable_fraction": empty(f"largest fraction pruned at relative l_2 error {ERROR}", **kind),
+        "node_error_limit": empty(f"limit at infinite width of the {node}, from the fitted tail and its interval", **ends),
+    }
+    found["node_error_drawn"][:] = _drawn(results)
+    for i, width in enumerate(results.particles):
         ok = results.complete(width)
         if not ok.any():
             continue
-        vectors = particles.vectors[ok]
+        vectors = results.particles_at(width=width).to_numpy()[ok]
+        values = {name: array.to_numpy()[i] for name, array in found.items()}  # views, which are filled
         if width >= tails.SMALLEST:  # fewer values say nothing about a tail
             norms = np.linalg.norm(np.asarray(vectors, np.float64), axis=-1)
             fit = tails.hill(norms)
-            index[i, ok], bounds[i, ok] = fit.alpha, fit.interval
-            far[i, ok] = tails.hill(norms, k=-(-fit.k // 5)).alpha
+            values["tail_index"][ok], values["tail_index_interval"][ok] = fit.alpha, fit.interval
+            values["tail_index_far"][ok] = tails.hill(norms, k=-(-fit.k // 5)).alpha
             for j, alpha in enumerate((fit.interval[:, 0], fit.alpha, fit.interval[:, 1])):
-                limit[i, ok, j] = pruning.extrapolated_limit(norms, KAPPA, alpha, fit.k)
-        for j, kind in enumerate(pruning.KINDS):
-            errors[i, ok, j] = pruning.error_curve(vectors, KAPPAS, kind)
-            fractions[i, ok, j] = pruning.prunable_fraction(vectors, ERROR, kind)
-    drawn = _drawn(results)
-    cells = status.dims
-    kinds = list(pruning.KINDS)
-
-    def array(values, dims, labels, long_name):
-        labels = {name: coords[name] for name in cells} | labels
-        return xr.DataArray(values, labels, (*cells, *dims), attrs={"long_name": long_name, "units": "1"})
-
-    def label(name, values, long_name):
-        return {name: xr.DataArray(values, dims=name, attrs={"long_name": long_name, "units": "1"})}
-
-    bound = label("bound", ["lower", "upper"], "end of a 95 % interval")
-    estimate = label("estimate", ["lower", "middle", "upper"], "from the lower end, the middle, the upper end of the tail index")
-    kind = label("kind", kinds, "what is pruned in the matrix of rows (w_i, a_i)")
-    kappa = label("kappa", KAPPAS, "fraction kept, 1 - pruning ratio")
-    return {
-        "tail_index": array(index, (), {}, "Hill tail index of |(w_i, a_i)|, upper 5 % (at least 10)"),
-        "tail_index_far": array(
-            far,
-            (),
-            {},
-            "Hill tail index of |(w_i, a_i)| from a fifth as many values: the same if the tail is a power law",
-        ),
-        "tail_index_interval": array(
-            bounds, ("bound",), bound, "95 % interval of the tail index, for neurons independent given the data"
-        ),
-        "error": array(
-            errors,
-            ("kind", "kappa"),
-            kind | kappa,
-            "relative l_2 pruning error of the matrix of rows (w_i, a_i)",
-        ),
-        "node_error_drawn": array(
-            drawn,
-            (),
-            {},
-            f"node pruning error at kappa = {KAPPA} of N neurons drawn from the widest network that completed with the same seed",
-        ),
-        "prunable_fraction": array(fractions, ("kind",), kind, f"largest fraction pruned at relative l_2 error {ERROR}"),
-        "node_error_limit": array(
-            limit,
-            ("estimate",),
-            estimate,
-            f"limit at infinite width of the node pruning error at kappa = {KAPPA}, from the fitted tail and its interval",
-        ),
-    }
+                values["node_error_limit"][ok, j] = pruning.extrapolated_limit(norms, KAPPA, alpha, fit.k)
+        for j, name in enumerate(pruning.KINDS):
+            values["error"][ok, j] = pruning.error_curve(vectors, KAPPAS, name)
+            values["prunable_fraction"][ok, j] = pruning.prunable_fraction(vectors, ERROR, name)
+    return found
 
 
 def _drawn(results: mf.Results) -> np.ndarray:
@@ -202,7 +181,7 @@ def summarise(results: mf.Results, config: Config) -> dict:
                     "tail_index": pooled[0],
                     "tail_index_interval": pooled[1],
                     "tail_index_far": 1 / (1 / all_seeds["tail_index_far"]).mean("seed").item(),
-                    "growth": _recursion_quadrature(one),
+                    "growth": _growth(one),
                     "error": {str(k): error.sel(kind=k).item() for k in pruning.KINDS},
                     "node_error_drawn": one["node_error_drawn"].item(),
                     "prunable_fraction": {str(k): one["prunable_fraction"].sel(kind=k).item() for k in pruning.KINDS},
@@ -247,7 +226,7 @@ def _pooled_index(results: mf.Results, width: int, step_size: float) -> tuple[fl
     return pooled, tails.hill_interval(pooled, tails.default_k(width) * alpha.size).tolist()
 
 
-def _recursion_quadrature(one: xr.Dataset) -> float:
+def _growth(one: xr.Dataset) -> float:
     quantile = one["norm_quantile"].sel(level=0.99).to_numpy()
     steps = one["step"].to_numpy()
     if len(steps) < 3:
@@ -287,55 +266,47 @@ def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
 
 def tables(summary: dict) -> list[Table]:
     """The summary as two tables: every width and step size; slopes."""
-    pruned = [f"{what}\n{kind[:4]}." for what in ("error", "prune") for kind in pruning.KINDS]
-    cells = _run.table(
+    collapsed = lambda c: "chance " if c["accuracy"] <= summary["chance_accuracy"] else ""  # noqa: E731
+    ratios = dict(zip((row["step_size"] for row in summary["slopes"]), summary["step_size_over_batch_size"], strict=True))
+    widths = [cell["width"] for cell in summary["cells"]]
+    cells = _tables.of_rows(
         f"Errors with {KAPPA:.0%} kept, and fractions prunable at error {ERROR}; means over seeds",
-        ("step\nsize", "width", "accuracy", "tail index\ntop 5 %", "index\ntop 1 %", "growth", *pruned, "runs\ncomplete"),
-        [],
+        summary["cells"],
+        ("step\nsize", "{step_size:g}"),
+        ("width", "{width}"),
+        ("accuracy", lambda c: f"{collapsed(c)}{c['accuracy']:.3f}"),
+        ("tail index\ntop 5 %", _tables.measured("tail_index", 2)),
+        ("index\ntop 1 %", lambda c: _tables.with_interval(c["tail_index_far"], (np.nan, np.nan), 2)),
+        ("growth", "{growth:+.2f}"),
+        *((f"error\n{kind[:4]}.", f"{{error[{kind}]:.3f}}") for kind in pruning.KINDS),
+        *((f"prune\n{kind[:4]}.", f"{{prunable_fraction[{kind}]:.3f}}") for kind in pruning.KINDS),
+        ("runs\ncomplete", "{runs_complete}/{runs}"),
     )
-    for cell in summary["cells"]:
-        collapsed = "chance " if cell["accuracy"] <= summary["chance_accuracy"] else ""
-        complete = f"{cell['runs_complete']}/{cell['runs']}"
-        cells.add_row(
-            f"{cell['step_size']:g}",
-            str(cell["width"]),
-            f"{collapsed}{cell['accuracy']:.3f}",
-            _run.with_interval(cell["tail_index"], cell["tail_index_interval"], 2),
-            _run.with_interval(cell["tail_index_far"], (np.nan, np.nan), 2),
-            f"{cell['growth']:+.2f}",
-            *(f"{cell['error'][kind]:.3f}" for kind in pruning.KINDS),
-            *(f"{cell['prunable_fraction'][kind]:.3f}" for kind in pruning.KINDS),
-            complete,
-            end_section=cell["width"] == summary["cells"][-1]["width"],
-        )
-    measured = [f"{kind}\nmeasured" for kind in pruning.KINDS]
-    slopes = _run.table(
+    for row, width in zip(cells.rows, widths, strict=True):
+        row.end_section = width == widths[-1]
+
+    def slope(part, *kind):
+        def shown(row):
+            found = row[part].get(*kind, {}) if kind else row[part]
+            return _tables.with_interval(found.get("slope", np.nan), found.get("interval", [np.nan] * 2))
+
+        return shown
+
+    limit = lambda row: _tables.with_interval(*row["node_error_at_infinite_width"].values())  # noqa: E731
+    slopes = _tables.of_rows(
         f"Slope of log error ({KAPPA:.0%} kept) against log width, with 95 % intervals",
-        (
-            "step\nsize",
-            "step/\nbatch",
-            *measured,
-            "node, drawn from\nthe widest law",
-            "predicted by\ntail index",
-            "node error at\ninfinite width",
-        ),
-        [],
+        summary["slopes"],
+        ("step\nsize", "{step_size:g}"),
+        ("step/\nbatch", lambda row: f"{ratios[row['step_size']]:g}"),
+        *((f"{kind}\nmeasured", slope("measured", kind)) for kind in pruning.KINDS),
+        ("node, drawn from\nthe widest law", slope("drawn")),
+        ("predicted by\ntail index", slope("predicted")),
+        ("node error at\ninfinite width", limit),
     )
-    for row, ratio in zip(summary["slopes"], summary["step_size_over_batch_size"], strict=True):
-        measured = [row["measured"].get(kind, {}) for kind in pruning.KINDS]
-        limit = row["node_error_at_infinite_width"]
-        slopes.add_row(
-            f"{row['step_size']:g}",
-            f"{ratio:g}",
-            *(_run.with_interval(m.get("slope", np.nan), m.get("interval", [np.nan] * 2), 3) for m in measured),
-            _run.with_interval(row["drawn"].get("slope", np.nan), row["drawn"].get("interval", [np.nan] * 2), 3),
-            _run.with_interval(row["predicted"].get("slope", np.nan), row["predicted"].get("interval", [np.nan] * 2), 3),
-            _run.with_interval(limit["value"], limit["interval"], 3),
-        )
     return [cells, slopes]
 
 
-def plot(results: mf.Results, summary: dict) -> Figure:
+def plot(summary: dict, results: mf.Results) -> Figure:
     """Error against width with its limit at infinite width; survival functions with fitted tails; tail index against ratio.
 
     Of the widths of which a run completed; there must be one.
@@ -343,8 +314,8 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     widths = np.array(sorted({cell["width"] for cell in summary["cells"] if cell["runs_complete"]}))
     dataset = results.dataset.sel(width=widths)
     labels = [f"{s:g}" for s in dataset["step_size"].to_numpy()]
-    figure = Figure(figsize=(12.5, 4.4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, axes = _figures.panels(12.5, 4.4)
+    left, middle, right = axes
 
     errors = dataset["error"].sel(kind="node").sel(kappa=KAPPA, method="nearest").transpose("step_size", "seed", "width")
     limits = [row["node_error_at_infinite_width"] for row in summary["slopes"]]
@@ -357,11 +328,11 @@ def plot(results: mf.Results, summary: dict) -> Figure:
         left.plot(widths[known], one[known], linewidth=0.7, zorder=1, **look)
     (open_marks,) = left.plot([], [], "o-", color="black", markerfacecolor="white", markersize=4.5, linewidth=0.7, label="drawn")
     mfplot.plain_numbers(left.yaxis)
-    left.set(ylabel=f"relative node pruning error, {KAPPA:.0%} kept")
+    left.set_ylabel(f"relative node pruning error, {KAPPA:.0%} kept")
 
     widest = int(widths[-1])
     complete = results.complete(widest)
-    norms = np.linalg.norm(np.asarray(results.particles[widest].vectors, np.float64), axis=-1)
+    norms = np.linalg.norm(results.particles_at(width=widest).to_numpy().astype(np.float64), axis=-1)
     rows = [cell for cell in summary["cells"] if cell["width"] == widest]
     k = tails.default_k(widest)
     samples, names, fits = [], [], []
@@ -392,46 +363,12 @@ def plot(results: mf.Results, summary: dict) -> Figure:
     mfplot.plain_numbers(right.yaxis)
     right.legend(title="width", fontsize="small", title_fontsize="small", loc="upper right")
     titles = ("error against width", f"tails at width {widest}", "tail index, 95 % intervals")
-    for ax, letter, title in zip((left, middle, right), "abc", titles, strict=True):
+    for ax, letter, title in zip(axes, "abc", titles, strict=True):
         ax.set_title(f"({letter}) {title}", loc="left", fontsize="medium")
     return figure
 
 
-def main(config: Config) -> int:
-    """Run, write and print everything; 0, 130 if Ctrl-C cut the run short, 1 if no run completed."""
-    system = prepare(config)  # a wrong argument must not touch the files of an earlier run
-    with _check.own_directory("out", config.out) as out:
-        return _into(out, config, system)
-
-
-def _into(out: Path, config: Config, system: mf.System) -> int:
-    start = time.perf_counter()
-    for name in ("results.nc", "summary.json", "figure.png"):
-        (out / name).unlink(missing_ok=True)
-    _files.write_json(out / "config.json", _files.manifest(config))
-    results = simulate(config, system)
-    results.save(out / "results.nc")  # before the measurement, which Ctrl-C may cut short
-    results = results.with_variables(**measure(results))
-    summary = summarise(results, config)
-    results.save(out / "results.nc")
-    _files.write_json(out / "summary.json", summary | {"seconds": time.perf_counter() - start})
-    finished = any(cell["runs_complete"] for cell in summary["cells"])
-    if finished:
-        plot(results, summary).savefig(out / "figure.png", dpi=160)
-        written = "config.json, results.nc, summary.json, figure.png"
-    else:
-        written = "config.json, results.nc, summary.json (no figure: no run completed)"
-    lines = [f"{time.perf_counter() - start:.0f} s. Written to {out}: {written}"]
-    for status in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
-        count = summary["status"][status.name.lower()]
-        if count:
-            lines.append(f"{count} of {sum(summary['status'].values())} runs {status.name.lower()}. {status.value}")
-    left_out = sorted(set(config.widths) - set(results.particles))
-    if left_out:
-        lines.append(f"Interrupted before the widths {_run.typed(tuple(left_out))}: they are left out.")
-    _run.show(tables(summary), *lines)
-    return 130 if results.interrupted else int(not finished)
-
+main = _job.Job(Config, run, tables, plot, simulation)
 
 if __name__ == "__main__":
-    _run.command(Config, main)
+    main.command()

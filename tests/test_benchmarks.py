@@ -21,7 +21,7 @@ WITH_TORCH = pytest.param(True, marks=pytest.mark.skipif(peers.torch is None, re
 def test_quick_cell(torch, tmp_path, monkeypatch):
     if not torch:
         monkeypatch.setattr(peers, "torch", None)
-    assert run.main(run.Config(out=tmp_path, quick=True, sections=("grid",))) == 0
+    assert run.main(run.Config(out=tmp_path, quick=True, sections=("grid",)).sized()) == 0
     assert {path.name for path in tmp_path.glob("[!.]*")} == {"benchmarks.json", "table.md", "roofline.png"}
     found = json.loads((tmp_path / "benchmarks.json").read_text())
     for name in ("platform", "device", "processor", "cores", "versions", "threads_tried", "date"):

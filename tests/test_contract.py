@@ -424,7 +424,7 @@ def simulated(dynamics):
             lambda: WithoutInfo(0.1),
             "Argument `dynamics` must return from `step` a pair: .*, but is a WithoutInfo that returns a State",
         ),
-        (lambda: WithoutBatchSize(0.1), "Argument `batch_size` must be a static field .*, but is missing in WithoutBatchSize"),
+        (lambda: WithoutBatchSize(0.1), "Argument `batch_size` must be a field, .*, but is missing in WithoutBatchSize"),
     ],
 )
 def test_what_was_forgotten_is_a_sentence_before_anything_compiles(use, make, sentence, monkeypatch):

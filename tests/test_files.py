@@ -1,5 +1,6 @@
 """Files that are whole, JSON that every reader takes, and the record of what ran."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,6 @@ def test_the_manifest_says_what_ran():
     class Config:
         size: int = 3
 
-    found = _files.manifest(Config())
+    found = _files.manifest(dataclasses.asdict(Config()))
     assert found["config"] == {"size": 3} and found["versions"]["jax"] == jax.__version__ and found["device"] and found["system"]
     assert _files.versions("no-such-package")["no-such-package"] is None

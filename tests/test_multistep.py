@@ -1,5 +1,6 @@
 """Several steps in one trip through the particles against the steps one by one, in float64 where rounding cannot hide a mistake."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -179,7 +180,7 @@ def test_cells_in_groups_equal_all_at_once(monkeypatch):
     monkeypatch.setattr(threads, "count", lambda cells, mesh: 1)
 
     def run(together):
-        monkeypatch.setattr(multistep, "together", lambda cells, size: together)
+        monkeypatch.setattr(multistep, "cells_together", lambda cells, size: together)
         jax.clear_caches()
         return mf.simulate(system, widths=10, steps=40, seeds=2, key=key, probes=())
 
@@ -192,7 +193,7 @@ def test_cells_in_groups_equal_all_at_once(monkeypatch):
 
 
 def test_groups_divide_the_cells():
-    assert [multistep.together(*v) for v in ((64, 75776), (16, 2424832), (6, 600_000), (1, 10**9))] == [16, 1, 2, 1]
+    assert [multistep.cells_together(*v) for v in ((64, 75776), (16, 2424832), (6, 600_000), (1, 10**9))] == [16, 1, 2, 1]
 
 
 @pytest.mark.slow
@@ -211,10 +212,14 @@ def test_the_step_at_which_a_run_is_lost(monkeypatch):
 def test_who_goes_in_windows():
     """Shared mini-batches and nothing beside them; a step of one's own is never passed over."""
 
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass(frozen=True)
     class Mine(mf.dynamics.SGD):
         def step(self, key, state, batch):
             return super().step(key, state, batch)
 
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass(frozen=True)
     class Weighted(mf.dynamics.SGD):
         def weights(self, key, width, examples):
             return None

@@ -16,13 +16,19 @@ from benchmarks import verify as rates
 from meanfield import _check, _files, verify
 from meanfield.verify import report
 from sims import (
-    _run,
+    _job,
     compressibility,
+    compressible_laws,
+    compressible_networks,
     index_two_wall,
     linear_recursion,
     propagation_of_chaos,
+    quadratic_network,
     radial_pde,
+    relu_networks,
+    relu_residuals,
     shared_noise,
+    stable_networks,
     stable_sgd,
     tail_index,
     transients,
@@ -30,8 +36,9 @@ from sims import (
 )
 
 JOBS = (
-    *(compressibility, index_two_wall, linear_recursion, propagation_of_chaos, radial_pde),
-    *(shared_noise, stable_sgd, tail_index, transients, width_scaling),
+    *(compressibility, compressible_laws, compressible_networks, index_two_wall, linear_recursion, propagation_of_chaos),
+    *(quadratic_network, radial_pde, relu_networks, relu_residuals, shared_noise, stable_networks, stable_sgd, tail_index),
+    *(transients, width_scaling),
 )
 NAMES = [module.__name__ for module in JOBS]
 everyone = pytest.mark.parametrize("module", [*JOBS, bench], ids=[*NAMES, "bench"])
@@ -40,28 +47,41 @@ everyone = pytest.mark.parametrize("module", [*JOBS, bench], ids=[*NAMES, "bench
 @everyone
 def test_what_is_typed_beside_quick_wins(module):
     """Of every size that the quick run makes smaller; the others are those of the quick run."""
-    small = module.Config(quick=True)
-    changed = {f.name for f in dataclasses.fields(small) if getattr(small, f.name) != f.default}
-    assert changed == {"quick", *module.Config.small}
-    for name in module.Config.small:
-        given = getattr(module.Config(), name)
-        config = module.Config(quick=True, **{name: given})
-        assert config == dataclasses.replace(small, **{name: given})
+    full, small = module.Config(), module.Config(quick=True).sized()
+    assert small.quick and small.sized() == small and module.Config(quick=True) == dataclasses.replace(full, quick=True)
+    assert _job.parsed(module.Config, ["--quick"]) == small and _job.parsed(module.Config, []) == full
+    changed = _job.made_small(module.Config)
+    assert changed or module is index_two_wall  # whose parts are made small
+    for name in changed:
+        given = getattr(full, name)
         words = [given] if isinstance(given, int | float) else [] if isinstance(given[0], tuple) else list(given)
         if words:
-            parsed = _run.parsed(module.Config, ["--" + name.replace("_", "-"), *map(str, words), "--quick"])
-            assert parsed == config and _files.manifest(parsed)["config"][name] == given
-    assert _run.parsed(module.Config, ["--quick"]) == small and _run.parsed(module.Config, []) == module.Config()
+            parsed = _job.parsed(module.Config, [_job.option_name(name), *map(str, words), "--quick"])
+            assert (
+                parsed == dataclasses.replace(small, **{name: given})
+                and _files.manifest(parsed.record())["config"][name] == given
+            )
 
 
 @everyone
 def test_help_says_what_the_quick_run_is_and_what_the_full_one(module, capsys):
     with pytest.raises(SystemExit):
-        _run.parsed(module.Config, ["--help"])
+        _job.parsed(module.Config, ["--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for name, value in module.Config.small.items():
-        flag, full = "--" + name.replace("_", "-"), getattr(module.Config(), name)
-        assert f"{flag} {_run.typed(value)}" in text and f"(default: {_run.typed(full)})" in text, name
+    assert "Directory for the results" in text
+    for name in _job.made_small(module.Config):
+        small, full = (getattr(config, name) for config in (module.Config(quick=True).sized(), module.Config()))
+        assert f"{_job.option_name(name)} {_job.typed(small)}" in text and f"(default: {_job.typed(full)})" in text, name
+
+
+def test_joined_figures_record_the_configs_of_their_parts():
+    """With their key and seeds, and small if the quick run was asked for."""
+    for quick in (False, True):
+        record = index_two_wall.Config(key=3, seeds=2, quick=quick).record()
+        made = relu_networks.Config(key=3, seeds=2, quick=quick, out=index_two_wall.Config().out)
+        assert record["relu_networks"] == (made.sized() if quick else made).record()
+        made = compressible_networks.Config(key=3, out=compressibility.Config().out, quick=quick)
+        assert compressibility.Config(key=3, quick=quick).record()["networks"] == (made.sized() if quick else made).record()
 
 
 @pytest.mark.slow
@@ -69,7 +89,7 @@ def test_config_json_is_what_ran(tmp_path):
     """The case of the review: widths and seeds beside --quick."""
     arguments = ["--quick", "--widths", "8", "--seeds", "1", "--steps", "9", "--step-sizes", "0.1", "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as ended:
-        _run.command(width_scaling.Config, width_scaling.main, arguments)
+        width_scaling.main.command(arguments)
     assert ended.value.code == 0
     config = json.loads((tmp_path / "config.json").read_text())["config"]
     results = mf.Results.load(tmp_path / "results.nc").dataset
@@ -91,13 +111,19 @@ def test_config_json_is_what_ran(tmp_path):
         (propagation_of_chaos, {"seeds": 0}, "seeds"),
         (compressibility, {"parts": (5,)}, "parts"),
         (index_two_wall, {"seeds": 0}, "seeds"),
+        (compressible_laws, {"side": 0}, "side"),
+        (compressible_networks, {"widths": (0,)}, "widths"),
+        (quadratic_network, {"life_steps": 0}, "life_steps"),
+        (relu_networks, {"steps": 0}, "steps"),
+        (relu_residuals, {"noiseless_width": 0}, "noiseless_width"),
+        (stable_networks, {"widths": (0,)}, "widths"),
         (bench, {"widths": (0,)}, "widths"),
     ],
-    ids=[*(f"{i}" for i in range(10)), "bench"],
+    ids=[*(f"{i}" for i in range(16)), "bench"],
 )
 def test_wrong_sizes_are_refused_beside_quick(module, arguments, name, tmp_path):
     with pytest.raises(mf.ArgumentError, match=f"Argument `{name}` must"):
-        module.main(module.Config(out=tmp_path, quick=True, **arguments))
+        module.main(dataclasses.replace(module.Config(out=tmp_path, quick=True).sized(), **arguments))
     assert not list(tmp_path.glob("[!.]*"))
 
 
@@ -112,9 +138,9 @@ def test_keys_that_would_be_others_are_refused(value, tmp_path, capsys):
             module.main(module.Config(key=value, out=tmp_path / "out"))
         assert str(caught.value).startswith(SENTENCE.format("key"))
     with pytest.raises(SystemExit) as ended:
-        _run.command(shared_noise.Config, shared_noise.main, ["--quick", f"--key={value}", "--out", str(tmp_path / "out")])
+        shared_noise.main.command(["--quick", f"--key={value}", "--out", str(tmp_path / "out")])
     assert ended.value.code == 2 and not (tmp_path / "out").exists()
-    assert capsys.readouterr().err == f"error: {SENTENCE.format('key')}, but is {value}.\n"
+    assert capsys.readouterr().err == f"error: {SENTENCE.format('--key')}, but is {value}.\n"
     _check.seed("key", 2**32 - 1)
     claim = verify.CLAIMS["limit"]
     for seeded in (
@@ -172,8 +198,8 @@ def test_two_runs_do_not_share_a_directory(tmp_path):
         assert other.stdout is not None and other.stdout.readline() == "here\n"
         (tmp_path / "summary.json").write_text("of the other")
         for run in (
-            lambda: width_scaling.main(width_scaling.Config(out=tmp_path, quick=True)),
-            lambda: shared_noise.main(shared_noise.Config(out=tmp_path, quick=True)),
+            lambda: width_scaling.main(width_scaling.Config(out=tmp_path, quick=True).sized()),
+            lambda: shared_noise.main(shared_noise.Config(out=tmp_path, quick=True).sized()),
             lambda: report.run([claim], tmp_path, budget="quick"),
         ):
             with pytest.raises(mf.ArgumentError, match="Argument `out` must be a directory into which no other run writes"):

@@ -170,8 +170,7 @@ CASES = {
         "`covariance` must have standard dev",
     ),
     # networks
-    "no derivative": (lambda: mf.TwoLayer(mf.Activation(jnp.sin, None)), "`activation` must hold two functions"),
-    "text for functions": (lambda: mf.TwoLayer(mf.Activation("relu", "relu")), "`activation` must hold two functions"),
+    "text for functions": (lambda: mf.TwoLayer(mf.Activation("relu", "relu")), "`activation` must hold functions of an array"),
     "a sum": (lambda: run(network=mf.TwoLayer(mf.Activation(jnp.sum, jnp.cos))), "`activation` must go number by number"),
     "init, a number": (lambda: NET.init(0, 4), "`key` must be one random key"),
     "init, two keys": (lambda: mf.TwoLayer(dim=2, outputs=2).init(keys(), 4), "`key` must be one random key"),

@@ -1,8 +1,10 @@
 """Every simulation script: its quick mode, what it writes, and that its predictions stand in its measurements."""
 
 import dataclasses
+import doctest
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,21 +13,33 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.systems.examples import quadratic_system
 from meanfield.theory import network, recursion
 from sims import (
-    _run,
+    _job,
+    _tables,
     compressibility,
+    compressible_laws,
+    compressible_networks,
     index_two_wall,
     linear_recursion,
     propagation_of_chaos,
+    quadratic_network,
     radial_pde,
+    relu_networks,
+    relu_residuals,
     shared_noise,
+    stable_networks,
     stable_sgd,
     tail_index,
     transients,
 )
 
 ROOT = Path(__file__).parent.parent
+PARTS = {  # a figure that joins others, and the programs whose numbers it shows
+    "compressibility": (compressible_laws, compressible_networks),
+    "index_two_wall": (quadratic_network, relu_networks, relu_residuals, stable_networks),
+}
 MODULES = (
     *(compressibility, index_two_wall, linear_recursion, propagation_of_chaos, radial_pde),
     *(shared_noise, stable_sgd, tail_index, transients),
@@ -45,7 +59,7 @@ def quick(tmp_path_factory):
     def run(name):
         if name not in done:
             out = tmp_path_factory.mktemp(name)
-            assert JOBS[name].main(JOBS[name].Config(out=out, quick=True)) == 0
+            assert JOBS[name].main(JOBS[name].Config(out=out, quick=True).sized()) == 0
             done[name] = json.loads((out / "summary.json").read_text()), out
         return done[name]
 
@@ -53,8 +67,20 @@ def quick(tmp_path_factory):
 
 
 def test_every_script_is_tested():
-    scripts = {path.stem for path in (ROOT / "sims").glob("*.py")} - {"__init__", "_run"}
-    assert scripts == {*JOBS, "width_scaling"}  # which has a file of tests of its own
+    scripts = {path.stem for path in (ROOT / "sims").glob("[!_]*.py")}
+    parts = {part.__name__.split(".")[1] for several in PARTS.values() for part in several}
+    assert scripts == {*JOBS, *parts, "width_scaling"}  # which has another file of tests
+
+
+def test_simulations_import_one_another_by_relative_names():
+    """So that a wheel can carry them under another name."""
+    for path in (ROOT / "sims").glob("*.py"):
+        assert not re.search(r"^\s*(from|import) sims\b", path.read_text(), re.M), path
+
+
+@pytest.mark.parametrize("module", [_job, _tables])
+def test_examples_of_the_shared_pieces(module):
+    assert doctest.testmod(module).attempted and not doctest.testmod(module).failed
 
 
 @pytest.mark.long(1)
@@ -71,11 +97,15 @@ def test_quick_mode_writes_everything(name, quick):
 def test_figures_and_tables_say_what_they_show(name, quick):
     module, (summary, _) = JOBS[name], quick(name)
     restored = _arrays(summary)
-    figure = module.plot(restored)
-    for ax in figure.axes:
-        assert ax.get_xlabel() and ax.get_title(loc="left")
-    assert figure.axes[0].get_ylabel() and any(ax.get_legend() for ax in figure.axes)
-    assert all(table.title and table.row_count for table in module.tables(restored))
+    figures = [module.plot(restored), *(part.plot(restored) for part in PARTS.get(name, ()))]
+    for figure in figures:
+        for ax in figure.axes:
+            assert ax.get_xlabel() and ax.get_title(loc="left")
+        assert figure.axes[0].get_ylabel() and any(ax.get_legend() for ax in figure.axes)
+    made = module.tables(restored)
+    assert all(table.title and table.row_count for table in made)
+    parts = {table.title for part in PARTS.get(name, ()) for table in part.tables(restored)}
+    assert not parts or parts == {table.title for table in made}
 
 
 def _arrays(value):
@@ -91,7 +121,7 @@ def _arrays(value):
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "sims.stable_sgd", "--quick", "--alphas", "2.5", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 2 and done.stderr == "error: Argument `alpha` must lie in (0, 2], but is [2.5].\n"
+    assert done.returncode == 2 and done.stderr == "error: Argument `--alphas` must lie in (0, 2], but is [2.5].\n"
     for name in JOBS:
         fields = {f.name for f in dataclasses.fields(importlib.import_module(f"sims.{name}").Config)}
         assert {"out", "key", "quick"} <= fields
@@ -104,13 +134,34 @@ def test_divergence_is_one_sentence(tmp_path):
     assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
 
 
+TYPED = {
+    ("linear_recursion", "--step-sizes", "0.2", "-1"): "`--step-sizes` must be a number > 0",
+    ("tail_index", "--indices", "1.5", "-1"): "`--indices` must",
+    ("radial_pde", "--radius", "-1"): "`--radius` must be a number >= 0",
+    ("propagation_of_chaos", "--limit-step", "-1"): "`--limit-step` must be a number > 0",
+    ("relu_networks", "--step-sizes-b8", "-1"): "`--step-sizes-b8` must be a number > 0",
+    ("relu_residuals", "--noisy", "1", "1", "-1"): "`--noisy` must be a number >= 0",
+    ("shared_noise", "--runs", "0"): "`--runs` must be an integer >= 2",
+}
+
+
+@pytest.mark.parametrize("words", TYPED, ids="-".join)
+def test_the_option_that_was_typed_is_reported(words, tmp_path, capsys):
+    """A library names its arguments, a command line the options that their values came from."""
+    name, *arguments = words
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"sims.{name}").main.command(["--quick", "--out", str(tmp_path), *arguments])
+    err = capsys.readouterr().err
+    assert ended.value.code == 2 and err.startswith(f"error: Argument {TYPED[words]}") and err.count("\n") == 1, err
+
+
 @pytest.mark.long(1)
-@pytest.mark.parametrize("part", ["_quadratic", "_lifetimes", "_relu"])
+@pytest.mark.parametrize("part", [quadratic_network.indices, quadratic_network.lifetimes, relu_networks.networks])
 def test_ctrl_c_gives_no_number(part, ctrl_c, capsys):
     """These parts allow runs that diverge: one that is cut short is none of them."""
     ctrl_c("chunk")
     with pytest.raises(SystemExit, match="130"):
-        _run.command(index_two_wall.Config, getattr(index_two_wall, part), ["--quick"])
+        _job.command(importlib.import_module(part.__module__).Config, part, ["--quick"])
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -165,7 +216,7 @@ def test_tail_index(quick):
     rows = summary["rows"] + summary["others"]
     z = [np.log(r["measured"] / r["predicted"]) * r["measured"] / r["standard_error"] for r in rows]
     assert all(r["stationary"] for r in rows) and np.max(np.abs(z)) < 4
-    assert sum(tail_index.inside(r) for r in rows) >= len(rows) - 3
+    assert sum(_tables.inside(r) for r in rows) >= len(rows) - 3
     two = [r for r in rows if r.get("dim") == 2]
     other = [recursion.tail_index(r["step_size"], r["batch_size"], 1) for r in two]
     wrong = [np.log(r["measured"] / a) * r["measured"] / r["standard_error"] for r, a in zip(two, other, strict=True)]
@@ -225,7 +276,7 @@ def test_index_at_half_accuracy():
     """Between two step sizes, on the logarithmic scale; none where the accuracy does not fall through 1/2."""
     accuracy = np.array([[1.0, 0.9, 0.4], [0.75, 0.8, 0.3], [0.25, 0.7, 0.2]])
     index = [[8.0, 8.0, 8.0], [4.0, 4.0, 4.0], [1.0, 1.0, 1.0]]
-    found = index_two_wall._at_half(accuracy, index)
+    found = relu_networks._at_half(accuracy, index)
     np.testing.assert_allclose(found[0], 2.0)
     assert np.isnan(found[1:]).all()
 
@@ -233,8 +284,8 @@ def test_index_at_half_accuracy():
 @pytest.mark.long
 def test_runs_that_blow_up_get_no_index():
     """The quadratic network at index 2.03: everything blows up."""
-    config = index_two_wall.Config(quadratic=(0.6,), quick=True, seeds=2)
-    (row,) = index_two_wall._quadratic(config)
+    config = dataclasses.replace(quadratic_network.Config(quick=True).sized(), step_sizes=(0.6,), seeds=2)
+    (row,) = quadratic_network.indices(config)
     assert row["diverged"] == 2 and np.isnan(row["index"]) and not row["stationary"]
 
 
@@ -242,7 +293,7 @@ def test_runs_that_blow_up_get_no_index():
 def test_fresh_examples_are_independent_noise(key):
     """One step from given weights: mean and variance of a move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
     width, eta, lam = 4_000, 0.2, 0.5
-    system = index_two_wall.quadratic_system([eta], lam)
+    system = quadratic_system([eta], lam)
     other = mf.System(
         system.network, system.data, mf.dynamics.SGD(eta, 1, weight_decay=lam, minibatches="independent", pool_size=4096)
     )

@@ -24,6 +24,7 @@ def results():
     return simulated(mf.data.digits(), jax.random.key(3))
 
 
+@pytest.mark.long
 def test_snapshots_are_the_particles_of_a_run_that_ends_there(results):
     """Bit for bit; with the default probes beside them, whose neurons have the same name."""
     for step in AT:
@@ -74,9 +75,10 @@ def test_snapshots_survive_a_file(results, tmp_path):
     assert back.with_variables().snapshots is back.snapshots
 
 
+@pytest.mark.long
 def test_several_programs_and_ctrl_c(results, key, monkeypatch, ctrl_c, tmp_path):
     """A grid divided for memory gives the same; a run that was cut short has the snapshots it came to."""
-    monkeypatch.setattr(driver._Programs, "plan", lambda self, grid, width, particles: [2, 2])
+    monkeypatch.setattr(driver, "_plan", lambda job, grid, width, particles: ([2, 2], None))
     parted = simulated(mf.data.digits(), jax.random.key(3))
     assert (parted.dataset["programs"] == 2).all()
     np.testing.assert_allclose(parted.particles_at(7, width=9), results.particles_at(7, width=9), rtol=1e-5, atol=1e-6)

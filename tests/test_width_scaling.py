@@ -138,21 +138,21 @@ def test_diverged_runs_are_marked_and_carry_no_index(finished):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--widths", "0"], "Argument `widths` must be one or several different integers >= 1, but is (0,)."),
+        (["--widths", "0"], "Argument `--widths` must be one or several different integers >= 1, but is (0,)."),
         (
             ["--step-sizes", "0.1", "0"],
-            "Argument `step_size` must be a number > 0, or an array of them, but is [0.1, 0.0].",
+            "Argument `--step-sizes` must be a number > 0, or an array of them, but is [0.1, 0.0].",
         ),
         (
             ["--batch-size", "5000"],
-            "Argument `batch_size` must be at most the size of the finite data set, 1438, but is 5000.",
+            "Argument `--batch-size` must be at most the size of the finite data set, 1438, but is 5000.",
         ),
         (
             ["--data", "no/such/file.npz"],
-            "Argument `path` must be a file or directory that exists, but is 'no/such/file.npz'.",
+            "Argument `--data` must be a file or directory that exists, but is 'no/such/file.npz'.",
         ),
-        (["--seeds", "0"], "Argument `seeds` must be an integer >= 1, but is 0."),
-        (["--steps", "-5"], "Argument `steps` must be an integer >= 0, but is -5."),
+        (["--seeds", "0"], "Argument `--seeds` must be an integer >= 1, but is 0."),
+        (["--steps", "-5"], "Argument `--steps` must be an integer >= 0, but is -5."),
     ],
 )
 def test_bad_arguments_are_one_sentence(arguments, sentence, tmp_path):
@@ -165,7 +165,7 @@ def test_output_directory_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a directory")
     done = job("--out", tmp_path / "file" / "out")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: Argument `out` must be a directory that can be written to, but is ")
+    assert done.stderr.startswith("error: Argument `--out` must be a directory that can be written to, but is ")
 
 
 @pytest.mark.long
@@ -178,11 +178,11 @@ def test_one_seed_one_width_no_step(tmp_path):
 
 @pytest.mark.slow
 def test_figure_says_what_it_shows():
-    results = width_scaling.run(width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
-    summary = width_scaling.summarise(results, width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50))
+    config = width_scaling.Config(widths=(16, 64), step_sizes=(0.1, 2.0), seeds=2, steps=50)
+    summary, results = width_scaling.run(config, width_scaling.simulation(config)())
     for cell in summary["cells"]:  # no index from fewer than 50 neurons
         assert np.isfinite(cell["tail_index"]) == np.isfinite(cell["tail_index_far"]) == (cell["width"] == 64)
-    figure = width_scaling.plot(results, summary)
+    figure = width_scaling.plot(summary, results)
     assert len(figure.axes) == 3
     for ax in figure.axes:
         assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title(loc="left")
@@ -247,8 +247,7 @@ def test_the_phenomenon(tmp_path):
     chance.
     """
     config = width_scaling.Config(widths=(128, 1024, 8192), step_sizes=(0.1, 1.0, 4.0), seeds=4)
-    results = width_scaling.run(config)
-    summary = width_scaling.summarise(results, config)
+    summary, _ = width_scaling.run(config, width_scaling.simulation(config)())
     node = np.array([c["error"]["node"] for c in summary["cells"]]).reshape(3, 3)
     assert (np.abs(node[0] - 0.86) < 0.03).all()
     assert (np.abs(node[1] / [0.741, 0.561, 0.438] - 1) < 0.2).all()

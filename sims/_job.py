@@ -1,0 +1,214 @@
+"""A simulation as a program: its config, its files, its exit status, and errors as one sentence."""
+
+import dataclasses
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import tyro
+from matplotlib.figure import Figure
+from rich.table import Table
+
+import meanfield as mf
+from meanfield import _check, _files
+
+from . import _tables
+
+Out = Annotated[Path, tyro.conf.arg(help="Directory for the results; made if it is not there.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized:
+    """A config with a quick run. Its fields are what runs, whether --quick was typed or not."""
+
+    quick: bool = False
+    """A small run, to see that everything works."""
+
+    def sized(self) -> Self:
+        """The same with the sizes of the quick run; a simulation returns `dataclasses.replace(self, ...)`.
+
+        The command line starts from `Config(quick=True).sized()` if --quick is typed, so what is typed as well wins.
+        """
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """The fields, as config.json has them."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base(Sized):
+    """The config of a simulation."""
+
+    out: Out
+    key: int = 0
+    """Seed of the random key of the whole run."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A simulation as a program: `job(config)` in Python, `job.command()` on the command line.
+
+    Args:
+        config: class of its configs.
+        run: config -> summary. With `simulation`: (config, results) -> summary, and the results with all that was measured.
+        tables: summary -> tables.
+        plot: summary -> figure. With `simulation`: (summary, results) -> figure; a run has completed then.
+        simulation: of a job that keeps its arrays in results.nc: config -> a function that simulates. It refuses wrong arguments
+            before it returns.
+    """
+
+    config: type[Base]
+    run: Callable[..., Any]
+    tables: Callable[[dict], list[Table]]
+    plot: Callable[..., Figure]
+    simulation: Callable[[Any], Callable[[], mf.Results]] | None = None
+
+    def __call__(self, config: Any) -> int:
+        """Run, write the files into `config.out`, and print the tables.
+
+        A wrong argument leaves the files of an earlier run alone: nothing is written before the run has come to its end, or, in a
+        job that keeps its arrays, before its arguments are checked.
+
+        Returns:
+            The exit status: 0, 130 if Ctrl-C cut the run short, 1 if no run completed.
+        """
+        _check.seed("key", config.key)
+        simulate = self.simulation(config) if self.simulation else None
+        with _check.own_directory("out", config.out) as out:
+            start = time.perf_counter()
+            summary, results = self._kept(out, config, simulate) if simulate else (self.run(config), None)
+            seconds = time.perf_counter() - start
+            _files.write_json(out / "config.json", _files.manifest(config.record()))
+            _files.write_json(out / "summary.json", summary | {"seconds": seconds})
+            finished = results is None or bool((results.dataset["status"] == mf.Status.COMPLETE.code).any())
+            if finished:
+                figure = self.plot(summary) if results is None else self.plot(summary, results)
+                figure.savefig(out / "figure.png", dpi=160)
+        files = {"config.json": True, "results.nc": results is not None, "summary.json": True, "figure.png": finished}
+        written = ", ".join(name for name in files if files[name]) + " (no figure: no run completed)" * (not finished)
+        _tables.show(self.tables(summary), f"{seconds:.0f} s. Written to {out}: {written}", *_endings(results))
+        return 130 if results is not None and results.interrupted else int(not finished)
+
+    def _kept(self, out: Path, config: Base, simulate: Callable[[], mf.Results]) -> tuple[dict, mf.Results]:
+        """Summary and results, which are in results.nc before they are measured: Ctrl-C may cut that short."""
+        for name in ("results.nc", "summary.json", "figure.png"):
+            (out / name).unlink(missing_ok=True)
+        _files.write_json(out / "config.json", _files.manifest(config.record()))
+        results = simulate()
+        results.save(out / "results.nc")
+        summary, results = self.run(config, results)
+        results.save(out / "results.nc")
+        return summary, results
+
+    def command(self, arguments: Sequence[str] | None = None) -> None:
+        """Run what the command line says, and exit."""
+        command(self.config, self, arguments)
+
+
+def _endings(results: mf.Results | None) -> Iterator[str]:
+    """One line for every way of ending that is not that of a complete run."""
+    if results is None:
+        return
+    status = results.dataset["status"]
+    for one in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
+        count = int((status == one.code).sum())
+        if count:
+            yield f"{count} of {status.size} runs {one.name.lower()}. {one.value}"
+    left_out = sorted(set(results.provenance["widths"]) - set(results.particles))
+    if left_out:
+        yield f"Interrupted before the widths {typed(tuple(left_out))}: they are left out."
+
+
+# -- the command line -------------------------------------------------------------------------------------------------------------
+
+
+def command(kind: type, run: Callable[[Any], int | None], arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, run, and exit: one sentence and 2 if an argument is wrong, 1 if runs diverged, 130 at Ctrl-C."""
+    try:
+        code = run(parsed(kind, arguments))
+    except mf.ArgumentError as error:
+        print(f"error: {_of_the_option(str(error), kind)}", file=sys.stderr)
+        code = 2
+    except mf.DivergenceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def parsed(kind: Any, arguments: Sequence[str] | None = None) -> Any:
+    """The config that a command line says: an option that is not typed is that of the quick run if --quick is typed."""
+    if not issubclass(kind, Sized):
+        return tyro.cli(kind, args=arguments)
+    small: Any = kind(quick=True).sized()  # type: ignore[call-arg]
+    sizes = " ".join(f"{option_name(name)} {typed(getattr(small, name))}" for name in made_small(kind))
+    about = f"{kind.__doc__}\n\n--quick means {sizes}. What is typed as well wins." if sizes else kind.__doc__
+    found = tyro.cli(kind, args=arguments, description=about)
+    return tyro.cli(kind, args=arguments, default=small) if found.quick else found
+
+
+def made_small(kind: Any) -> list[str]:
+    """Names of the fields that the quick run changes."""
+    full, small = kind(quick=True), kind(quick=True).sized()
+    return [field.name for field in dataclasses.fields(kind) if getattr(small, field.name) != getattr(full, field.name)]
+
+
+def typed(value: Any) -> str:
+    """A value as one types it."""
+    return " ".join(map(typed, value)) if isinstance(value, tuple) else str(value)
+
+
+def option_name(field: str) -> str:
+    """The option of a field."""
+    return "--" + field.replace("_", "-")
+
+
+@contextmanager
+def options(**fields: str) -> Iterator[None]:
+    """Within it, or in a function with it as decorator, a refused argument is reported as the field of the config that it came from.
+
+    Only names that differ are needed: a field of the same name, or of its plural or its singular, is found without.
+
+    Examples:
+        >>> with options(path="data"):
+        ...     mf.data.load("no/such.npz")
+        Traceback (most recent call last):
+        meanfield._check.ArgumentError: Argument `data` must be a file or directory that exists, but is 'no/such.npz'.
+    """
+    try:
+        yield
+    except mf.ArgumentError as error:
+        raise mf.ArgumentError(_renamed(str(error), lambda name: fields.get(name, name))) from None
+
+
+def _of_the_option(message: str, kind: Any) -> str:
+    """The message with the option that was typed: a field of that name, or of its plural or its singular."""
+    fields = {field.name for field in dataclasses.fields(kind)}
+
+    def new(name: str) -> str:
+        names = [one for one in (name, name + "s", name.removesuffix("s")) if one in fields]
+        return option_name(names[0]) if names else name
+
+    return _renamed(message, new)
+
+
+def _renamed(message: str, new: Callable[[str], str]) -> str:
+    """The sentence of an `ArgumentError` with another name of the argument."""
+    return re.sub(r"^Argument `(\w+)`", lambda name: f"Argument `{new(name[1])}`", message)
+
+
+# -- files ------------------------------------------------------------------------------------------------------------------------
+
+
+def together(summaries: Sequence[dict]) -> dict:
+    """One summary of several: their entries, and all that they say about them."""
+    about = {name: text for summary in summaries for name, text in summary["about"].items()}
+    return {name: value for summary in summaries for name, value in summary.items()} | {"about": about}
