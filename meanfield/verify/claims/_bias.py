@@ -226,33 +226,33 @@ def finite_set(
 # -- pruning --------------------------------------------------------------------------------------------------------------
 
 
-def pruned(beyond: Callable[[np.ndarray], np.ndarray], n: int, kappa: float, q: float, limit: float) -> float:
-    """What the expected relative l_q error of n independent parts, floor(kappa n) of them kept, is above its limit.
+def pruned(beyond: Callable[[np.ndarray], np.ndarray], n: int, kappa: float, p: float, limit: float) -> float:
+    """What the expected relative l_p error of n independent parts, floor(kappa n) of them kept, is above its limit.
 
-    By the law of order statistics and the second order of the delta method in the body B and the sum S of the |x|^q,
-    `E (B/S)^(1/q) = (E B / E S)^(1/q) (1 + n E phi(|X|^q / E S) - (1/q) (1/q + 1) / (2n) + (1/q) (1/q - 1) Var B / (2 (E B)^2)
-    - Cov(B, S) / (q^2 E B E S))` with `phi(y) = (1 + y)^(-1/q) - 1 + y/q`, which also holds where |X|^q has no variance.
+    By the law of order statistics and the second order of the delta method in the body B and the sum S of the |x|^p,
+    `E (B/S)^(1/p) = (E B / E S)^(1/p) (1 + n E phi(|X|^p / E S) - (1/p) (1/p + 1) / (2n) + (1/p) (1/p - 1) Var B / (2 (E B)^2)
+    - Cov(B, S) / (p^2 E B E S))` with `phi(y) = (1 + y)^(-1/p) - 1 + y/p`, which also holds where |X|^p has no variance.
 
     Args:
-        beyond: t(s) with P(|X|^q > t(s)) = s.
+        beyond: t(s) with P(|X|^p > t(s)) = s.
         n: number of parts.
         kappa: fraction kept.
-        q: of the norm.
+        p: of the norm.
         limit: the limit of the error.
     """
     kept, z, s, x, weight = _grid(beyond, n, kappa)
     total = float(np.trapezoid(x * weight, z))
     body, spread, common = _body(beyond, n, kept, z, s, x, weight)
     y = x / (n * total)
-    phi = np.where(y < 1e-4, y**2 * (1 / q) * (1 / q + 1) / 2, (1 + y) ** (-1 / q) - 1 + y / q)
-    sum_alone = n * float(np.trapezoid(phi * weight, z)) - (1 / q) * (1 / q + 1) / (
+    phi = np.where(y < 1e-4, y**2 * (1 / p) * (1 / p + 1) / 2, (1 + y) ** (-1 / p) - 1 + y / p)
+    sum_alone = n * float(np.trapezoid(phi * weight, z)) - (1 / p) * (1 / p + 1) / (
         2 * n
     )  # phi takes the sum for one of a random number of parts
-    return (body / total) ** (1 / q) * (1 + sum_alone + (1 / q) * (1 / q - 1) / 2 * spread - common / total / q**2) - limit
+    return (body / total) ** (1 / p) * (1 + sum_alone + (1 / p) * (1 / p - 1) / 2 * spread - common / total / p**2) - limit
 
 
 def _grid(beyond: Callable[[np.ndarray], np.ndarray], n: int, kappa: float):
-    """Number kept; logits z of the probability, dense around 1 - kappa; s = P(|X|^q > x); x; the weight p (1 - p) of dz."""
+    """Number kept; logits z of the probability, dense around 1 - kappa; s = P(|X|^p > x); x; the weight s (1 - s) of dz."""
     kept = max(int(np.floor(kappa * n + 1e-9)), 1)
     near, width = math.log((n - kept) / kept), math.sqrt(1 / kept + 1 / (n - kept))
     z = np.unique(np.concatenate([np.linspace(-45, 45, 6001), near + np.linspace(-15, 15, 4001) * width]))
@@ -286,7 +286,7 @@ def pareto(n: int, kappa: float) -> tuple[float, float]:
 
 
 def stable_slope(alpha: float, norms: np.ndarray, dim: int, sizes: tuple[int, int], kappa: float) -> float:
-    """What the slope of E log error (q = 2) between two sizes is above -(1/alpha - 1/2), for parts of `dim` independent stable entries.
+    """What the slope of E log error (p = 2) between two sizes is above -(1/alpha - 1/2), for parts of `dim` independent stable entries.
 
     Exact for the sum of squares S, by `E log S = int (e^-u - (E e^(-u |X|^2))^N) du / u`, to second order for the body.
 

@@ -26,14 +26,14 @@ def _errors(draw, size: int, kappa: float, kind: str = "magnitude", p: float = 2
     return np.array([float(pruning.error_curve(draw(), kappa, kind, p)) for _ in range(size)])
 
 
-def _limit_row(name: str, limit: float, beyond, n: int, parameters, what: str, q: float = 2.0, most: float = 0.003) -> Row:
-    """Mean error of samples of n parts; `beyond`: t(s) with P(|X|^q > t(s)) = s, `_bias.pruned`.
+def _limit_row(name: str, limit: float, beyond, n: int, parameters, what: str, p: float = 2.0, most: float = 0.003) -> Row:
+    """Mean error of samples of n parts; `beyond`: t(s) with P(|X|^p > t(s)) = s, `_bias.pruned`.
 
     The deviations to detect are no more than a share of the limit, so that a limit near 0 is tested too.
     """
 
     def measured(data):
-        return _bias.corrected(mean(data[name]), _bias.pruned(beyond, n, parameters["kappa"], q, limit), f"the {n} {what}")
+        return _bias.corrected(mean(data[name]), _bias.pruned(beyond, n, parameters["kappa"], p, limit), f"the {n} {what}")
 
     return Row(name, limit, measured, min(most, 0.05 * limit), min(0.01, 0.15 * limit))
 
@@ -43,42 +43,42 @@ def _limit_row(name: str, limit: float, beyond, n: int, parameters, what: str, q
 LAWS = {"normal": stats.norm(), "Laplace": stats.laplace(), "Student": stats.t(5)}
 
 
-def _case(law: str, q: float) -> str:
-    return f"{law}, q = {q:g}"
+def _case(law: str, p: float) -> str:
+    return f"{law}, q = {p:g}"  # p; the golden numbers and older reports know the rows by this name
 
 
 def _cases(parameters) -> dict:
     """Laws and orders by the names of the rows."""
-    return {_case(name, q): (law, q) for name, law in LAWS.items() for q in parameters["orders"]}
+    return {_case(name, p): (law, p) for name, law in LAWS.items() for p in parameters["orders"]}
 
 
 def _limit_rows(parameters):
     made = []
-    for name, (law, q) in _cases(parameters).items():
-        limit = float(theory.limit_error(law, parameters["kappa"], q))
-        beyond = partial(_power_beyond, law, q)
-        made.append(_limit_row(name, limit, beyond, parameters["parts"], parameters, "parts of a sample", q))
+    for name, (law, p) in _cases(parameters).items():
+        limit = float(theory.limit_error(law, parameters["kappa"], p))
+        beyond = partial(_power_beyond, law, p)
+        made.append(_limit_row(name, limit, beyond, parameters["parts"], parameters, "parts of a sample", p))
     return made
 
 
-def _power_beyond(law, q: float, s: np.ndarray) -> np.ndarray:
-    return law.isf(s / 2) ** q
+def _power_beyond(law, p: float, s: np.ndarray) -> np.ndarray:
+    return law.isf(s / 2) ** p
 
 
 @lru_cache(maxsize=64)
-def _absolute_moment(law, q: float) -> float:
+def _absolute_moment(law, p: float) -> float:
     z = np.linspace(-60, 40, 20_001)  # s = P(|X| > x) by its logit
     s = special.expit(z)
-    return float(np.trapezoid(law.isf(s / 2) ** q * s * special.expit(-z), z))
+    return float(np.trapezoid(law.isf(s / 2) ** p * s * special.expit(-z), z))
 
 
 def _limit_experiment(key, size, parameters, degrees=5.0):
     draw, made = generator(key), {}
     for name, law in {**LAWS, "Student": stats.t(degrees)}.items():
         parts = [np.abs(law.rvs(parameters["parts"], random_state=draw)) for _ in range(size)]
-        for q in parameters["orders"]:
-            made[_case(name, q)] = _errors(iter(parts).__next__, size, parameters["kappa"], p=q)
-            made[f"largest share, {_case(name, q)}"] = np.array([np.max(x) ** q / np.sum(x**q) for x in parts])
+        for p in parameters["orders"]:
+            made[_case(name, p)] = _errors(iter(parts).__next__, size, parameters["kappa"], p=p)
+            made[f"largest share, {_case(name, p)}"] = np.array([np.max(x) ** p / np.sum(x**p) for x in parts])
     return made
 
 
@@ -88,12 +88,12 @@ def _moment_is_finite(data, parameters) -> Check:
     The share that would be too much is 0.1, or three times that of the law of the claim where this is more.
     """
     n, found = parameters["parts"], []
-    for name, (law, q) in _cases(parameters).items():
+    for name, (law, p) in _cases(parameters).items():
         share = float(np.median(data[f"largest share, {name}"]))
-        expected = float(law.isf(np.log(2) / (2 * n)) ** q / (n * _absolute_moment(law, q)))
+        expected = float(law.isf(np.log(2) / (2 * n)) ** p / (n * _absolute_moment(law, p)))
         found.append((share / max(0.1, 3 * expected), share, max(0.1, 3 * expected), name))
     _, share, most, name = max(found)
-    return Check(share < most, f"The largest part holds {share:.2g} of the sum of |x|^q ({name}); {most:.2g} would be too much.")
+    return Check(share < most, f"The largest part holds {share:.2g} of the sum of |x|^p ({name}); {most:.2g} would be too much.")
 
 
 def _limit_fits(parameters) -> None:
@@ -121,14 +121,14 @@ def _plot_errors(rows):
 
 LIMIT = Claim(
     name="limit",
-    statement="With a finite q-th moment the relative error of pruning N independent parts tends to G_q(kappa)^(1/q).",
-    formula=r"\|x-x_\kappa\|_q/\|x\|_q \to \Big(\int_0^{t_\kappa} x^q\,dF\Big/\mathbb E|X|^q\Big)^{1/q}",
+    statement="With a finite p-th moment the relative error of pruning N independent parts tends to G_p(kappa)^(1/p).",
+    formula=r"\|x-x_\kappa\|_p/\|x\|_p \to \Big(\int_0^{t_\kappa} x^p\,dF\Big/\mathbb E|X|^p\Big)^{1/p}",
     source=SOURCE,
     parameters={"kappa": 0.1, "orders": (1.0, 2.0), "parts": 100_000},
     rows=_limit_rows,
     experiment=_limit_experiment,
     sizes=(20, 100),
-    hypotheses=(Hypothesis("The q-th moment is finite.", _moment_is_finite),),
+    hypotheses=(Hypothesis("The p-th moment is finite.", _moment_is_finite),),
     controls={
         "limit off by 20 %": {"rows": tampered(_limit_rows, 1.2)},
         "quantile of one side": {"rows": predicting(_limit_rows, _one_sided)},
@@ -203,8 +203,8 @@ def _decay_plot(ax, data, parameters):
 
 DECAY = Claim(
     name="decay",
-    statement="With tail index alpha < q the error vanishes like N^-(1/alpha - 1/q), at every kept fraction.",
-    formula=r"\|x-x_\kappa\|_q/\|x\|_q \sim N^{-(1/\alpha-1/q)}",
+    statement="With tail index alpha < p the error vanishes like N^-(1/alpha - 1/p), at every kept fraction.",
+    formula=r"\|x-x_\kappa\|_p/\|x\|_p \sim N^{-(1/\alpha-1/p)}",
     source=SOURCE + "; the rate is ours",
     parameters={"kappa": 0.1, "narrow": 1000, "wide": 100_000},
     rows=_decay_rows,
