@@ -34,7 +34,7 @@ _SIGMAS = 5.0
 
 
 def check_dynamics(dynamics: AbstractDynamics, network: mf.TwoLayer | None = None, data: Any = None) -> None:
-    """Put a dynamics to all tests of the contract. Takes some ten seconds, most of them compilation.
+    """Run all tests of the contract on a dynamics. Takes some ten seconds, most of them compilation.
 
     Args:
         dynamics: with one number in every field, and a step size at which a few dozen steps do not diverge.

@@ -1,7 +1,7 @@
 """Numbers of everything public at fixed keys, kept as a golden file: a net under changes that must move no number.
 
     python -m tests.golden                # compares to the last bit with tests/known/golden.npz: for the machine that wrote it
-    python -m tests.golden --write        # writes it anew
+    python -m tests.golden chains --write # writes the arrays of a case anew; tests/known/golden.md says which moved and why
 
 Last bits depend on the processor and on versions, so the test (tests/test_golden.py) compares to rounding, and the command to the last bit.
 A case is a function without arguments that returns arrays by name. It may follow a rename; its name and its numbers may not change.
@@ -355,12 +355,14 @@ class Config:
     cases: tyro.conf.Positional[tuple[str, ...]] = tuple(CASES)
     """Names of cases."""
     write: bool = False
-    """Write the file anew instead."""
+    """Write the arrays of these cases into the file instead."""
 
 
 def main(config: Config) -> int:
     if config.write:
-        found = dict(collections.ChainMap(*(arrays(name) for name in config.cases)))
+        with np.load(FILE) as known:
+            found = {name: known[name] for name in known.files if name.split("/")[0] not in config.cases}
+        found |= dict(collections.ChainMap(*(arrays(name) for name in config.cases)))
         np.savez_compressed(FILE, **found)  # type: ignore[arg-type]
         print(f"{len(found)} arrays written to {FILE}")
         return 0

@@ -7,13 +7,13 @@ Let M_1, M_2, ... be independent random maps of R^d, linear or positively homoge
 log k is convex with log k(0) = 0 and slope rho, the top Lyapunov exponent, at 0. If rho < 0, the recursion `x <- M x + q` has a
 stationary law, and under Kesten's conditions `P(|x| > t) ~ c t^(-alpha)` with k(alpha) = 1, alpha > 0.
 
-N unit vectors are multiplied by maps of their own, get the weights |M u|^s, and are drawn anew in proportion to them (systematic
-resampling); log k(s) is the mean over the steps of the logarithm of the mean weight.
+Each of N unit vectors is multiplied by an independent map, gets the weight |M u|^s, and the population is resampled in proportion to
+the weights (systematic resampling). log k(s) is the mean over the steps of the logarithm of the mean weight.
 
 - **Bias.** The product Z of the mean weights of n steps has the right mean at every N. Being nearly log-normal it has
   `E log Z = log E Z - Var(log Z) / 2`, which is the bias, of order 1/N. Its variance is measured, for the standard error, by means
   over batches of n^(1/2) steps; half of it is added, and the error of this half counts.
-- **Slope.** `d log k / ds` is what the lineages that survive have grown by a step. It is taken between two ages, because the last
+- **Slope.** `d log k / ds` is the mean log-growth per step of surviving lineages. It is taken between two ages, because the last
   steps of a lineage are not yet selected.
 - **Common random numbers.** All orders s use the same numbers, so that the root is that of one function.
 - **Degenerate weights.** For large s a few vectors carry all weight and what is rarer is missed. The effective number of vectors,
