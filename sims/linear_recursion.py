@@ -56,7 +56,8 @@ def run(config: Config) -> dict:
     return {
         "about": {
             "tail_index": f"Hill with the {top} largest norms of {chains} chains after {config.steps} steps, 95 % interval",
-            "tail_index_bias": "for light tails the power law sets in beyond the sample maximum, so Hill's estimate reflects the body and is biased low",
+            "tail_index_bias": "for light tails the power law sets in beyond the sample maximum, "
+            "so Hill's estimate reflects the body and is biased low",
             "tail_index_halfway": "the same after half the steps: equal within the intervals if the chains are stationary",
             "second_moment": "mean of |x|^2 with its 95 % interval; none where the prediction of the tail index is 4 or less, "
             "because |x|^2 has no variance there and the error no normal law",
