@@ -494,6 +494,7 @@ def test_pareto_one_is_chi_square():
     assert limit.std_log == pytest.approx(np.sqrt(law.expect(lambda y: np.log(y) ** 2) - limit.mean_log**2), rel=1e-5)
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize("beta", [0.25, 0.6, 0.9])
 def test_positive_stable_quantiles(beta):
     """Against 200 000 draws of `stable_noise.positive_stable`: levels within five standard errors; moments of the logarithm too."""

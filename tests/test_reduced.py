@@ -9,7 +9,7 @@ import pytest
 from scipy import special, stats
 
 import meanfield as mf
-from meanfield.systems.dynamics import recursion
+from meanfield.systems.dynamics import least_squares
 from meanfield.theory import recursion as theory
 
 CORRELATED = [[2.0, 0.5, 0.0], [0.5, 1.0, 0.1], [0.0, 0.1, 0.5]]
@@ -92,7 +92,7 @@ def test_one_step_has_the_law_of_a_mini_batch(name, key):
 @pytest.mark.parametrize("b", [1, 2, 3, 4, 5, 6, 7, 8, 33])
 def test_chi_square(b, key):
     """Every number of normal squares and exponentials that a batch size can need: Kolmogorov's test and moments."""
-    recipe = recursion._Recipe.of(mf.data.gaussian_regression(2), key, b)
+    recipe = least_squares._Recipe.of(mf.data.gaussian_regression(2), key, b)
     xi, q = (np.asarray(v, float) for v in jax.jit(recipe.numbers, static_argnums=1)(jnp.arange(N, dtype="uint32"), b))
     assert xi.shape == (2, N) and q.shape == (1, N)
     assert stats.kstest(q[0], stats.chi2(b).cdf).pvalue > 6e-7 > stats.kstest(q[0], stats.chi2(b + 1).cdf).pvalue
@@ -156,7 +156,7 @@ def test_a_step_is_its_formula_in_float64(dim, b, key):
     after, _ = dynamics.step(key, state, dynamics.draw(data, jax.random.clone(key), jnp.asarray(4), 5))
     step = jax.random.fold_in(key, 4)
     for i, x in enumerate(np.asarray(state.particles.w, float)):
-        normals, uniforms = recursion._pairs(dim, b)
+        normals, uniforms = least_squares._pairs(dim, b)
         words = [jax.random.key_data(jax.random.fold_in(jax.random.fold_in(step, j), i)) for j in range(normals + uniforms)]
         words = np.array(words).astype(np.int64)
         u = (words[:normals, 0] + ((words[:normals, 1] & 255) + 0.5) / 256) / 2**32
@@ -175,7 +175,7 @@ def test_a_step_is_its_formula_in_float64(dim, b, key):
 def test_chains_do_not_depend_on_their_number(key):
     """Fewer than a block, many blocks, a last block that is not whole."""
     data, dynamics = mf.data.gaussian_regression(3), mf.dynamics.LinearRecursion(0.2, 2)
-    block = recursion._Recipe.of(data, jax.random.clone(key), 2).block
+    block = least_squares._Recipe.of(data, jax.random.clone(key), 2).block
     few, many = (final(dynamics, data, 3, jax.random.clone(key), n) for n in (100, 2 * block + 77))
     np.testing.assert_allclose(few, many[:100], rtol=1e-5, atol=1e-6)
     whole = final(dynamics, data, 3, jax.random.clone(key), 3 * block)
@@ -233,7 +233,7 @@ def test_a_source_with_batches_of_its_own_keeps_its_law(key):
     silent = Silent(**{field.name: getattr(data, field.name) for field in dataclasses.fields(data) if field.init})
     dynamics = mf.dynamics.LinearRecursion(0.5, 1)
     drawn = [type(dynamics.draw(source, key, jnp.int32(0), 5)) for source in (data, silent)]
-    assert drawn == [recursion._Recipe, tuple]
+    assert drawn == [least_squares._Recipe, tuple]
 
 
 def test_wrong_arguments():

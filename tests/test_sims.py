@@ -93,6 +93,7 @@ def test_quick_mode_writes_everything(name, quick):
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and summary["about"]
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_and_tables_say_what_they_show(name, quick):
     module, (summary, _) = JOBS[name], quick(name)
