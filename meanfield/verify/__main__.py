@@ -1,7 +1,9 @@
 """python -m meanfield.verify [CLAIM ...] [--quick | --full] --out DIR."""
 
+import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +27,8 @@ class Config:
 
     claims: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names of claims; none: all."""
+    module: str | None = None
+    """Your claims as well: a file `my_claims.py`, or a module that can be imported, with a sequence `CLAIMS`."""
     out: Path = Path("out/verify")
     """Directory for the results; made if it is not there."""
     budget: Annotated[Literal["quick", "full"], tyro.conf.arg(aliases=["-b"])] = "full"
@@ -46,8 +50,9 @@ class Config:
 def main(config: Config) -> int:
     """Run, write and print."""
     console = Console(width=max(150, Console().width))
+    known = CLAIMS if config.module is None else CLAIMS | own_claims(config.module)
     if config.list:
-        console.print(terminal.listed(CLAIMS.values()))
+        console.print(terminal.listed(known.values()))
         return 0
     if config.again:
         for name in ("claims", "budget", "seed", "rate", "controls", "results"):
@@ -55,11 +60,11 @@ def main(config: Config) -> int:
             _check.require(
                 given == getattr(Config, name), name, "be left out with `--again`, which takes all from the files", given
             )
-        evidence = report.again(CLAIMS.values(), config.out)
+        evidence = report.again(known.values(), config.out)
     else:
         for name in config.claims:
-            _check.choice("claims", name, tuple(CLAIMS))
-        evidence = run([CLAIMS[name] for name in dict.fromkeys(config.claims or CLAIMS)], config, console)
+            _check.choice("claims", name, tuple(known))
+        evidence = run([known[name] for name in dict.fromkeys(config.claims or known)], config, console)
     made = terminal.table(evidence)
     console.width = max(console.width, Console(width=1000).measure(made).maximum)  # as wide as it needs to be
     console.print(made)
@@ -68,6 +73,30 @@ def main(config: Config) -> int:
         console.print(f"[red]negative control came back CONSISTENT:[/] {escape(name)}", highlight=False)
     console.print(f"Written to {escape(str(config.out))}: report.html, report.json, data/", highlight=False, soft_wrap=True)
     return int(report.refuted(evidence) or bool(escaped))
+
+
+def own_claims(module: str) -> dict[str, Claim]:
+    """The claims of a file or of a module that can be imported, by name."""
+    path = Path(module)
+    if path.suffix == ".py":
+        _check.require(path.is_file(), "module", "be a file that exists, or the name of a module", module)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None  # it ends with .py
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+    else:
+        try:
+            made = importlib.import_module(module)
+        except ModuleNotFoundError:
+            raise _check.ArgumentError(
+                f"Argument `module` must be a file .py or a module that can be imported, but is {module!r}."
+            ) from None
+    claims = vars(made).get("CLAIMS")
+    good = isinstance(claims, Sequence) and all(isinstance(claim, Claim) for claim in claims)
+    _check.require(good, "module", "have a sequence `CLAIMS` of claims", module)
+    for claim in claims:
+        _check.require(claim.name not in CLAIMS, "module", "have claims of other names than those of the library", claim.name)
+    return {claim.name: claim for claim in claims}
 
 
 def run(claims: list[Claim], config: Config, console: Console) -> dict[str, Evidence]:
