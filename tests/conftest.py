@@ -100,6 +100,16 @@ def digits():
     return mf.data.digits()
 
 
+@pytest.fixture(scope="module")
+def pool():
+    """Twelve examples of four classes."""
+    import numpy as np
+
+    import meanfield as mf
+
+    return mf.data.from_arrays(np.random.default_rng(1).normal(size=(12, 3)), np.arange(12) % 4)
+
+
 @pytest.fixture
 def key():
     return jax.random.key(20211103)

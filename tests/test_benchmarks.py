@@ -11,6 +11,8 @@ from scipy import stats
 
 import meanfield as mf
 from benchmarks import child, grid, main_job, ours, peers, run, sections, tail_laws, tails, timing
+from benchmarks import verify as scorer
+from meanfield import verify
 from sims import width_scaling
 
 WITH_TORCH = pytest.param(True, marks=pytest.mark.skipif(peers.torch is None, reason="torch is not installed"))
@@ -325,3 +327,30 @@ def test_page(tmp_path, monkeypatch):
         tails.main(dataclasses.replace(config, classes=("mine",)))
     with pytest.raises(mf.ArgumentError, match="`estimator` must be module:function"):
         tails.main(dataclasses.replace(config, estimator=("somebody",)))
+
+
+def test_settings_are_scored(tmp_path):
+    """Drawn settings are judged, once; a false claim is refuted by two seeds, an experiment that breaks down does not stop the rest."""
+    config = scorer.Config(("columns",), out=tmp_path, settings=2, seed=3, full=0.0)
+    scorer.main(config)
+    path = tmp_path / "verify_settings.json"
+    content = json.loads(path.read_text())
+    assert [s["number"] for s in content["settings"]] == [0, 1] and all(s["verdict"] != "ERROR" for s in content["settings"])
+    drawn = [s["parameters"] for s in content["settings"]]
+    assert drawn[0] != drawn[1] and drawn[1] == dict(scorer.setting(1, config).claim.parameters)
+
+    other = dataclasses.replace(scorer.setting(0, config), claim=verify.CLAIMS["columns"].control("limit off by 20 %"))
+    wrong = scorer.scored(dataclasses.replace(other, claim=dataclasses.replace(other.claim, name="columns")))
+
+    def breaks(key, size, parameters):
+        raise TypeError("it broke")
+
+    broken = scorer.scored(dataclasses.replace(other, claim=dataclasses.replace(other.claim, experiment=breaks)))
+    assert (wrong["verdict"], wrong["again"], broken["verdict"]) == ("REFUTED", "REFUTED", "ERROR")
+    content["settings"][0] = {**wrong, "number": 0}
+    path.write_text(json.dumps(content))
+    scorer.main(dataclasses.replace(config, settings=2))  # resumes: nothing is run again
+    report = (tmp_path / "verify_settings.md").read_text()
+    assert json.loads(path.read_text())["settings"][0]["verdict"] == "REFUTED"
+    assert "1 consistent, 1 refuted" in scorer.settings_report(content) and "Refuted: 1 of 2" in scorer.settings_report(content)
+    assert report.startswith("2 of 2 settings, seed 3")

@@ -1,0 +1,116 @@
+"""No false record: what is written of a job is what ran, sizes that were typed beside --quick too."""
+
+import dataclasses
+import json
+
+import pytest
+
+import meanfield as mf
+from benchmarks import run as bench
+from meanfield import _files
+from sims import (
+    _job,
+    compressibility,
+    compressible_laws,
+    compressible_networks,
+    index_two_wall,
+    linear_recursion,
+    propagation_of_chaos,
+    quadratic_network,
+    radial_pde,
+    relu_networks,
+    relu_residuals,
+    shared_noise,
+    stable_networks,
+    stable_sgd,
+    tail_index,
+    transients,
+    width_scaling,
+)
+from tests.sims.common import JOBS
+
+NAMES = [module.__name__ for module in JOBS]
+everyone = pytest.mark.parametrize("module", [*JOBS, bench], ids=[*NAMES, "bench"])
+
+
+@everyone
+def test_what_is_typed_beside_quick_wins(module):
+    """Of every size that the quick run makes smaller; the others are those of the quick run."""
+    full, small = module.Config(), module.Config(quick=True).sized()
+    assert small.quick and small.sized() == small and module.Config(quick=True) == dataclasses.replace(full, quick=True)
+    assert _job.parsed(module.Config, ["--quick"]) == small and _job.parsed(module.Config, []) == full
+    changed = _job.made_small(module.Config)
+    assert changed or module is index_two_wall  # whose parts are made small
+    for name in changed:
+        given = getattr(full, name)
+        words = [given] if isinstance(given, int | float) else [] if isinstance(given[0], tuple) else list(given)
+        if words:
+            parsed = _job.parsed(module.Config, [_job.option_name(name), *map(str, words), "--quick"])
+            assert (
+                parsed == dataclasses.replace(small, **{name: given})
+                and _files.manifest(parsed.record())["config"][name] == given
+            )
+
+
+@everyone
+def test_help_says_what_the_quick_run_is_and_what_the_full_one(module, capsys):
+    with pytest.raises(SystemExit):
+        _job.parsed(module.Config, ["--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Directory for the results" in text
+    for name in _job.made_small(module.Config):
+        small, full = (getattr(config, name) for config in (module.Config(quick=True).sized(), module.Config()))
+        assert f"{_job.option_name(name)} {_job.typed(small)}" in text and f"(default: {_job.typed(full)})" in text, name
+
+
+def test_joined_figures_record_the_configs_of_their_parts():
+    """With their key and seeds, and small if the quick run was asked for."""
+    for quick in (False, True):
+        record = index_two_wall.Config(key=3, seeds=2, quick=quick).record()
+        made = relu_networks.Config(key=3, seeds=2, quick=quick, out=index_two_wall.Config().out)
+        assert record["relu_networks"] == (made.sized() if quick else made).record()
+        made = compressible_networks.Config(key=3, out=compressibility.Config().out, quick=quick)
+        assert compressibility.Config(key=3, quick=quick).record()["networks"] == (made.sized() if quick else made).record()
+
+
+@pytest.mark.slow
+def test_config_json_is_what_ran(tmp_path):
+    """The case of the review: widths and seeds beside --quick."""
+    arguments = ["--quick", "--widths", "8", "--seeds", "1", "--steps", "9", "--step-sizes", "0.1", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        width_scaling.main.command(arguments)
+    assert ended.value.code == 0
+    config = json.loads((tmp_path / "config.json").read_text())["config"]
+    results = mf.Results.load(tmp_path / "results.nc").dataset
+    assert config["widths"] == results["width"].to_numpy().tolist() == [8]
+    assert config["seeds"] == results.sizes["seed"] == 1
+    assert config["steps"] == results["step"].to_numpy()[-1] == results["steps_done"].max() == 9
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "name"),
+    [
+        (width_scaling, {"widths": (0,)}, "widths"),
+        (linear_recursion, {"chains": 5}, "chains"),
+        (tail_index, {"chains": 5}, "chains"),
+        (transients, {"chains": 5}, "chains"),
+        (shared_noise, {"widths": (0,)}, "widths"),
+        (stable_sgd, {"widths": (0,)}, "widths"),
+        (radial_pde, {"width": 0}, "width"),
+        (propagation_of_chaos, {"seeds": 0}, "seeds"),
+        (compressibility, {"parts": (5,)}, "parts"),
+        (index_two_wall, {"seeds": 0}, "seeds"),
+        (compressible_laws, {"side": 0}, "side"),
+        (compressible_networks, {"widths": (0,)}, "widths"),
+        (quadratic_network, {"life_steps": 0}, "life_steps"),
+        (relu_networks, {"steps": 0}, "steps"),
+        (relu_residuals, {"noiseless_width": 0}, "noiseless_width"),
+        (stable_networks, {"widths": (0,)}, "widths"),
+        (bench, {"widths": (0,)}, "widths"),
+    ],
+    ids=[*(f"{i}" for i in range(16)), "bench"],
+)
+def test_wrong_sizes_are_refused_beside_quick(module, arguments, name, tmp_path):
+    with pytest.raises(mf.ArgumentError, match=f"Argument `{name}` must"):
+        module.main(dataclasses.replace(module.Config(out=tmp_path, quick=True).sized(), **arguments))
+    assert not list(tmp_path.glob("[!.]*"))

@@ -1,0 +1,46 @@
+"""Small systems to simulate, a dynamics that counts its traces, and results that agree but for the order of sums."""
+
+from dataclasses import dataclass, field
+
+import jax
+import numpy as np
+
+import meanfield as mf
+from tests.test_testing import REGRESSION
+
+DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
+
+
+def make_system(dynamics):
+    chains = isinstance(dynamics, mf.dynamics.LinearRecursion | mf.dynamics.HomogenizedSGD)
+    return mf.System(*((mf.dynamics.chains(), REGRESSION) if chains else (mf.TwoLayer("tanh"), DATA)), dynamics)
+
+
+def close(ours, theirs):
+    """Equal but for the order of sums, after a few dozen steps of float32."""
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def system(data, **sgd):
+    return mf.System(mf.TwoLayer(), data, mf.dynamics.SGD(**({"step_size": 0.5, "batch_size": 1} | sgd)))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Counting(mf.dynamics.AbstractDynamics):
+    """Noisy SGD that counts how often Python runs through its step, which is how often jax traces it."""
+
+    step_size: float
+    temperature: float = 0.0
+    batch_size: int = field(default=1, metadata={"static": True})
+    traces = 0
+
+    def step(self, key, state, batch):
+        type(self).traces += 1
+        risk, gradient = state.network.gradient(state.particles, *batch)
+        noise = self.temperature * jax.random.normal(key, state.particles.w.shape)
+        w, a = state.particles.w - self.step_size * gradient.w + noise, state.particles.a - self.step_size * gradient.a
+        return mf.dynamics.State(mf.Particles(w, a), state.step + 1, state.network), {"risk": risk}
+
+    references = ()

@@ -1,0 +1,58 @@
+"""Probes: schedules and values."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import meanfield as mf
+from tests.simulate.common import system
+
+
+@pytest.mark.slow
+def test_probe_schedules_and_values(digits, key):
+    early, late = mf.probes.Moments(at=(0, 3)), mf.probes.NormQuantiles(at=(20,), levels=(0.5, 1.0))
+    chosen = (early, late, mf.probes.Subsample(count=5, at=(20,)), mf.probes.Evaluation(at=(20,)))
+    results = mf.simulate(system(digits), widths=[4, 40], steps=20, seeds=2, key=key, probes=chosen)
+    data = results.dataset
+    assert data["step"].to_numpy().tolist() == [0, 3, 20]
+    assert np.isfinite(data["norm_moment"].sel(step=[0, 3])).all() and np.isnan(data["norm_moment"].sel(step=20)).all()
+    particles = results.particles[40]
+    norms = np.linalg.norm(np.asarray(particles.vectors, float), axis=-1)
+    np.testing.assert_allclose(data["norm_quantile"].sel(width=40, step=20, level=1.0)[0], norms.max(axis=-1)[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        data["norm_quantile"].sel(width=40, step=20, level=0.5)[0], np.median(norms, axis=-1)[0], rtol=1e-5
+    )
+    np.testing.assert_allclose(data["particle"].sel(width=40, step=20), particles.vectors[:, :, :5], rtol=1e-6)
+    assert np.isnan(data["particle"].sel(width=4, step=20, neuron=4)).all()
+    w, a = np.asarray(particles.w[0, 0], float), np.asarray(particles.a[0, 0], float)
+    f = np.maximum(np.asarray(digits.x_test, float) @ w.T, 0) @ a / 40
+    accuracy = np.mean(f.argmax(axis=1) == np.asarray(digits.y_test))
+    log_p = f - np.log(np.exp(f).sum(axis=1, keepdims=True))
+    risk = -np.mean(log_p[np.arange(len(f)), np.asarray(digits.y_test)])
+    cell = data.sel(width=40, step=20, split="test", seed=0, step_size=0.5)
+    np.testing.assert_allclose(cell["accuracy"], accuracy, atol=1e-6)
+    np.testing.assert_allclose(cell["risk"], risk, rtol=1e-5)
+
+
+@pytest.mark.long
+def test_moments_of_a_heavy_tail_do_not_overflow(digits):
+    """Norms up to 1e12: their fourth power is beyond float32."""
+    rng = np.random.default_rng(0)
+    a = jnp.asarray(1e5 * (rng.pareto(0.5, size=(5000, 1)) + 1), jnp.float32)
+    particles = mf.Particles(jnp.zeros((5000, 1)), a)
+    values = mf.probes.Moments(orders=(1.0, 2.0, 4.0))(mf.TwoLayer(), particles, digits)["norm_moment"]
+    exact = [np.mean(np.asarray(a, float) ** p) ** (1 / p) for p in (1, 2, 4)]
+    assert np.mean(np.asarray(a, float) ** 4) > np.finfo(np.float32).max
+    np.testing.assert_allclose(values, exact, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_evaluation_of_a_part_is_spread_over_the_set(key):
+    """5 of 20 examples, sorted by label: each of the 5 labels once; and the count of a small set is the whole set."""
+    data = mf.data.from_arrays(np.eye(20), np.arange(20) // 4)
+    network, probe = mf.TwoLayer(dim=20, outputs=5), mf.probes.Evaluation(examples=5)
+    particles = network.init(key, 6)
+    found = probe(network, particles, data)
+    index = np.array([0, 4, 8, 12, 16])
+    np.testing.assert_allclose(found["risk"][0], network.risk(particles, data.x[index], data.y[index]), rtol=1e-6)
+    assert (probe.count(3), probe.count(20), mf.probes.Evaluation(examples=None).count(10**6)) == (3, 5, 10**6)

@@ -1,0 +1,31 @@
+"""Injected noise: of every neuron its own, in three modes."""
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.systems.dynamics.injections import MODES
+from meanfield.theory import stable
+from tests.systems.dynamics.common import stationary
+
+
+@pytest.mark.slow
+def test_coupled_noise_does_not_depend_on_the_width(pool, key):
+    """Particle 3 of width 5 and of width 50 draw the same: where particles do not interact they stay equal."""
+    flat = mf.data.from_arrays(np.zeros((2, 3)), np.zeros(2))
+    noisy = mf.dynamics.StableSGD(0.1, 1, alpha=1.5, scale=0.3, weight_decay=1.0)
+    results = mf.simulate(mf.System(mf.dynamics.chains(), flat, noisy), widths=[5, 50], steps=20, seeds=2, key=key, probes=())
+    np.testing.assert_allclose(results.particles[5].w, results.particles[50].w[:, :, :5], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_modes_differ_as_they_should(key):
+    """Scalar: all coordinates equal. Isotropic: rotation invariant, and dependent; coordinates: heavier along the axes."""
+    made = {m: stationary(mf.dynamics.StableSGD(0.2, 1, 1.2, 0.5, m, weight_decay=1.0), key) for m in MODES}
+    spread = np.ptp(made["scalar"], axis=1) / np.abs(made["scalar"]).max(axis=1)
+    assert np.quantile(spread, 0.9) < 1e-4  # but for what is left of the start
+    diagonal = np.array([1, 1, 1, 1]) / 2
+    scale = stable.euler_scale(1.2, 0.5, 0.2)
+    for mode, factor in (("isotropic", 1.0), ("coordinates", 4 ** (1 / 1.2) / 2), ("scalar", 2.0)):
+        phi = np.cos(made[mode] @ diagonal / (scale * factor))
+        assert abs((phi.mean() - np.exp(-1)) / (phi.std() / np.sqrt(len(phi)))) < 5

@@ -1,0 +1,16 @@
+"""Losses: of labels that no class has."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import meanfield as mf
+
+
+@pytest.mark.long
+def test_labels_outside_the_classes_cost_nan_not_nothing(key):
+    network = mf.TwoLayer(dim=3, outputs=2)
+    particles, x = network.init(key, 8), jnp.ones((3, 3))
+    assert np.isfinite(network.risk(particles, x, jnp.array([0, 1, 1])))
+    for label in (-1, 2, 5):
+        assert np.isnan(network.risk(particles, x, jnp.array([0, 1, label])))
