@@ -2,6 +2,8 @@
 
 import gc
 import hashlib
+import importlib
+import json
 import os
 import resource
 import signal
@@ -108,6 +110,22 @@ def pool():
     import meanfield as mf
 
     return mf.data.from_arrays(np.random.default_rng(1).normal(size=(12, 3)), np.arange(12) % 4)
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory):
+    """A function that runs the quick mode of a simulation, once: its summary and its folder."""
+    done = {}
+
+    def run(name):
+        if name not in done:
+            job = importlib.import_module(f"sims.{name}")
+            out = tmp_path_factory.mktemp(name)
+            assert job.main(job.Config(out=out, quick=True).sized()) == 0
+            done[name] = json.loads((out / "summary.json").read_text()), out
+        return done[name]
+
+    return run
 
 
 @pytest.fixture

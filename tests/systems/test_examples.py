@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import meanfield as mf
 from meanfield import testing
 from meanfield.systems import examples
+from meanfield.systems.examples import quadratic_system
 
 
 def test_fresh_examples_keep_the_contract():
@@ -26,3 +28,22 @@ def test_components_of_the_digits(count):
     assert few.shape == (20, count) and np.array_equal(first, labels[:20])
     assert np.mean(np.sum(few**2, axis=1)) == pytest.approx(1)
     np.testing.assert_allclose(few / few[0, 0], x[:20] / x[0, 0])
+
+
+@pytest.mark.slow
+def test_fresh_examples_are_independent_noise(key):
+    """One step from given weights: mean and variance of a move against `SGD(minibatches="independent")`, whose pool is drawn anew."""
+    width, eta, lam = 4_000, 0.2, 0.5
+    system = quadratic_system([eta], lam)
+    other = mf.System(
+        system.network, system.data, mf.dynamics.SGD(eta, 1, weight_decay=lam, minibatches="independent", pool_size=4096)
+    )
+    arguments = {"widths": width, "steps": 1, "seeds": 4, "key": key, "probes": ()}
+    start = mf.simulate(system, **arguments | {"steps": 0}).particles[width].w
+    moves = [mf.simulate(one, **arguments).particles[width].w - start for one in (system, other)]
+    for power in (1, 2):
+        one, two = (np.mean(m.astype(np.float64) ** power, axis=(0, 2, 3)) for m in moves)
+        # Neurons of a run share the pool in the second: 4096 examples of their own stand for each of its runs.
+        error = np.sqrt(np.var(moves[0].astype(np.float64) ** power) * (1 / width + 1 / 4096) / 4)
+        assert abs(one.mean() - two.mean()) < 5 * error
+    assert np.mean(moves[0] ** 2) > 0.01

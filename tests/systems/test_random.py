@@ -10,10 +10,7 @@ import pytest
 from scipy import stats
 
 from meanfield.systems import random
-
-
-def z_scores(count, n, p):
-    return (np.asarray(count) - n * p) / np.sqrt(n * p * (1 - p))
+from tests.systems.common import z_scores
 
 
 def test_words_are_those_of_fold_in(key):

@@ -11,6 +11,7 @@ from scipy import integrate, optimize, special, stats
 
 import meanfield as mf
 from meanfield.systems import stable_noise
+from tests.systems.common import z_scores
 
 ALPHAS = [0.3, 0.5, 0.9, 1 - 1e-3, 1 - 1e-6, 1.0, 1 + 1e-6, 1 + 1e-3, 1.25, 1.5, 1.75, 1.95, 2 - 1e-3, 2 - 1e-6, 2.0]
 LAWS = {
@@ -45,10 +46,6 @@ def far_quantile(alpha, p, positive=False):
     top = np.log(1 / p) / alpha
     start = np.log(tail(alpha, 1e30, positive) * 1e30**alpha) / alpha + top
     return np.exp(optimize.brentq(lambda y: np.log(tail(alpha, np.exp(y), positive) / p), start - 0.5, start + 0.5))
-
-
-def z_scores(count, n, p):
-    return (np.asarray(count) - n * p) / np.sqrt(n * p * (1 - p))
 
 
 def test_references_agree():

@@ -1,4 +1,4 @@
-"""Laws that tests of pruning errors share, and shares of them by quantiles."""
+"""What tests of theory share: laws, shares of their sums, and how close a measured index must be."""
 
 from scipy import special, stats
 
@@ -30,3 +30,8 @@ def square_sum(dim, kappa):
     """Noncentral chi-square: x times its density is k times that of k + 2 and the noncentrality times that of k + 4 degrees."""
     s = special.chndtrix(1 - kappa, dim, 4.0 * dim)
     return (special.chndtr(s, dim + 2, 4.0 * dim) + 4 * special.chndtr(s, dim + 4, 4.0 * dim)) / 5
+
+
+def close(found, exact, errors=4.0):
+    """Within four standard errors, which are below 3 %."""
+    return abs(found.value - exact) < errors * found.standard_error < 0.03 * errors * exact

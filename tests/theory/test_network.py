@@ -13,14 +13,10 @@ from scipy import integrate, optimize
 import meanfield as mf
 from meanfield.measure.tails import hill
 from meanfield.theory import network
+from tests.theory.common import close
 
 KEY = jax.random.key(0)
 SMALL = {"key": KEY, "population": 3_000, "steps": 500}
-
-
-def close(found, exact, errors=4.0):
-    """Within four standard errors, which are below 3 %."""
-    return abs(found.value - exact) < errors * found.standard_error < 0.03 * errors * exact
 
 
 # Networks

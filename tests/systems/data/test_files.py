@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from tests.systems.data.common import sentence
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -69,10 +70,6 @@ def test_mnist_sample_is_real():
     assert data.x.shape == (4000, 784) and data.classes == 10
     counts = np.bincount(np.asarray(data.y), minlength=10)
     assert (counts > 350).all() and (counts < 450).all()  # shuffled: the file is sorted by class
-
-
-def sentence(pattern):
-    return pytest.raises(mf.ArgumentError, match=pattern)
 
 
 def test_files_that_are_not_what_they_say(tmp_path, images):

@@ -10,6 +10,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.systems.data.finite import shuffled
+from tests.systems.data.common import sentence
 
 
 def test_digits_are_real_and_scaled(digits):
@@ -45,10 +46,6 @@ def test_mini_batches_are_uniform(digits):
 
     assert abs(z(index)) < 5
     assert abs(z(np.minimum(index, n * 9 // 10))) > 5
-
-
-def sentence(pattern):
-    return pytest.raises(mf.ArgumentError, match=pattern)
 
 
 def test_bad_arrays():
