@@ -22,9 +22,11 @@ test-all: $(VENV)/.installed-test
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --share $(SHARE) $(ARGS)
 
-# All tests and doctests of one module: make test-for F=measure/tails/index
+# All tests and doctests of one module: make test-for F=measure/tails/index. One without a test file has that of its package.
+PACKAGE = $(patsubst %/,%,$(dir $(F)))
+TESTS = tests/$(dir $(F))test_$(patsubst _%,%,$(patsubst __%__,%,$(notdir $(F)))).py tests/$(dir $(PACKAGE))test_$(notdir $(PACKAGE)).py
 test-for: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q meanfield/$(F).py tests/$(dir $(F))test_$(notdir $(F)).py $(ARGS)
+	$(BIN)/python -m pytest -q meanfield/$(F).py $(firstword $(wildcard $(TESTS))) $(ARGS)
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.run --out $(OUT) $(ARGS)

@@ -22,6 +22,15 @@ MAY_IMPORT = {
 }
 
 
+WITHOUT_TESTS = {  # modules, or packages of modules, that need no test file
+    "_keys": "one line, and its doctest",
+    "measure/tails/_quantile_table": "a table, read in tests/measure/tails/test_stable.py",
+    "plot": "figures, which tests/test_sims.py draws",
+    "systems/data/base": "abstract; docs/extending.md writes a source, and tests/test_docs.py runs it",
+    "verify/claims": "claims, which tests/verify/test_claims.py runs; what is about one alone has a file",
+}
+
+
 def imported(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -41,6 +50,24 @@ def test_rooms_import_only_what_lies_below():
         assert room not in MAY_IMPORT or not wrong_floor(room, names), path
         assert not [n for n in names if n.split(".")[0] == "sims"], path
     assert wrong_floor("measure", ["meanfield.systems.networks"]) and not wrong_floor("simulate", ["meanfield.systems.networks"])
+
+
+def file_of(module):
+    """The test file of a module: meanfield/X/y.py and meanfield/X/_y.py have tests/X/test_y.py."""
+    return module.with_name(f"test_{module.stem.strip('_')}.py")
+
+
+def test_every_module_has_its_tests_and_no_tests_are_without_a_module():
+    """A package X may have tests/test_X.py for what is about several of its modules; sims are mirrored where they have a file."""
+    modules = {path.relative_to(ROOT / "meanfield") for path in ROOT.glob("meanfield/**/*.py") if path.name != "__init__.py"}
+    tests = {path.relative_to(ROOT / "tests") for path in ROOT.glob("tests/**/test_*.py")}
+    names = {module: module.with_suffix("").as_posix() for module in modules}
+    missing = {name for module, name in names.items() if file_of(module) not in tests}
+    assert missing == {name for name in missing if any(f"{name}/".startswith(f"{exempt}/") for exempt in WITHOUT_TESTS)}
+    assert all(any(f"{name}/".startswith(f"{exempt}/") for name in missing) for exempt in WITHOUT_TESTS)
+    files = [*modules, *(path.relative_to(ROOT) for path in ROOT.glob("sims/*.py"))]
+    expected = {file_of(path) for path in files} | {file_of(path.parent) for path in files if path.parent.name}
+    assert {path for path in tests if len(path.parts) > 1} <= expected
 
 
 def test_every_reference_is_in_the_bibliography():

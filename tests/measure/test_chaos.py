@@ -16,6 +16,8 @@ def one_factor(rng, rho, shape):
 
 
 # -- coupled error ------------------------------------------------------------------------------------------------------
+
+
 def test_coupled_error_is_its_formula():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 3, 5, 4)), rng.standard_normal((2, 3, 9, 4))
@@ -40,6 +42,8 @@ def test_coupled_error_has_the_rate_of_its_coupling():
 
 
 # -- correlation --------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("shape", [(5, 4), (30, 7), (3, 2, 3), (12, 6, 2)])
 def test_correlation_is_the_average_over_pairs(shape):
     x = np.random.default_rng(0).standard_normal(shape) * 3 + np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2))
@@ -118,6 +122,8 @@ def test_correlation_at_its_ends():
 
 
 # -- fluctuations -------------------------------------------------------------------------------------------------------
+
+
 def test_fluctuation_is_its_formula():
     x = np.random.default_rng(0).exponential(size=(2, 3, 7, 5))
     limit = np.array([[1.0], [2.0]])
@@ -157,6 +163,7 @@ def test_fluctuation_of_constants():
 
 
 # -- wrong arguments ----------------------------------------------------------------------------------------------------
+
 X = np.zeros((2, 4, 3))
 
 

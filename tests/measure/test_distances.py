@@ -16,8 +16,9 @@ import meanfield as mf
 from meanfield.measure import distances
 from meanfield.measure.distances import kolmogorov, median_bandwidth, mmd, sliced_wasserstein, wasserstein
 
-
 # -- Wasserstein on the line --------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 7.0, 300.0, np.inf])
 def test_shift_and_scale(p):
     """|shift| for every p; scaling by s > 0 costs |s - 1| (mean |x|^p)^(1/p)."""
@@ -110,6 +111,8 @@ def test_leading_axes_and_other_arrays():
 
 
 # -- sliced Wasserstein -------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
 def test_sliced_on_the_line_is_wasserstein(p, key):
     rng = np.random.default_rng(0)
@@ -162,6 +165,8 @@ def test_sliced_is_blocked_reproducible_and_symmetric(key, monkeypatch):
 
 
 # -- maximum mean discrepancy -------------------------------------------------------------------------------------------
+
+
 def exact_mmd(d, shift, scale, bandwidth):
     """MMD^2 of N(0, I_d) and N(shift e_1, scale^2 I_d)."""
 
@@ -248,6 +253,8 @@ def test_mmd_with_the_default_bandwidth():
 
 
 # -- Kolmogorov ---------------------------------------------------------------------------------------------------------
+
+
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(
     hnp.arrays(np.int64, st.integers(2, 30), elements=st.integers(-4, 4)),
@@ -283,6 +290,7 @@ def test_kolmogorov_has_its_limit_law():
 
 
 # -- wrong arguments ----------------------------------------------------------------------------------------------------
+
 CLOUD = np.zeros((4, 2))
 
 

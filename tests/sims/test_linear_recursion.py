@@ -4,6 +4,8 @@ import pytest
 
 from sims import linear_recursion
 
+pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
+
 
 def test_linear_recursion(quick):
     """20 000 chains: Hill's interval widened to five standard errors, and contraction within five."""

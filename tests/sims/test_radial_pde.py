@@ -1,6 +1,9 @@
 """The radial flow: risks follow it."""
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
 
 
 def test_radial_pde(quick):

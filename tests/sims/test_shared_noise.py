@@ -1,6 +1,9 @@
 """Shared and independent noise: variances and correlations are the predicted ones."""
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
 
 
 def test_shared_noise(quick):

@@ -7,6 +7,8 @@ import meanfield as mf
 from meanfield.theory import recursion
 from sims import _tables, tail_index
 
+pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
+
 
 def test_tail_index(quick):
     """20 000 chains: within four standard errors of the prediction, and not within them of what another dimension would have."""

@@ -17,6 +17,8 @@ KNOWN = json.loads((Path(__file__).parent.parent / "known" / "compressibility.js
 
 
 # -- limits ---------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("q", [1, 2])
 @pytest.mark.parametrize("name", [name for name in LAWS if name != "t2p1"])
 def test_limits_of_the_table(name, q):
@@ -136,6 +138,8 @@ def test_skewed_cauchy_laws_by_simulation():
 
 
 # -- columns and singular values ----------------------------------------------------------------------------------------------
+
+
 def test_gaussian_columns_of_the_table():
     for dim, row in KNOWN["node_gauss_sq"].items():
         found = compressibility.node_limit_error(stats.norm(), int(dim), np.array([0.1, 0.5])) ** 2
@@ -173,6 +177,8 @@ def test_an_elliptical_layer_is_not_compressible():
 
 
 # -- the divergent case -----------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.long
 def test_constants_of_the_table():
     for name, exact in KNOWN["divergent"].items():
@@ -236,6 +242,7 @@ def test_prunable_quantiles_by_simulation(alpha, level):
 
 
 # -- wrong arguments ----------------------------------------------------------------------------------------------------------
+
 CASES = {
     "kappa": (
         lambda: compressibility.limit_error(stats.norm(), 1.2),

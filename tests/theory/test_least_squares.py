@@ -17,6 +17,8 @@ SMALL = {"key": KEY, "population": 3_000, "steps": 500}
 
 
 # Gaussian inputs
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("batch_size", "dim", "lam"), [(1, 2, 0.0), (3, 5, 0.2)])
 def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
@@ -70,6 +72,8 @@ def test_chains_with_a_covariance_have_this_index(key):
 
 
 # Finite sets of inputs
+
+
 def test_equations_with_exact_roots():
     """(2^alpha + 0^alpha) / 2 = 1, and (3^alpha + 4^-alpha) / 2 = 1."""
     assert math.isclose(least_squares.empirical_tail_index([[1.0], [3**0.5]], 1.0, 1, key=KEY).value, 1.0, rel_tol=1e-9)

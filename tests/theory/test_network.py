@@ -19,7 +19,6 @@ KEY = jax.random.key(0)
 SMALL = {"key": KEY, "population": 3_000, "steps": 500}
 
 
-# Networks
 def test_quadratic_growth_is_a_polynomial_at_even_orders():
     odd = lambda n: math.prod(range(n, 0, -2))  # noqa: E731
     for s in (2, 4, 10, 40):

@@ -100,6 +100,8 @@ KEY = jax.random.key(0)
 
 
 # Homogenised SGD
+
+
 def test_bounds_coincide_where_they_are_exact():
     assert recursion.homogenized_bounds([[1.0]], 0.5, 1) == (5.0, 5.0)
     for d in (1, 2, 7):

@@ -44,6 +44,8 @@ def toy(truth=0.0, predicted=0.0, detects=0.2, size=1000, holds=True, count=1, r
 
 
 # -- one claim ------------------------------------------------------------------------------------------------------------
+
+
 def test_four_verdicts():
     assert toy().test().verdict is Verdict.CONSISTENT
     assert toy(predicted=0.3).test().verdict is Verdict.REFUTED
@@ -176,6 +178,8 @@ def test_bounds_are_predictions_too():
 
 
 # -- bias and domain -------------------------------------------------------------------------------------------------------
+
+
 def biased(bias, bound, detects=0.2, truth=0.0, why="the shift"):
     """The toy claim, measured by a device that is off by `bias`, of which the claim knows `bound`."""
 
@@ -235,6 +239,7 @@ def test_parameters_have_a_domain():
 
 
 # -- wrong calls ------------------------------------------------------------------------------------------------------------
+
 BAD_CLAIMS = {  # changed fields of `toy`, and what `test` says
     "rows": (None, "a function of parameters"),
     "rows, a number": (lambda p: 3.0, r"return one or several `Row` objects, but is a function that returns 3.0"),

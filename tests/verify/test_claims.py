@@ -49,6 +49,8 @@ def test_a_quick_run(name):
 
 
 # -- at full size ------------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOME)
 def test_full_budget_is_enough_and_controls_are_caught(name):
@@ -64,6 +66,7 @@ def test_full_budget_is_enough_and_controls_are_caught(name):
 
 
 # -- at other parameters ---------------------------------------------------------------------------------------------------------
+
 MOVED = (  # true claims that were refuted here before what their devices are off was allowed for
     ("limit", {"orders": (4.0,)}),
     ("sharp constant", {"kappa": 0.01, "parts": 1000}),

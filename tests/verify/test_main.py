@@ -1,4 +1,4 @@
-"""Claims of one's own on the command line of verify."""
+"""The command line of verify: its options, its exit status, claims of one's own."""
 
 import re
 import subprocess

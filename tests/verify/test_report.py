@@ -22,6 +22,8 @@ def numbers(evidence) -> list:
 
 
 # -- files ----------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.long
 def test_files_hold_what_verdicts_rest_on(tmp_path):
     claims, told = [CLAIMS["columns"], *four()], []
@@ -77,6 +79,8 @@ def test_wrong_arguments_are_refused_before_anything_runs(tmp_path):
 
 
 # -- the rate of a family -------------------------------------------------------------------------------------------------
+
+
 def edge(p_value: float, **changes) -> Claim:
     """A prediction whose p-value at the quick budget, seed 0, is this."""
     mean = verify.mean(toy().collect(0, "quick")["x"])
@@ -140,6 +144,8 @@ def test_controls_are_judged_at_the_level_of_their_claim(tmp_path):
 
 
 # -- once more ------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.long
 def test_again_from_the_files(tmp_path):
     changed = toy("w").with_parameters(scale=2.0, widths=(8, 8))
@@ -213,6 +219,8 @@ def test_ctrl_c_inside_a_simulation_is_no_verdict(tmp_path, monkeypatch, ctrl_c,
 
 
 # -- somebody's own simulation --------------------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     """200 chains of two numbers from a normal law, one step of size almost 0."""

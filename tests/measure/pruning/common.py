@@ -1,4 +1,4 @@
-"""A pytree, particles and fractions that tests of pruning share."""
+"""A pytree and particles that tests of pruning share."""
 
 import jax
 import numpy as np

@@ -14,7 +14,6 @@ from meanfield.measure import pruning
 from meanfield.measure.pruning import errors
 
 
-# -- pruning ------------------------------------------------------------------------------------------------------------
 def norm(w, p, kind="entries"):
     if kind == "singular":
         w = np.linalg.svd(w, compute_uv=False)

@@ -12,6 +12,8 @@ KAPPAS = np.linspace(0, 1, 13)
 
 
 # -- pytrees --------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("kind", pruning.KINDS)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("centred", [False, True])
@@ -48,6 +50,8 @@ def test_global_keeps_the_largest_wherever_they_are():
 
 
 # -- particle states ------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_neurons_are_units(bias):
     _, state = particles(bias=bias)

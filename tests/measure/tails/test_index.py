@@ -30,7 +30,6 @@ def test_hill_reduced_is_the_maximum_of_its_likelihood():
     assert constrained.fun - best.fun < 0.05
 
 
-# -- laws with a known index ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("law", LAWS)
 def test_tail_index_covers(law):
     """100 samples of 20 000: the interval covers at least 88 % (95 % less three standard errors); a wrong index it does not."""
