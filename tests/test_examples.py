@@ -7,6 +7,7 @@ from meanfield import testing
 from meanfield.systems import examples
 
 
+@pytest.mark.long
 def test_fresh_examples_keep_the_contract():
     system = examples.quadratic_system([0.1])
     testing.check_dynamics(examples.FreshExamples(0.1, 1.0), system.network, system.data)

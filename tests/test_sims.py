@@ -146,6 +146,7 @@ TYPED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", TYPED, ids="-".join)
 def test_the_option_that_was_typed_is_reported(words, tmp_path, capsys):
     """A library names its arguments, a command line the options that their values came from."""
@@ -166,6 +167,7 @@ def test_ctrl_c_gives_no_number(part, ctrl_c, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.long
 def test_linear_recursion(quick):
     """20 000 chains: Hill's interval widened to five standard errors, and contraction within five."""
     rows = {row["step_size"]: row for row in quick("linear_recursion")[0]["rows"]}
@@ -184,6 +186,7 @@ def test_stable_sgd(quick):
         assert abs(row["scale"] - row["scale_predicted"]) < 2.5 * (row["scale_interval"][1] - row["scale_interval"][0]) / 2
 
 
+@pytest.mark.long
 def test_shared_noise(quick):
     for row in quick("shared_noise")[0]["rows"]:
         assert abs(row["mean_variance"] - row["mean_variance_predicted"]) < 5 * row["mean_variance_predicted"] * np.sqrt(2 / 60)
@@ -202,6 +205,7 @@ def test_propagation_of_chaos(quick):
     assert np.min(ode["errors"]) > 10 * np.max(conditional["errors"])
 
 
+@pytest.mark.long
 def test_radial_pde(quick):
     """In 10 dimensions the risk is that of infinite dimension up to a tenth; it falls along the flow."""
     summary, _ = quick("radial_pde")
@@ -211,6 +215,7 @@ def test_radial_pde(quick):
     assert (np.diff(risk) < 0).all() and abs(summary["threshold"] - 0.474219) < 1e-6
 
 
+@pytest.mark.long
 def test_tail_index(quick):
     """20 000 chains: within four standard errors of the prediction, and not within them of what another dimension would have."""
     summary, _ = quick("tail_index")

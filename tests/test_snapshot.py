@@ -9,6 +9,9 @@ import pytest
 import meanfield as mf
 from meanfield.simulate import driver
 
+pytestmark = pytest.mark.long  # programs that simulate
+
+
 AT = (0, 7)
 RUN = {"widths": [4, 9], "steps": 10, "seeds": [2, 5]}
 
