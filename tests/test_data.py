@@ -64,7 +64,7 @@ def test_mini_batches_are_uniform(digits):
     assert abs(z(np.minimum(index, n * 9 // 10))) > 5
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_teacher_law():
     """Moments of 50 000 fresh examples within five standard errors, and the label noise: residual variance 0.09."""
     data = mf.data.teacher(jax.random.key(0), dim=4, neurons=10, activation="tanh", noise_std=0.3)

@@ -43,7 +43,7 @@ def gradients_of_examples(network, particles, data):
     return np.concatenate([in_w, z[:, :1] * residual], axis=1)
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["independent", "limit"])
 def test_noise_of_a_step_has_mean_h_and_covariance_sigma(kind, pool, key):
     """40 000 equal neurons take one step each: mean and whole covariance matrix, |z| < 5; a wrong covariance must fail."""
@@ -144,7 +144,7 @@ def test_langevin_has_its_stationary_variance(key):
     assert abs((np.mean(w**2) / (0.7 / 1.3) - 1) / np.sqrt(2 / w.size)) > 10  # continuous time is another number
 
 
-@pytest.mark.long(3)
+@pytest.mark.long(1)
 @pytest.mark.parametrize("mode", ["scalar", "coordinates", "isotropic"])
 @pytest.mark.parametrize("alpha", [1.0, 1.5, 2.0])
 def test_stable_sgd_has_its_stationary_scale(mode, alpha, key):
@@ -174,7 +174,7 @@ def test_modes_differ_as_they_should(key):
         assert abs((phi.mean() - np.exp(-1)) / (phi.std() / np.sqrt(len(phi)))) < 5
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_optax_equals_a_loop(digits, key):
     """Momentum against its two formulas, Adam against optax itself, over 20 steps with the documented keys."""
     network = mf.TwoLayer("tanh", dim=64, outputs=10)
@@ -217,7 +217,7 @@ def test_hyperparameters_are_swept(digits, key):
     assert len({float(v) for v in np.abs(last).sum(axis=(-1, -2)).ravel()}) == 4
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("coupled", [False, True])
 def test_recursion_equals_a_float64_loop(coupled, key):
     data = mf.data.gaussian_regression(3, 0.5, covariance=[[2.0, 0.3, 0.0], [0.3, 1.0, 0.1], [0.0, 0.1, 0.5]], optimum=[1, 2, 3])

@@ -93,7 +93,7 @@ def test_quick_mode_writes_everything(name, quick):
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and summary["about"]
 
 
-@pytest.mark.long(2)
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_and_tables_say_what_they_show(name, quick):
     module, (summary, _) = JOBS[name], quick(name)
@@ -186,7 +186,7 @@ def test_stable_sgd(quick):
         assert abs(row["scale"] - row["scale_predicted"]) < 2.5 * (row["scale_interval"][1] - row["scale_interval"][0]) / 2
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_shared_noise(quick):
     for row in quick("shared_noise")[0]["rows"]:
         assert abs(row["mean_variance"] - row["mean_variance_predicted"]) < 5 * row["mean_variance_predicted"] * np.sqrt(2 / 60)
@@ -215,7 +215,7 @@ def test_radial_pde(quick):
     assert (np.diff(risk) < 0).all() and abs(summary["threshold"] - 0.474219) < 1e-6
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_tail_index(quick):
     """20 000 chains: within four standard errors of the prediction, and not within them of what another dimension would have."""
     summary, _ = quick("tail_index")

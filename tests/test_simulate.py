@@ -46,7 +46,7 @@ def test_simulation_equals_a_plain_loop_over_steps(digits, key):
             np.testing.assert_allclose(results.particles[24].a[i, j], state.particles.a, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_widths_and_step_sizes_share_their_draws(digits, key):
     results = mf.simulate(system(digits, step_size=[0.1, 1.0]), widths=[32, 64], steps=0, seeds=2, key=key)
     narrow, wide = results.particles[32], results.particles[64]
@@ -306,7 +306,7 @@ def test_moments_of_a_heavy_tail_do_not_overflow(digits):
     np.testing.assert_allclose(values, exact, rtol=1e-5)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_results_survive_a_file(digits, key, tmp_path):
     network = mf.TwoLayer(bias=True)
     dynamics = mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2)
@@ -320,7 +320,7 @@ def test_results_survive_a_file(digits, key, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["results.nc"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_training_learns(digits, key):
     """Small steps learn the digits: more than 90 % of the test set after 20 000 examples, chance at the start."""
     results = mf.simulate(system(digits, step_size=0.5, batch_size=10), widths=256, steps=2000, seeds=2, key=key)
