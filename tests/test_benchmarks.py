@@ -18,7 +18,7 @@ from sims import width_scaling
 WITH_TORCH = pytest.param(True, marks=pytest.mark.skipif(peers.torch is None, reason="torch is not installed"))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("torch", [False, WITH_TORCH])
 def test_quick_cell(torch, tmp_path, monkeypatch):
     if not torch:
@@ -101,6 +101,7 @@ def test_sections_that_need_no_process_of_their_own():
     assert child.steps(width=8, dim=4, steps=20)["peak_bytes"] > 1e6
 
 
+@pytest.mark.slow
 def test_main_job(tmp_path):
     found = main_job.measure(width_scaling.Config(widths=(8,), step_sizes=(0.1,), seeds=1, steps=20))
     (row,) = found["rows"]
@@ -230,6 +231,7 @@ def test_dependent_chains():
         assert stats.ks_2samp(begin, end).pvalue > 1e-5, law.name
 
 
+@pytest.mark.long
 def test_transients_do_not_rest_and_the_seed_draws_parameters():
     early, late = tail_laws.unfinished(3.0, 5), tail_laws.unfinished(3.0, 15)
     x, y = (np.median(np.log(abs(law.draw(np.random.default_rng(0), (1, 4000))))) for law in (early, late))

@@ -12,7 +12,7 @@ from meanfield.verify import CLAIMS
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.long(3)
+@pytest.mark.long(2)
 @pytest.mark.parametrize(
     "page",
     ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/verify.md"],

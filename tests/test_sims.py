@@ -73,7 +73,7 @@ def test_quick_mode_writes_everything(name, quick):
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG" and summary["about"]
 
 
-@pytest.mark.long(2)
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_and_tables_say_what_they_show(name, quick):
     module, (summary, _) = JOBS[name], quick(name)
@@ -126,6 +126,7 @@ TYPED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", TYPED, ids="-".join)
 def test_the_option_that_was_typed_is_reported(words, tmp_path, capsys):
     """A library names its arguments, a command line the options that their values came from."""

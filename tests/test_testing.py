@@ -1,6 +1,7 @@
-"""Every dynamics of the library and the template, put to the public contract; and dynamics that break it, one promise each."""
+"""The contract: a matrix of members and promises, and dynamics that break one promise each."""
 
 import dataclasses
+import functools
 from dataclasses import dataclass, field
 
 import jax
@@ -35,27 +36,25 @@ MEMBERS = {
     "recursion, reduced": mf.dynamics.LinearRecursion(0.3, batch_size=5, weight_decay=0.1, coupled=True),
     "homogenized": mf.dynamics.HomogenizedSGD(0.3, batch_size=2, weight_decay=0.1),
 }
-# Variants of a dynamics that is there without them: each takes ten seconds.
-VARIANTS = (
-    "sgd, a law",
-    "sgd, independent",
-    "langevin, independent",
-    "stable, isotropic",
-    "stable, coordinates",
-    "mckean-vlasov, ode",
-    "optax, adam",
-    "recursion, coupled",
-)
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in MEMBERS]
 
 
-@pytest.mark.long(3)
-@pytest.mark.parametrize("name", NAMES)
-def test_members_keep_the_contract(name):
-    member = MEMBERS[name]
-    chains = isinstance(member, mf.dynamics.LinearRecursion | mf.dynamics.HomogenizedSGD)
+# The others are run by `make test-slow`: a member takes eight seconds, most of them compilation.
+IN_ALL = ("sgd", "mckean-vlasov, sde", "optax", "recursion, reduced")
+
+
+@functools.cache
+def bench(name):
+    """A member with what the checks share: states, and programs that are compiled once."""
+    chains = isinstance(MEMBERS[name], mf.dynamics.LinearRecursion | mf.dynamics.HomogenizedSGD)
     data = ONLINE if name == "recursion, reduced" else REGRESSION
-    testing.check_dynamics(member, *((mf.dynamics.chains(), data) if chains else ()))
+    return testing._Bench(MEMBERS[name], *((mf.dynamics.chains(), data) if chains else (None, None)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in IN_ALL)) for name in MEMBERS])
+def test_a_member_keeps_a_promise(name, check):
+    check(bench(name))
 
 
 def test_every_member_is_put_to_the_contract():
@@ -265,115 +264,98 @@ NOISES = {
 counter = {"calls": 0}
 SINS = {
     # the class
-    "number in a static field": "has the number `factor` in a static field",
-    "static field of a number": "a static field depends on the value",
-    "static": "asks for the value of a number",
-    "branch": "asks for the value of a number",
+    "number in a static field": (testing.numbers_are_leaves, "has the number `factor` in a static field"),
+    "static field of a number": (testing.numbers_are_leaves, "a static field depends on the value"),
+    "static": (testing.a_step_can_be_traced, "asks for the value of a number"),
+    "branch": (testing.a_step_can_be_traced, "asks for the value of a number"),
     # the start
-    "start": "does not start the first neurons of every width alike",
-    "start without key": "its `init` ignores the key",
-    "key in the state": "carries a random key in its state",
+    "start": (testing.start_is_coupled, "does not start the first neurons of every width alike"),
+    "start without key": (testing.start_is_coupled, "its `init` ignores the key"),
+    "key in the state": (testing.start_is_coupled, "carries a random key in its state"),
     # the step
-    "memory": "is not deterministic",
-    "numpy's random": "is not deterministic",
-    "half precision": "computes in f16",
-    "type": "changes shapes or types",
-    "count": "must count its steps in `state.step`, which is 0 after the first",
-    "count by two": "must count its steps in `state.step`, which is 2 after the first",
-    "diverges": "not finite|diverged",
-    "frozen": "moves output weights that are not trained",
+    "memory": (testing.step_is_a_pure_function, "is not deterministic"),
+    "numpy's random": (testing.step_is_a_pure_function, "is not deterministic"),
+    "half precision": (testing.step_is_a_pure_function, "computes in f16"),
+    "type": (testing.step_is_a_pure_function, "changes shapes or types"),
+    "count": (testing.step_is_a_pure_function, "must count its steps in `state.step`, which is 0 after the first"),
+    "count by two": (testing.step_is_a_pure_function, "must count its steps in `state.step`, which is 2 after the first"),
+    "diverges": (testing.step_is_a_pure_function, "not finite|diverged"),
+    "frozen": (testing.frozen_weights_stay, "moves output weights that are not trained"),
     # the info
-    "info": "does not notice that particle 0",
-    "info of one neuron": "does not notice that particle 1",
-    "info of input weights": "does not notice that particle 0",
-    "info of every neuron": "does not hold scalars",
-    "info that is NaN": "is nan though nothing has diverged",
-    "info missing": "returns no info",
+    "info": (testing.divergence_shows_in_the_info, "does not notice that particle 0"),
+    "info of one neuron": (testing.divergence_shows_in_the_info, "does not notice that particle 1"),
+    "info of input weights": (testing.divergence_shows_in_the_info, "does not notice that particle 0"),
+    "info of every neuron": (testing.step_is_a_pure_function, "does not hold scalars"),
+    "info that is NaN": (testing.step_is_a_pure_function, "is nan though nothing has diverged"),
+    "info missing": (testing.step_is_a_pure_function, "returns no info"),
     # neurons
-    "order": "others change places",
-    "pairs": "others change places",
-    "sum over the others before": "others change places",
-    "mean without the first": "others change places",
-    "median by place": "others change places",
-    "index": "does not treat neurons alike",
-    "first neuron": "does not treat neurons alike",
-    "noise by index": "does not treat neurons alike",
-    "noise without key": "does not treat neurons alike",
-    "noise that is common": "moves all neurons together",
-    "batch from the noise stream": "moves all neurons together",
-    "index in late steps": "does not treat neurons alike",
-    "noise of pairs": "correlates the moves of neurons",
-    "three noises": "correlates the moves of neurons",
-    "noise of neighbours": "correlates the moves of neurons",
-    "noise of one size": "correlates the sizes of the moves of neurons",
-    "noise of one sign": "correlates the moves of neurons",
+    "order": (testing.neurons_are_interchangeable, "others change places"),
+    "pairs": (testing.neurons_are_interchangeable, "others change places"),
+    "sum over the others before": (testing.neurons_are_interchangeable, "others change places"),
+    "mean without the first": (testing.neurons_are_interchangeable, "others change places"),
+    "median by place": (testing.neurons_are_interchangeable, "others change places"),
+    "index": (testing.neurons_are_treated_alike, "does not treat neurons alike"),
+    "first neuron": (testing.neurons_are_treated_alike, "does not treat neurons alike"),
+    "noise by index": (testing.neurons_are_treated_alike, "does not treat neurons alike"),
+    "noise without key": (testing.neurons_are_treated_alike, "does not treat neurons alike"),
+    "noise that is common": (testing.noise_is_each_neurons_own, "moves all neurons together"),
+    "batch from the noise stream": (testing.noise_is_each_neurons_own, "moves all neurons together"),
+    "index in late steps": (testing.neurons_are_treated_alike, "does not treat neurons alike"),
+    "noise of pairs": (testing.noise_is_each_neurons_own, "correlates the moves of neurons"),
+    "three noises": (testing.noise_is_each_neurons_own, "correlates the moves of neurons"),
+    "noise of neighbours": (testing.noise_is_each_neurons_own, "correlates the moves of neurons"),
+    "noise of one size": (testing.noise_is_each_neurons_own, "correlates the sizes of the moves of neurons"),
+    "noise of one sign": (testing.noise_is_each_neurons_own, "correlates the moves of neurons"),
     # the width
-    "path": "draws other data at another width",
-    "noise drawn by width": "every neuron is there twice",
-    "noise by width, no limit": "draws other noise for the first neurons at another width",
-    "noise times width": "every neuron is there twice",
-    "noise over the root of the width": "every neuron is there twice",
-    "one over the width": "every neuron is there twice",
-    "sum instead of a mean": "every neuron is there twice",
+    "path": (testing.widths_share_their_data, "draws other data at another width"),
+    "noise drawn by width": (testing.width_enters_through_means, "every neuron is there twice"),
+    "noise by width, no limit": (testing.width_enters_through_means, "draws other noise for the first neurons at another width"),
+    "noise times width": (testing.width_enters_through_means, "every neuron is there twice"),
+    "noise over the root of the width": (testing.width_enters_through_means, "every neuron is there twice"),
+    "one over the width": (testing.width_enters_through_means, "every neuron is there twice"),
+    "sum instead of a mean": (testing.width_enters_through_means, "every neuron is there twice"),
     # the data
-    "data without step": "must depend on `step`",
-    "data of two steps": "must depend on `step`",
-    "data without key": "must depend on `key`",
+    "data without step": (testing.widths_share_their_data, "must depend on `step`"),
+    "data of two steps": (testing.widths_share_their_data, "must depend on `step`"),
+    "data without key": (testing.widths_share_their_data, "must depend on `key`"),
     # many steps
-    "noise by chunk": "does not do what its `step` does",
-    "noise by number of runs": "does not do what its `step` does",
-    "numbers of the first run": "does not do what its `step` does alone: after five steps of run 2",
-    "key of two steps": "does not do what its `step` does",
-    "divergence kept quiet": "does not report a run as diverged",
-    "runs that mix": "one diverged run spoils the others",
-    "counter of the chunk": "does not go on as if uninterrupted",
+    "noise by chunk": (testing.advance_takes_the_steps, "does not do what its `step` does"),
+    "noise by number of runs": (testing.advance_takes_the_steps, "does not do what its `step` does"),
+    "numbers of the first run": (
+        testing.advance_takes_the_steps,
+        "does not do what its `step` does alone: after five steps of run 2",
+    ),
+    "key of two steps": (testing.advance_takes_the_steps, "does not do what its `step` does"),
+    "divergence kept quiet": (testing.advance_takes_the_steps, "does not report a run as diverged"),
+    "runs that mix": (testing.advance_takes_the_steps, "one diverged run spoils the others"),
+    "counter of the chunk": (testing.resumed_equals_uninterrupted, "does not go on as if uninterrupted"),
     # the limit
-    "limit": "neither None nor a dynamics",
-    "limit of another step": "moves the same particles differently",
-    "limit that is not conditional": "says that its limit is not conditional",
+    "limit": (testing.limit_is_a_dynamics, "neither None nor a dynamics"),
+    "limit of another step": (testing.limit_is_a_dynamics, "moves the same particles differently"),
+    "limit that is not conditional": (testing.limit_is_a_dynamics, "says that its limit is not conditional"),
 }
-# Variants of a sin that is there without them: each takes five seconds.
-SIMILAR = (
-    "start without key",
-    "numpy's random",
-    "count by two",
-    "info of input weights",
-    "info of every neuron",
-    "info that is NaN",
-    "info missing",
-    "pairs",
-    "median by place",
-    "first neuron",
-    "noise that is common",
-    "noise over the root of the width",
-    "sum instead of a mean",
-    "data of two steps",
-    "noise by number of runs",
-    "numbers of the first run",
-    "key of two steps",
-    "divergence kept quiet",
-    "limit that is not conditional",
-    "data without key",
-    "one over the width",
-    "info of one neuron",
-    "order",
-    "three noises",
-    "noise of pairs",
-    "noise of one sign",
-)
 
 
-@pytest.mark.long(10)
-@pytest.mark.parametrize("sin", [pytest.param(sin, marks=[pytest.mark.slow] * (sin in SIMILAR)) for sin in SINS])
+@pytest.mark.long(14)
+@pytest.mark.parametrize("sin", SINS)
 def test_a_broken_promise_is_found(sin):
+    """By the check that is there for it; that `check_dynamics` makes all of them is the next test."""
     factor = 1.5 if sin == "number in a static field" else 1
-    with pytest.raises(AssertionError, match=SINS[sin]) as found:
-        testing.check_dynamics(Broken(sin=sin, factor=factor))
-    sentence = str(found.value)
-    assert sentence.startswith("The dynamics ") and sentence.endswith(".") and "\n" not in sentence
+    check, sentence = SINS[sin]
+    with pytest.raises(AssertionError, match=sentence) as found:
+        check(testing._Bench(Broken(sin=sin, factor=factor), None, None))
+    said = str(found.value)
+    assert said.startswith("The dynamics ") and said.endswith(".") and "\n" not in said
 
 
-@pytest.mark.long(1)
+def test_check_dynamics_makes_every_check(monkeypatch):
+    made = []
+    monkeypatch.setattr(testing, "CHECKS", [lambda bench, name=check.__name__: made.append(name) for check in testing.CHECKS])
+    testing.check_dynamics(Broken(sin=""))
+    assert len(made) > 10 and set(made) >= {check.__name__ for check, _ in SINS.values()}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("sin", ["", "noise"])
 def test_the_dynamics_of_the_tests_is_good_without_sin(sin):
     testing.check_dynamics(Broken(sin=sin))

@@ -65,6 +65,7 @@ def test_correlation_is_the_average_over_pairs(shape):
     np.testing.assert_allclose(rotated.interval, found.interval, rtol=1e-9)
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("rho", "samples", "particles"), [(0.0, 50, 20), (0.5, 50, 20), (0.9, 200, 5), (0.0, 100, 200)])
 def test_correlation_intervals_cover(rho, samples, particles):
     """2000 one-factor Gaussian systems: 95 % intervals cover 92 to 98 %; a correlation four standard errors away is covered by

@@ -199,6 +199,7 @@ def test_mmd_is_its_formula(block, monkeypatch):
     np.testing.assert_allclose(float(mmd(x, y, 1e6)) * 1e12, np.sum((x.mean(0) - y.mean(0)) ** 2) - sum(gap), rtol=1e-6)
 
 
+@pytest.mark.long(2)
 @pytest.mark.parametrize(
     ("n", "m", "d", "shift", "scale", "bandwidth"),
     [
@@ -226,6 +227,7 @@ def test_mmd_intervals_cover(n, m, d, shift, scale, bandwidth):
         assert 0.3 < np.mean(values < 0) < 0.8  # unbiased: it must be negative often
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("n", "m", "shift"), [(10, 40, 1.0), (10, 10, 1.5), (20, 20, 1.0)])
 def test_mmd_intervals_of_few_points_cover(n, m, shift):
     """3000 pairs of normal samples: 95 % intervals cover 93 to 96.5 % (with a normal quantile 91 to 92 % at 10 points)."""

@@ -12,6 +12,7 @@ LAWS = {
 }
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize(
     ("law", "samples", "stated"),
     [("normal", 50, 0.94), ("t5", 50, 0.91), ("exponential", 50, 0.90), ("t5", 200, 0.93), ("exponential", 10, 0.86)],

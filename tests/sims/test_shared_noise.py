@@ -6,6 +6,7 @@ import pytest
 pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
 
 
+@pytest.mark.slow
 def test_shared_noise(quick):
     for row in quick("shared_noise")[0]["rows"]:
         assert abs(row["mean_variance"] - row["mean_variance_predicted"]) < 5 * row["mean_variance_predicted"] * np.sqrt(2 / 60)

@@ -10,6 +10,7 @@ from sims import _tables, tail_index
 pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
 
 
+@pytest.mark.slow
 def test_tail_index(quick):
     """20 000 chains: within four standard errors of the prediction, and not within them of what another dimension would have."""
     summary, _ = quick("tail_index")

@@ -26,7 +26,7 @@ def test_simulation_equals_a_plain_loop_over_steps(digits, key):
             np.testing.assert_allclose(results.particles[24].a[i, j], state.particles.a, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_widths_and_step_sizes_share_their_draws(digits, key):
     results = mf.simulate(system(digits, step_size=[0.1, 1.0]), widths=[32, 64], steps=0, seeds=2, key=key)
     narrow, wide = results.particles[32], results.particles[64]
@@ -35,7 +35,7 @@ def test_widths_and_step_sizes_share_their_draws(digits, key):
     assert not np.array_equal(wide.w[0, 0], wide.w[0, 1])  # another at another seed
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_training_learns(digits, key):
     """Small steps learn the digits: more than 90 % of the test set after 20 000 examples, chance at the start."""
     results = mf.simulate(system(digits, step_size=0.5, batch_size=10), widths=256, steps=2000, seeds=2, key=key)

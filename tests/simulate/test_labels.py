@@ -9,6 +9,9 @@ import pytest
 import meanfield as mf
 from meanfield.simulate import driver
 
+pytestmark = pytest.mark.long  # programs that simulate
+
+
 AT = (0, 7)
 RUN = {"widths": [4, 9], "steps": 10, "seeds": [2, 5]}
 
@@ -75,7 +78,7 @@ def test_snapshots_survive_a_file(results, tmp_path):
     assert back.with_variables().snapshots is back.snapshots
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_several_programs_and_ctrl_c(results, key, monkeypatch, ctrl_c, tmp_path):
     """A grid divided for memory gives the same; a run that was cut short has the snapshots it came to."""
     monkeypatch.setattr(driver, "_plan", lambda job, grid, width, particles: ([2, 2], None))

@@ -24,7 +24,7 @@ def test_divergence_is_a_status_of_its_cell(digits, key):
         results.require_complete()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_results_survive_a_file(digits, key, tmp_path):
     network = mf.TwoLayer(bias=True)
     dynamics = mf.dynamics.SGD(step_size=[0.5, 1.0], batch_size=2)

@@ -9,6 +9,7 @@ from meanfield.systems import examples
 from meanfield.systems.examples import quadratic_system
 
 
+@pytest.mark.long
 def test_fresh_examples_keep_the_contract():
     system = examples.quadratic_system([0.1])
     testing.check_dynamics(examples.FreshExamples(0.1, 1.0), system.network, system.data)

@@ -82,6 +82,7 @@ def test_prunable_fractions_of_the_table(group):
     assert compressibility.limit_error(law, 1 - fraction, 1.5) == pytest.approx(0.3, rel=1e-7)
 
 
+@pytest.mark.long
 def test_stable_laws_by_simulation():
     """q = 1, where the limit of a stable law is positive: 40 samples of 100 000 of our own draws, within five standard errors."""
     x = np.float64(mf.noise.symmetric_stable(jax.random.key(0), 1.8, (40, 100_000)))
@@ -155,6 +156,7 @@ def test_quarter_circle_of_the_table():
     )
 
 
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("shape", "q"), [((800, 200), 2.0), ((200, 800), 2.0), ((500, 400), 1.0)])
 def test_rectangles_by_simulation(shape, q):
     """Marchenko and Pastur: the mean of three matrices within .002 at this size (errors are O(1/n)); the quarter circle is outside."""

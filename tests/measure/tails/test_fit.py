@@ -25,7 +25,7 @@ def test_leading_axes_are_samples_of_their_own(estimator):
         np.testing.assert_allclose(alone.interval, together.interval[i, j], rtol=1e-8)
 
 
-@pytest.mark.long(4)
+@pytest.mark.long(2)
 @pytest.mark.parametrize("estimator", EVERY, ids=name)
 def test_under_jit(estimator):
     x = np.random.default_rng(19).standard_t(2, 4000).astype(np.float32)

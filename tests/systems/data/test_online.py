@@ -7,7 +7,7 @@ import pytest
 import meanfield as mf
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_teacher_law():
     """Moments of 50 000 fresh examples within five standard errors, and the label noise: residual variance 0.09."""
     data = mf.data.teacher(jax.random.key(0), dim=4, neurons=10, activation="tanh", noise_std=0.3)

@@ -21,7 +21,7 @@ def gradients_of_examples(network, particles, data):
     return np.concatenate([in_w, z[:, :1] * residual], axis=1)
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["independent", "limit"])
 def test_noise_of_a_step_has_mean_h_and_covariance_sigma(kind, pool, key):
     """40 000 equal neurons take one step each: mean and whole covariance matrix, |z| < 5; a wrong covariance must fail."""

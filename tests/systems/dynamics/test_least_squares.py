@@ -14,7 +14,7 @@ from meanfield.theory import recursion
 from meanfield.theory import recursion as theory
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("coupled", [False, True])
 def test_recursion_equals_a_float64_loop(coupled, key):
     data = mf.data.gaussian_regression(3, 0.5, covariance=[[2.0, 0.3, 0.0], [0.3, 1.0, 0.1], [0.0, 0.1, 0.5]], optimum=[1, 2, 3])
@@ -143,7 +143,7 @@ CASES = {
 }
 
 
-@pytest.mark.long(2)
+@pytest.mark.long(1)
 @pytest.mark.parametrize("name", CASES)
 def test_one_step_has_the_law_of_a_mini_batch(name, key):
     """200 000 steps from one point: mean and covariance exact; fourth moments and Kolmogorov's test against mini-batches."""
@@ -264,7 +264,7 @@ def test_a_step_is_its_formula_in_float64(dim, b, key):
         np.testing.assert_allclose(after.particles.w[i], x - 0.2 * ((s2 * q * e + spread) / b + 0.3 * x), rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_chains_do_not_depend_on_their_number(key):
     """Fewer than a block, many blocks, a last block that is not whole."""
     data, dynamics = mf.data.gaussian_regression(3), mf.dynamics.LinearRecursion(0.2, 2)

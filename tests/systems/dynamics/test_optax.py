@@ -9,7 +9,7 @@ import pytest
 import meanfield as mf
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_optax_equals_a_loop(digits, key):
     """Momentum against its two formulas, Adam against optax itself, over 20 steps with the documented keys."""
     network = mf.TwoLayer("tanh", dim=64, outputs=10)
