@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -91,7 +91,7 @@ def own_claims(module: str) -> dict[str, Claim]:
             raise _check.ArgumentError(
                 f"Argument `module` must be a file .py or a module that can be imported, but is {module!r}."
             ) from None
-    claims = vars(made).get("CLAIMS")
+    claims: Any = vars(made).get("CLAIMS")
     good = isinstance(claims, Sequence) and all(isinstance(claim, Claim) for claim in claims)
     _check.require(good, "module", "have a sequence `CLAIMS` of claims", module)
     for claim in claims:

@@ -18,6 +18,8 @@ import meanfield as mf
 from meanfield.measure import pruning, rates
 from sims import width_scaling
 
+pytestmark = pytest.mark.long  # programs that simulate
+
 ROOT = Path(__file__).parent.parent.parent
 
 
