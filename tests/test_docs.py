@@ -38,7 +38,7 @@ def test_programs_run(page, capsys):
     assert (space["results"].dataset["status"] == 0).all()
     if page.endswith("extending.md"):
         assert space["results"].dataset["accuracy"].dims[:4] == ("width", "step_size", "radius", "seed")
-        dynamics = re.search(r"@jax.tree_util.*?references = .*?\n", programs[0], re.S)
+        dynamics = re.search(r"@jax.tree_util.*?return self .*?\n", programs[0], re.S)
         assert dynamics is not None and len(dynamics[0].splitlines()) <= 40
 
 

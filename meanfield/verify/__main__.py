@@ -27,8 +27,6 @@ class Config:
 
     claims: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names of claims; none: all."""
-    module: str | None = None
-    """Your claims as well: a file `my_claims.py`, or a module that can be imported, with a sequence `CLAIMS`."""
     out: Path = Path("out/verify")
     """Directory for the results; made if it is not there."""
     budget: Annotated[Literal["quick", "full"], tyro.conf.arg(aliases=["-b"])] = "full"
@@ -45,6 +43,8 @@ class Config:
     """Run nothing: judge once more from the files in the directory, as they say."""
     list: tyro.conf.FlagCreatePairsOff[bool] = False
     """Say what claims there are."""
+    module: str | None = None
+    """Your claims as well: a file `my_claims.py`, or a module that can be imported, with a sequence `CLAIMS`."""
 
 
 def main(config: Config) -> int:

@@ -1,5 +1,8 @@
 """Probes: schedules and values."""
 
+from dataclasses import dataclass
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -40,7 +43,10 @@ def test_moments_of_a_heavy_tail_do_not_overflow(digits):
     rng = np.random.default_rng(0)
     a = jnp.asarray(1e5 * (rng.pareto(0.5, size=(5000, 1)) + 1), jnp.float32)
     particles = mf.Particles(jnp.zeros((5000, 1)), a)
-    values = mf.probes.Moments(orders=(1.0, 2.0, 4.0))(mf.TwoLayer(), particles, digits)["norm_moment"]
+    state = mf.dynamics.State(particles, jnp.int32(0), mf.TwoLayer())
+    streams = jax.random.key(0), jax.random.key(1)
+    view = mf.probes.View(state, mf.dynamics.SGD(0.1, 1), digits, digits, streams)
+    values = mf.probes.Moments(orders=(1.0, 2.0, 4.0))(view)["norm_moment"]
     exact = [np.mean(np.asarray(a, float) ** p) ** (1 / p) for p in (1, 2, 4)]
     assert np.mean(np.asarray(a, float) ** 4) > np.finfo(np.float32).max
     np.testing.assert_allclose(values, exact, rtol=1e-5)
@@ -56,3 +62,33 @@ def test_evaluation_of_a_part_is_spread_over_the_set(key):
     index = np.array([0, 4, 8, 12, 16])
     np.testing.assert_allclose(found["risk"][0], network.risk(particles, data.x[index], data.y[index]), rtol=1e-6)
     assert (probe.count(3), probe.count(20), mf.probes.Evaluation(examples=None).count(10**6)) == (3, 5, 10**6)
+
+
+@dataclass(frozen=True)
+class Coming(mf.probes.AbstractProbe):
+    """The info of the coming step, and the first number of its noise."""
+
+    def __call__(self, view):
+        return {"coming_risk": view.info["risk"], "coming_noise": jax.random.normal(view.noise_key)}
+
+    @property
+    def variables(self):
+        return {name: mf.probes.Variable((), name) for name in ("coming_risk", "coming_noise")}
+
+
+@pytest.mark.long
+def test_a_view_has_the_info_and_the_noise_of_the_coming_step(digits, key):
+    """Against a plain step from the particles at that step, by the documented streams."""
+    dynamics = mf.dynamics.Langevin(0.1, 3, temperature=0.1)
+    system = mf.System(mf.TwoLayer(), digits, dynamics)
+    probes = [Coming(at=(0, 4)), mf.probes.Snapshot(at=(0, 4))]
+    results = mf.simulate(system, widths=6, steps=5, seeds=[3], key=jax.random.clone(key), probes=probes)
+    seed = jax.random.fold_in(key, 3)
+    for step in (0, 4):
+        particles = jax.tree.map(lambda v: jnp.asarray(v[0, 0]), results.snapshots[6][step])
+        noise = jax.random.fold_in(jax.random.fold_in(jax.random.clone(seed), 2), step)
+        batch = digits.batch(jax.random.fold_in(jax.random.clone(seed), 1), step, 3)
+        _, info = dynamics.step(jax.random.clone(noise), mf.dynamics.State(particles, jnp.int32(step), system.network), batch)
+        seen = results.dataset.sel(step=step).isel(width=0, step_size=0, seed=0)
+        np.testing.assert_allclose(seen["coming_risk"], info["risk"], rtol=1e-5)
+        assert float(seen["coming_noise"]) == float(jax.random.normal(noise))

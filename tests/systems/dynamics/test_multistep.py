@@ -11,7 +11,8 @@ import pytest
 import meanfield as mf
 from meanfield.simulate import program, threads
 from meanfield.simulate.grid import make_grid
-from meanfield.systems.dynamics import gradient, multistep
+from meanfield.systems.dynamics import multistep
+from meanfield.systems.dynamics.base import NEVER
 
 DATA = np.random.default_rng(0).normal(size=(30, 5)) / 5**0.5
 LABELS, TARGETS = np.arange(30) % 3, np.sin(3 * DATA[:, :3])
@@ -52,7 +53,7 @@ def differences(network, dynamics, monkeypatch, steps=11, plan=PLANS[2], targets
         system, key = mf.System(network, data, dynamics), jax.random.key(1)
         particles, _ = one_by_one(dynamics, system, key, steps)
         ours, bad = in_windows(dynamics, system, key, steps, plan, monkeypatch)
-        assert int(ours.step) == steps and bad == gradient.NEVER
+        assert int(ours.step) == steps and bad == NEVER
         start = system.network.init(key, 11)
         pairs = [(a, b, c) for a, b, c in zip(*map(jax.tree.leaves, (particles, ours.particles, start)), strict=True)]
         moved = max(float(jnp.max(jnp.abs(a - c))) for a, _, c in pairs)
@@ -156,7 +157,7 @@ def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     def run(*chunks, start=lambda particles: particles):
         states = program.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
         states = mf.dynamics.State(start(states.particles), states.step, states.network)
-        bad = jnp.full(4, gradient.NEVER, jnp.int32)
+        bad = jnp.full(4, NEVER, jnp.int32)
         for steps in chunks:
             states, bad, _ = program.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
         return states.particles, states.step, bad
@@ -167,9 +168,9 @@ def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     huge = lambda particles: mf.Particles(particles.w.at[1].multiply(3e38), particles.a)  # noqa: E731
     before, _, bad = run(0, start=huge)
     assert np.array_equal(before.w[1], run(0, 0, start=huge)[0].w[1]) and np.isinf(np.asarray(before.w[1])).any()
-    assert bad.tolist() == [gradient.NEVER] * 4
+    assert bad.tolist() == [NEVER] * 4
     after, _, bad = run(5, start=huge)
-    assert bad.tolist() == [gradient.NEVER, 1, gradient.NEVER, gradient.NEVER] and np.isfinite(after.w[0]).all()
+    assert bad.tolist() == [NEVER, 1, NEVER, NEVER] and np.isfinite(after.w[0]).all()
 
 
 @pytest.mark.slow
