@@ -204,7 +204,7 @@ def test_drawn_from_the_widest_network():
     results = mf.simulate(system, widths=[5, 10, 11], steps=0, seeds=3, key=jax.random.key(0), probes=())
     norms = 1.5 ** np.arange(11)
     particles = {
-        n: mf.systems.network.Particles(np.tile(norms[:n, None], (2, 3, 1, 1)), np.zeros((2, 3, n, 1))) for n in (5, 10, 11)
+        n: mf.Particles(np.tile(norms[:n, None], (2, 3, 1, 1)), np.zeros((2, 3, n, 1))) for n in (5, 10, 11)
     }
     results = dataclasses.replace(results, particles=particles)
     results.dataset["status"][{"width": 2, "step_size": 1, "seed": 2}] = mf.Status.DIVERGED.code
@@ -234,7 +234,7 @@ def test_a_law_that_has_settled_and_one_that_moves():
     results = mf.simulate(system, widths=widths, steps=0, seeds=24, key=jax.random.key(0), probes=())
     for moves in (False, True):
         norms = {n: rng.pareto(1.2 if n == 1024 or not moves else 6.0, (1, 24, n, 1)) + 1 for n in widths}
-        particles = {n: mf.systems.network.Particles(v, np.zeros(v.shape)) for n, v in norms.items()}
+        particles = {n: mf.Particles(v, np.zeros(v.shape)) for n, v in norms.items()}
         drawn = width_scaling._drawn(dataclasses.replace(results, particles=particles))[:, 0].T
         measured = np.array([pruning.error_curve(norms[n][0], 0.1, "node") for n in widths]).T
         gap = rates.mean_interval(np.log(measured) @ [-1, 0, 1] - np.log(drawn) @ [-1, 0, 1])[1]  # the middle has no weight
