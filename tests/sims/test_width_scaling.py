@@ -203,9 +203,7 @@ def test_drawn_from_the_widest_network():
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD([0.1, 1.0], 1))
     results = mf.simulate(system, widths=[5, 10, 11], steps=0, seeds=3, key=jax.random.key(0), probes=())
     norms = 1.5 ** np.arange(11)
-    particles = {
-        n: mf.Particles(np.tile(norms[:n, None], (2, 3, 1, 1)), np.zeros((2, 3, n, 1))) for n in (5, 10, 11)
-    }
+    particles = {n: mf.Particles(np.tile(norms[:n, None], (2, 3, 1, 1)), np.zeros((2, 3, n, 1))) for n in (5, 10, 11)}
     results = dataclasses.replace(results, particles=particles)
     results.dataset["status"][{"width": 2, "step_size": 1, "seed": 2}] = mf.Status.DIVERGED.code
     drawn = width_scaling._drawn(results)
