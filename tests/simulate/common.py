@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import meanfield as mf
@@ -44,3 +45,9 @@ class Counting(mf.dynamics.AbstractDynamics):
         return mf.dynamics.State(mf.Particles(w, a), state.step + 1, state.network), {"risk": risk}
 
     references = ()
+
+
+def view(network, particles, data):
+    """What a probe sees of particles at the start of a run."""
+    state = mf.dynamics.State(particles, jnp.int32(0), network)
+    return mf.probes.View(state, mf.dynamics.SGD(0.1, 1), data, data, (jax.random.key(0), jax.random.key(1)))

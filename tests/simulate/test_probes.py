@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from tests.simulate.common import system
+from tests.simulate.common import system, view
 
 
 @pytest.mark.slow
@@ -43,10 +43,7 @@ def test_moments_of_a_heavy_tail_do_not_overflow(digits):
     rng = np.random.default_rng(0)
     a = jnp.asarray(1e5 * (rng.pareto(0.5, size=(5000, 1)) + 1), jnp.float32)
     particles = mf.Particles(jnp.zeros((5000, 1)), a)
-    state = mf.dynamics.State(particles, jnp.int32(0), mf.TwoLayer())
-    streams = jax.random.key(0), jax.random.key(1)
-    view = mf.probes.View(state, mf.dynamics.SGD(0.1, 1), digits, digits, streams)
-    values = mf.probes.Moments(orders=(1.0, 2.0, 4.0))(view)["norm_moment"]
+    values = mf.probes.Moments(orders=(1.0, 2.0, 4.0))(view(mf.TwoLayer(), particles, digits))["norm_moment"]
     exact = [np.mean(np.asarray(a, float) ** p) ** (1 / p) for p in (1, 2, 4)]
     assert np.mean(np.asarray(a, float) ** 4) > np.finfo(np.float32).max
     np.testing.assert_allclose(values, exact, rtol=1e-5)
@@ -58,7 +55,7 @@ def test_evaluation_of_a_part_is_spread_over_the_set(key):
     data = mf.data.from_arrays(np.eye(20), np.arange(20) // 4)
     network, probe = mf.TwoLayer(dim=20, outputs=5), mf.probes.Evaluation(examples=5)
     particles = network.init(key, 6)
-    found = probe(network, particles, data)
+    found = probe(view(network, particles, data))
     index = np.array([0, 4, 8, 12, 16])
     np.testing.assert_allclose(found["risk"][0], network.risk(particles, data.x[index], data.y[index]), rtol=1e-6)
     assert (probe.count(3), probe.count(20), mf.probes.Evaluation(examples=None).count(10**6)) == (3, 5, 10**6)

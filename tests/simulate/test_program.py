@@ -13,7 +13,7 @@ import meanfield as mf
 from meanfield.simulate import driver, program
 from meanfield.simulate import threads as threads_module
 from meanfield.simulate.threads import Threads
-from tests.simulate.common import Counting, make_system
+from tests.simulate.common import Counting, make_system, view
 
 DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
 
@@ -105,8 +105,10 @@ def test_a_run_whose_risk_is_lost_is_no_complete_run(digits):
     assert results.dataset["status"].to_numpy().ravel().tolist() == [mf.Status.COMPLETE.code, mf.Status.DIVERGED.code]
     particles = mf.Particles(jnp.full((4, 3), 1e25), jnp.full((4, 2), 1e25))
     expected = np.sqrt(5) * 1e25
-    np.testing.assert_allclose(mf.probes.NormQuantiles()(mf.TwoLayer(), particles, digits)["norm_quantile"], expected, rtol=1e-6)
-    np.testing.assert_allclose(mf.probes.Moments()(mf.TwoLayer(), particles, digits)["norm_moment"], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        mf.probes.NormQuantiles()(view(mf.TwoLayer(), particles, digits))["norm_quantile"], expected, rtol=1e-6
+    )
+    np.testing.assert_allclose(mf.probes.Moments()(view(mf.TwoLayer(), particles, digits))["norm_moment"], expected, rtol=1e-6)
 
 
 @pytest.mark.slow
