@@ -10,7 +10,7 @@ OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
 run: $(VENV)/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
 
-# Two minutes: what a change should not break. XLA compiles without optimisation here; in test-all and test-slow it optimises.
+# Two and a half minutes: what a change should not break. XLA compiles without optimisation here; in test-all and test-slow it optimises.
 test: $(VENV)/.installed-test
 	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest tests -n auto --dist worksteal -m "not long and not slow" $(ARGS)
 

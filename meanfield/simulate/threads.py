@@ -15,7 +15,7 @@ from meanfield.systems.dynamics.base import AbstractDynamics
 
 
 def count(cells: int, mesh: Mesh | None) -> int:
-    """Into how many equal parts the runs go, each in a thread of its own: a divisor of their number, at most one a core.
+    """Number of threads, each with an equal part of the runs: a divisor of their number, at most one a core.
 
     XLA works on a program operation by operation, and at most widths the operations of a step are too small for two cores: with two
     threads on two cores runs took 2.1 to 2.9 times as many steps a second at d = 64 (N = 128 to 8192), 1.1 to 1.5 times at

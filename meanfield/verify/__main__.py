@@ -1,11 +1,13 @@
 """python -m meanfield.verify [CLAIM ...] [--quick | --full] --out DIR."""
 
-import importlib.util
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -80,10 +82,9 @@ def own_claims(module: str) -> dict[str, Claim]:
     path = Path(module)
     if path.suffix == ".py":
         _check.require(path.is_file(), "module", "be a file that exists, or the name of a module", module)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None and spec.loader is not None  # it ends with .py
-        made = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(made)
+        loader = SourceFileLoader(path.stem, str(path))
+        made = ModuleType(path.stem)
+        loader.exec_module(made)
     else:
         try:
             made = importlib.import_module(module)
