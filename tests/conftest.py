@@ -33,27 +33,31 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    cases = "of a parametrised test `cases` cases, spread evenly; its other cases are slow"
-    config.addinivalue_line("markers", f"long(cases): seconds of compilation or processes, for `make test-all`; {cases}")
+    rest = "of a parametrised test `cases` cases, spread evenly; its other cases are"
+    config.addinivalue_line("markers", f"short(cases): for `make test` {rest} long")
+    config.addinivalue_line("markers", f"long(cases): seconds of compilation or processes, for `make test-all`; {rest} slow")
     config.addinivalue_line("markers", "slow: for `make test-slow`")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Make slow all but `cases` of the cases of a test marked `long(cases)`, and keep one share of the tests.
-
-    The cases that stay are spread evenly, so that every run sees some of each kind.
-    """
+def _leave(items, tier, rest):
+    """Mark `rest` all but `cases` of the cases of each test marked `tier(cases)`, spread evenly: every run sees some of each kind."""
     families = {}
     for item in items:
-        mark = item.get_closest_marker("long")
+        mark = item.get_closest_marker(tier)
         if mark and mark.args:
             families.setdefault((item.path, item.originalname), (mark.args[0], []))[1].append(item)
     for cases, members in families.values():
         kept = {int((i + 0.5) * len(members) / cases) for i in range(min(cases, len(members)))}
         for i, item in enumerate(members):
             if i not in kept:
-                item.add_marker(pytest.mark.slow)
+                item.add_marker(rest)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Move the cases that their tier does not run to the next one, and keep one share of the tests."""
+    _leave(items, "short", pytest.mark.long)
+    _leave(items, "long", pytest.mark.slow)
     part, parts = (int(number) for number in config.getoption("--share").split("/"))
     if parts > 1:
         mine = [item for item in items if int(hashlib.md5(item.nodeid.encode()).hexdigest(), 16) % parts == part % parts]

@@ -7,6 +7,7 @@ from meanfield.measure import pruning, rates
 from meanfield.theory import compressibility
 
 
+@pytest.mark.short(1)
 @pytest.mark.parametrize(("alpha", "exponent"), [(1.0, 0.5), (1.5, 1 / 6)])
 def test_heavy_tails_decay_with_the_predicted_exponent(alpha, exponent):
     """Pareto parts, N = 1000 ... 100 000, 200 replicas: the slope is the predicted one, and its interval refuses 0."""

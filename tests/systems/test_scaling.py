@@ -7,6 +7,7 @@ import pytest
 from meanfield.systems.scaling import StepSizeLaw, per_neuron
 
 
+@pytest.mark.short(12)
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("decay", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("gamma", [0.01, 1.0, 3.0])

@@ -61,6 +61,7 @@ def test_references_agree():
         assert tail(alpha, 1e20) * 1e20**alpha == pytest.approx(constant, rel=1e-5)
 
 
+@pytest.mark.short(5)
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_symmetric_distribution(alpha, key):
     """1e6 draws at five points: |z| < 5 in both halves; an index wrong by 0.05 is refused."""
@@ -73,6 +74,7 @@ def test_symmetric_distribution(alpha, key):
     assert np.abs(z_scores([np.sum(np.abs(x) > v) for v in SMALL], n, wrong)).max() > 5
 
 
+@pytest.mark.short(2)
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 0.8, 0.9])
 def test_positive_distribution(alpha, key):
     """1e6 draws: S1 distribution function of scipy, Laplace transform, |z| < 5; an index wrong by 0.05 is refused."""

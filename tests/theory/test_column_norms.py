@@ -49,6 +49,7 @@ SUMS = {  # laws whose sums are known: entry, q, the share of the sum below its 
 }
 
 
+@pytest.mark.short(4)
 @pytest.mark.parametrize("dim", [2, 3, 9])
 @pytest.mark.parametrize("name", SUMS)
 def test_columns_whose_sums_are_known(name, dim):
@@ -94,6 +95,7 @@ PAIRS = {  # entry, q, E|X|^q
 }
 
 
+@pytest.mark.short(2)
 @pytest.mark.parametrize("name", PAIRS)
 def test_pairs_by_quantiles(name):
     law, q, mean = PAIRS[name]

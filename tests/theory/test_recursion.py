@@ -35,6 +35,7 @@ def test_one_dimension_with_mini_batches(batch_size, eta):
     np.testing.assert_allclose(recursion.tail_index(float(eta), int(batch_size), 1), KNOWN["d1_b"][batch_size][eta], rtol=ALPHA)
 
 
+@pytest.mark.short(4)
 @pytest.mark.parametrize("name", KNOWN["multi"])
 def test_windows_in_many_dimensions(name):
     row = KNOWN["multi"][name]
@@ -73,6 +74,7 @@ def test_small_step_sizes():
     assert abs(recursion.tail_index(1e-3, 1, 3) * 1e-3 - y / 2) < 5e-3
 
 
+@pytest.mark.short(6)
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 1.9, 2.0, 3.0, 30.0])
 @pytest.mark.parametrize(("b", "d"), [(1, 1), (3, 2), (1, 20)])
 def test_step_size_for_is_the_inverse(alpha, b, d):

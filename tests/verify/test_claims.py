@@ -18,6 +18,7 @@ FAST = ("columns", "second moment")  # run here at the quick budget; all of them
 SOME = list(verify.CLAIMS)[:: int(os.environ.get("MEANFIELD_CLAIMS", "1"))]
 
 
+@pytest.mark.short(12)
 @pytest.mark.parametrize("name", verify.CLAIMS)
 def test_every_claim_is_whole(name):
     claim = verify.CLAIMS[name]

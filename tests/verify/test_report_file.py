@@ -93,6 +93,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.short(12)
 @pytest.mark.parametrize("how", BROKEN)
 def test_broken_files_are_sentences(tmp_path, capsys, monkeypatch, how):
     scaled = rows(measured=lambda data, parameters: verify.mean(parameters["scale"] * data["x"]))

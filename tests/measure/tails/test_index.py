@@ -30,6 +30,7 @@ def test_hill_reduced_is_the_maximum_of_its_likelihood():
     assert constrained.fun - best.fun < 0.05
 
 
+@pytest.mark.short(2)
 @pytest.mark.parametrize("law", LAWS)
 def test_tail_index_covers(law):
     """100 samples of 20 000: the interval covers at least 88 % (95 % less three standard errors); a wrong index it does not."""
@@ -131,6 +132,7 @@ CUT_OFF = {
 }
 
 
+@pytest.mark.short(3)
 @pytest.mark.parametrize("n", [10_000, 100_000])
 @pytest.mark.parametrize("law", CUT_OFF)
 def test_a_sample_that_was_cut_off_has_no_index(law, n):

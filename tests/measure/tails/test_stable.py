@@ -30,6 +30,7 @@ def test_block_log_moment_clips_only_when_asked():
     assert ((clipped.status == tails.TailStatus.BOUND.code) == (plain.alpha > 2)).all()
 
 
+@pytest.mark.short(4)
 @pytest.mark.parametrize("estimator", [tails.stable_quantile, tails.stable_characteristic, tails.block_log_moment], ids=name)
 @pytest.mark.parametrize("alpha", [0.8, 1.2, 1.5, 1.8])
 def test_stable_estimators_on_stable_laws(estimator, alpha):

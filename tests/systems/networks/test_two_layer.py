@@ -27,6 +27,7 @@ def problem(activation, loss, train_output, bias, seed=0):
 COMBINATIONS = list(itertools.product(ACTIVATIONS, LOSSES, [True, False], [True, False]))
 
 
+@pytest.mark.short(8)
 @pytest.mark.parametrize(("activation", "loss", "train_output", "bias"), COMBINATIONS)
 def test_closed_form_gradient(activation, loss, train_output, bias):
     network, particles, x, y = problem(activation, loss, train_output, bias)
@@ -46,6 +47,7 @@ def test_closed_form_gradient(activation, loss, train_output, bias):
         np.testing.assert_allclose(gradient.bias, gb, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.short(8)
 @pytest.mark.parametrize(("activation", "loss", "train_output", "bias"), COMBINATIONS)
 def test_one_step_in_float64(activation, loss, train_output, bias):
     """One SGD step with weight decay equals the loop to 1e-12 in float64; output weights that are not trained do not move."""
@@ -152,6 +154,7 @@ def test_initial_law_is_standard_normal(key):
     assert abs(((1.03 * draws.var()) - 1) / np.sqrt(2 / n)) > 5
 
 
+@pytest.mark.long
 def test_mean_field_gradient_does_not_depend_on_width():
     """A step of a neuron given f is the same whatever N: duplicating all neurons leaves f and every neuron's step unchanged."""
     network, particles, x, y = problem("tanh", "cross_entropy", True, False)
