@@ -10,13 +10,13 @@ OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
 run: $(VENV)/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
 
-# Two and a half minutes: what a change should not break. XLA compiles without optimisation here; in test-all and test-slow it optimises.
+# What a change should not break. XLA compiles without optimisation here and in test-all, which is faster; in test-slow it optimises.
 test: $(VENV)/.installed-test
 	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest tests -n auto --dist worksteal -m "not long and not slow" $(ARGS)
 
 # Those, the contract, meshes, processes, simulations, documents and all doctests.
 test-all: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 # The rest: far tails, power, full budgets, every case of every matrix. SHARE=2/6 runs the second of six parts.
 test-slow: $(VENV)/.installed-test

@@ -62,5 +62,5 @@ def named(ax: Axes, label: str, **look: Any) -> None:
 
 def ticks_at(ax: Axes, numbers: Sequence[int] | np.ndarray) -> None:
     """Ticks of the x-axis at these numbers and nowhere else."""
-    ax.set_xticks(numbers, [str(n) for n in numbers])
+    mfplot.tick_at(ax, numbers)
     ax.minorticks_off()

@@ -133,6 +133,15 @@ def quick(tmp_path_factory):
 
 
 @pytest.fixture
+def optimised():
+    """XLA as users have it, for tests of what it makes of a program; `make test` and `make test-all` compile without optimisation."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
 def key():
     return jax.random.key(20211103)
 

@@ -55,7 +55,7 @@ class Tampered(ours.Ours):
         super().run(steps - 1)
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_unequal_work_is_found_out(batch_size):
     data = ours.synthetic(8, 3, examples=50)

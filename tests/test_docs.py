@@ -12,10 +12,12 @@ from meanfield.verify import CLAIMS
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.long(2)
+OTHERS = ["docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/verify.md"]
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "page",
-    ["README.md", "docs/extending.md", "docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/verify.md"],
+    "page", ["README.md", "docs/extending.md", *(pytest.param(page, marks=pytest.mark.slow) for page in OTHERS)]
 )
 def test_programs_run(page, capsys):
     programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)

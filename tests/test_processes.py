@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from tests.common import read_until
 
 ROOT = Path(__file__).parent.parent
 SYSTEMS = """
@@ -79,12 +79,15 @@ def finish(started, seconds=100):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("count", "devices", "particles", "replicas"),
-    [(2, 2, 2, 2), pytest.param(4, 1, 4, 1, marks=pytest.mark.slow)],
+    ("count", "devices", "particles", "replicas", "names"),
+    [
+        (2, 2, 2, 2, ["sgd"]),
+        pytest.param(2, 2, 2, 2, ["independent"], marks=pytest.mark.slow),
+        pytest.param(4, 1, 4, 1, ["sgd"], marks=pytest.mark.slow),
+    ],
 )
-def test_processes_get_the_results_of_one(count, devices, particles, replicas, tmp_path):
+def test_processes_get_the_results_of_one(count, devices, particles, replicas, names, tmp_path):
     """Every process has the whole dataset and all final particles; they are the same in all, and up to rounding those of one."""
-    names = ["sgd", "independent"] if count == 2 else ["sgd"]
     program = f"""
     mesh = mf.make_mesh({particles}, {replicas})
     assert len({{d.process_index for d in mesh.devices.flat}}) == {count}
@@ -121,23 +124,20 @@ def test_processes_get_the_results_of_one(count, devices, particles, replicas, t
 def test_ctrl_c_in_one_process_stops_all_at_the_same_step(tmp_path):
     """SIGINT to the process that does not lead, and differently slow hosts: the same chunks, the same last step in both."""
     program = """
-    import json, time
+    import json
     from meanfield.simulate import driver
     driver._CHUNK_SECONDS /= 1 + 9 * number  # clocks that disagree
     mesh = mf.make_mesh()
-    run("sgd", mesh=mesh, steps=20, widths=8, probes=())
-    print("ready", flush=True)
-    results = run("sgd", mesh=mesh, steps=50_000_000, widths=[8, 24], probes=(mf.probes.Moments(at=(100, 1000)),))
+    more = {"probes": (mf.probes.Moments(at=(100, 1000)),), "progress": True}
+    results = run("sgd", mesh=mesh, steps=50_000_000, widths=[8, 24], **more)
     done = results.dataset["steps_done"].to_numpy().ravel().tolist()
     about = {"done": done, "status": results.dataset["status"].to_numpy().ravel().tolist(), "w": results.particles[8].w.sum().item()}
     print(json.dumps(about), flush=True)
     """
     with processes(2, 1, program, tmp_path) as started:
-        for process in started:
-            assert process.stdout is not None
-            assert any(line == "ready\n" for line in iter(process.stdout.readline, ""))  # gloo has its say before
-        time.sleep(2)
-        os.kill(started[1].pid, signal.SIGINT)
+        assert started[0].stderr is not None
+        read_until(started[0].stderr, "steps/s")  # of the one that leads: the first chunk of steps is done
+        started[1].send_signal(signal.SIGINT)
         outputs = [process.communicate(timeout=60) for process in started]
     assert all(process.returncode == 0 for process in started), outputs
     first, second = (json.loads(out.splitlines()[-1]) for out, _ in outputs)

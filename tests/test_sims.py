@@ -12,49 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sims import (
-    _job,
-    _tables,
-    compressibility,
-    compressible_laws,
-    compressible_networks,
-    index_two_wall,
-    linear_recursion,
-    propagation_of_chaos,
-    quadratic_network,
-    radial_pde,
-    relu_networks,
-    relu_residuals,
-    shared_noise,
-    stable_networks,
-    stable_sgd,
-    tail_index,
-    transients,
-)
+from sims import _job, _tables, quadratic_network, relu_networks
+from tests.sims.common import FOLDER, JOBS, PARTS
 
 ROOT = Path(__file__).parent.parent
-PARTS = {  # a figure that joins others, and the programs whose numbers it shows
-    "compressibility": (compressible_laws, compressible_networks),
-    "index_two_wall": (quadratic_network, relu_networks, relu_residuals, stable_networks),
-}
-MODULES = (
-    *(compressibility, index_two_wall, linear_recursion, propagation_of_chaos, radial_pde),
-    *(shared_noise, stable_sgd, tail_index, transients),
-)
-JOBS = {m.__name__.split(".")[1]: m for m in MODULES}
+OTHERS = {
+    "width_scaling",
+    *(part for parts in PARTS.values() for part in parts),
+}  # with tests in another file, or with their figure
 LONG = ("compressibility", "index_two_wall", "propagation_of_chaos", "stable_sgd", "transients")  # a quarter of a minute and more
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in JOBS]
-
-
-def test_every_script_is_tested():
-    scripts = {path.stem for path in (ROOT / "sims").glob("[!_]*.py")}
-    parts = {part.__name__.split(".")[1] for several in PARTS.values() for part in several}
-    assert scripts == {*JOBS, *parts, "width_scaling"}  # which has another file of tests
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in JOBS if name not in OTHERS]
 
 
 def test_simulations_import_one_another_by_relative_names():
     """So that a wheel can carry them under another name."""
-    for path in (ROOT / "sims").glob("*.py"):
+    for path in FOLDER.glob("*.py"):
         assert not re.search(r"^\s*(from|import) sims\b", path.read_text(), re.M), path
 
 
@@ -77,16 +49,17 @@ def test_quick_mode_writes_everything(name, quick):
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_and_tables_say_what_they_show(name, quick):
     module, (summary, _) = JOBS[name], quick(name)
+    parts = [JOBS[part] for part in PARTS.get(name, ())]
     restored = _arrays(summary)
-    figures = [module.plot(restored), *(part.plot(restored) for part in PARTS.get(name, ()))]
+    figures = [module.plot(restored), *(part.plot(restored) for part in parts)]
     for figure in figures:
         for ax in figure.axes:
             assert ax.get_xlabel() and ax.get_title(loc="left")
         assert figure.axes[0].get_ylabel() and any(ax.get_legend() for ax in figure.axes)
     made = module.tables(restored)
     assert all(table.title and table.row_count for table in made)
-    parts = {table.title for part in PARTS.get(name, ()) for table in part.tables(restored)}
-    assert not parts or parts == {table.title for table in made}
+    titles = {table.title for part in parts for table in part.tables(restored)}
+    assert not titles or titles == {table.title for table in made}
 
 
 def _arrays(value):

@@ -1,26 +1,11 @@
-"""All simulations."""
+"""All simulations, by name."""
 
-from sims import (
-    compressibility,
-    compressible_laws,
-    compressible_networks,
-    index_two_wall,
-    linear_recursion,
-    propagation_of_chaos,
-    quadratic_network,
-    radial_pde,
-    relu_networks,
-    relu_residuals,
-    shared_noise,
-    stable_networks,
-    stable_sgd,
-    tail_index,
-    transients,
-    width_scaling,
-)
+import importlib
+from pathlib import Path
 
-JOBS = (
-    *(compressibility, compressible_laws, compressible_networks, index_two_wall, linear_recursion, propagation_of_chaos),
-    *(quadratic_network, radial_pde, relu_networks, relu_residuals, shared_noise, stable_networks, stable_sgd, tail_index),
-    *(transients, width_scaling),
-)
+FOLDER = Path(__file__).parent.parent.parent / "sims"
+JOBS = {path.stem: importlib.import_module(f"sims.{path.stem}") for path in sorted(FOLDER.glob("[!_]*.py"))}
+PARTS = {  # a figure that joins others, and the programs whose numbers it shows
+    "compressibility": ("compressible_laws", "compressible_networks"),
+    "index_two_wall": ("quadratic_network", "relu_networks", "relu_residuals", "stable_networks"),
+}

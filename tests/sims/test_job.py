@@ -29,8 +29,8 @@ from sims import (
 )
 from tests.sims.common import JOBS
 
-NAMES = [module.__name__ for module in JOBS]
-everyone = pytest.mark.parametrize("module", [*JOBS, bench], ids=[*NAMES, "bench"])
+NAMES = [module.__name__ for module in JOBS.values()]
+everyone = pytest.mark.parametrize("module", [*JOBS.values(), bench], ids=[*NAMES, "bench"])
 
 
 @everyone

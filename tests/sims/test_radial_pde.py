@@ -6,7 +6,7 @@ import pytest
 pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_radial_pde(quick):
     """In 10 dimensions the risk is that of infinite dimension up to a tenth; it falls along the flow."""
     summary, _ = quick("radial_pde")

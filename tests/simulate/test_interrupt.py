@@ -1,25 +1,22 @@
 """Ctrl-C: what is done is kept, and said."""
 
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import numpy as np
 import pytest
 
 import meanfield as mf
+from tests.common import read_until
 from tests.simulate.common import system
 
 INTERRUPTED = """
     import sys, jax, meanfield as mf
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=[0.1, 1.0], batch_size=1))
-    mf.simulate(system, widths=[8], steps=5, seeds=2, key=jax.random.key(0), probes=())
-    print("ready", flush=True)
-    mf.simulate(system, widths=[8, 64], steps=3_000_000, seeds=2, key=jax.random.key(0), probes=()).save(sys.argv[1])
+    mf.simulate(system, widths=[8, 64], steps=3_000_000, seeds=2, key=jax.random.key(0), probes=(), progress=True).save(sys.argv[1])
 """
 
 
@@ -28,12 +25,12 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
     """A real process, a real SIGINT: it ends by itself, the cut width is marked, and the results can be saved and read."""
     path = tmp_path / "cut.nc"
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(1.5)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        read_until(process.stderr, "steps/s")  # the first chunk of steps is done
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and "Traceback" not in err, err
     results = mf.Results.load(path)
     assert results.dataset["width"].to_numpy().tolist() == [8]  # the second width was never begun
     assert (results.dataset["status"] == mf.Status.INTERRUPTED.code).all()

@@ -87,7 +87,7 @@ def axes(program):
 LONG = ("stable, scalar", "stable, coordinates", "mckean-vlasov, sde")  # to compile; their kin run by default
 
 
-@pytest.mark.long(4)
+@pytest.mark.long(2)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in MEMBERS])
 def test_a_member_on_a_mesh(name):
     """Every member: the same particles, no device that ever holds an axis of all neurons, and only sums over them are sent.
@@ -117,7 +117,7 @@ def test_a_member_on_a_mesh(name):
     )  # counts of non-finite numbers, at the end
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("coupled", [False, True])
 def test_chains_that_draw_the_reduced_law_on_a_mesh(coupled, monkeypatch):
     """Many more chains than fit a block of the CPU: the numbers of one device, and nothing but means is sent."""

@@ -214,7 +214,7 @@ def test_very_small_index(law, key):
     assert jnp.isfinite(x).all() and jnp.abs(x).max() > 1e36 and jnp.abs(x).min() < 1e-36
 
 
-@pytest.mark.long
+@pytest.mark.long(5)
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_single_draws_in_float32(alpha, key):
     """Each draw against the formula in float64 from the same uniforms: 1e5 draws, relative errors below 2e-5 / alpha."""

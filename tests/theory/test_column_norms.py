@@ -104,7 +104,7 @@ def test_pairs_by_quantiles(name):
     assert abs(compressibility.node_limit_error(law, 2, 0.1001, q) - exact[1]) > 1e-5
 
 
-@pytest.mark.long
+@pytest.mark.long(1)
 @pytest.mark.parametrize("case", ["beta(.3, .5)", "arcsine", "pareto(5)"])
 def test_three_entries_by_simulation(case):
     """50 samples of 200 000 columns of three, within five standard errors; a kept fraction 2 % larger is outside."""

@@ -32,7 +32,7 @@ def test_limits_of_the_table(name, q):
         assert np.max(np.abs(wrong - exact)) > 1e-5
 
 
-@pytest.mark.long(4)
+@pytest.mark.long(2)
 @pytest.mark.parametrize(
     "law",
     [
@@ -199,7 +199,7 @@ def test_pareto_one_is_chi_square():
     assert limit.std_log == pytest.approx(np.sqrt(law.expect(lambda y: np.log(y) ** 2) - limit.mean_log**2), rel=1e-5)
 
 
-@pytest.mark.long(2)
+@pytest.mark.long(1)
 @pytest.mark.parametrize("beta", [0.25, 0.6, 0.9])
 def test_positive_stable_quantiles(beta):
     """Against 200 000 draws of `stable_noise.positive_stable`: levels within five standard errors; moments of the logarithm too."""
@@ -216,7 +216,7 @@ def test_positive_stable_quantiles(beta):
     assert np.mean(1 / w) == pytest.approx(limit.constant, rel=0.1 if beta < 0.5 else 0.02)
 
 
-@pytest.mark.long(2)
+@pytest.mark.long(1)
 @pytest.mark.parametrize(
     ("law", "dim"), [(stats.cauchy(), 1), (stats.pareto(1.2), 1), (stats.cauchy(), 4), (stats.lomax(0.8), 3)]
 )

@@ -19,7 +19,7 @@ SMALL = {"key": KEY, "population": 3_000, "steps": 500}
 # Gaussian inputs
 
 
-@pytest.mark.long
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("batch_size", "dim", "lam"), [(1, 2, 0.0), (3, 5, 0.2)])
 def test_equal_eigenvalues_are_the_isotropic_law(batch_size, dim, lam):
     eta = 0.9 * recursion.critical_step_size(batch_size, dim, 1.5, lam)

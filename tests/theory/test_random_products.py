@@ -30,7 +30,7 @@ def diagonal(factors):
     return lambda rng, u: u * factors[rng.integers(len(factors), size=len(u))]
 
 
-@pytest.mark.long(2)
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("dim", "alpha"), [(2, 1.5), (2, 3.0), (5, 1.5), (5, 3.0)])
 def test_isotropic_gaussian_inputs(dim, alpha):
     """Within 1 % and 4 standard errors of the quadrature, which are small enough to tell an index 5 % beside it."""

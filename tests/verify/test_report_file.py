@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -93,13 +94,25 @@ BROKEN = {
 }
 
 
+SCALED = rows(measured=lambda data, parameters: verify.mean(parameters["scale"] * data["x"]))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that `--again` takes."""
+    out = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CLAIMS, "toy", toy(rows=SCALED, plot=None))
+        assert command(["toy", "--quick", "--out", str(out)]) == 0 and command(["--again", "--out", str(out)]) == 0
+    return out
+
+
 @pytest.mark.short(12)
 @pytest.mark.parametrize("how", BROKEN)
-def test_broken_files_are_sentences(tmp_path, capsys, monkeypatch, how):
-    scaled = rows(measured=lambda data, parameters: verify.mean(parameters["scale"] * data["x"]))
-    monkeypatch.setitem(CLAIMS, "toy", toy(rows=scaled, plot=None))
+def test_broken_files_are_sentences(tmp_path, capsys, monkeypatch, whole, how):
+    monkeypatch.setitem(CLAIMS, "toy", toy(rows=SCALED, plot=None))
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     again = ["--again", "--out", str(tmp_path)]
-    assert command(["toy", "--quick", "--out", str(tmp_path)]) == 0 and command(again) == 0
     report_before = (tmp_path / "report.html").read_bytes()
     BROKEN[how](tmp_path)
     capsys.readouterr()

@@ -153,7 +153,7 @@ def test_five_equal_values_are_an_end_and_four_are_chance():
         assert (fit.status == tails.TailStatus.TIED.code) == tied and np.isfinite(fit.alpha) != tied
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_intervals_hold_stable_laws_next_to_the_normal_law():
     """400 samples of |stable 1.99| and |stable 1.95| at 10 000, 20 at 100 000: covered, or said not to have begun, in 90 % and more."""
     for alpha, n, samples in ((1.99, 10_000, 400), (1.95, 10_000, 400), (1.95, 100_000, 20)):

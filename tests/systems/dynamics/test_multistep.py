@@ -60,7 +60,7 @@ def differences(network, dynamics, monkeypatch, steps=11, plan=PLANS[2], targets
         return max(float(jnp.max(jnp.abs(a - b))) for a, b, _ in pairs) / moved
 
 
-@pytest.mark.long(3)
+@pytest.mark.long(1)
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypatch):
@@ -70,7 +70,7 @@ def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypat
     assert differences(mf.TwoLayer("tanh", bias=True), dynamics, monkeypatch, plan=plan) < 1e-12
 
 
-@pytest.mark.long(5)
+@pytest.mark.long(3)
 @pytest.mark.parametrize(
     ("activation", "loss", "train_output", "bias"),
     list(

@@ -68,7 +68,8 @@ def test_one_step_in_float64(activation, loss, train_output, bias):
         np.testing.assert_allclose(new.bias, b - 0.3 * (gb + 0.1 * b), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.long(6)
+@pytest.mark.long(3)
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("width", [10_000, 20_000, 40_000])
 @pytest.mark.parametrize(("dim", "outputs"), [(1, 1), (2, 3), (5, 5)])
 @pytest.mark.parametrize("batch_size", [1, 3])
