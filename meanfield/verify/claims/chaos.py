@@ -210,7 +210,7 @@ def _at_one_rows(parameters):
     last = "SDE to its limit"
     return [
         constant("shared"),
-        constant("of their own"),
+        constant("independent"),
         Row(last, _by_interaction(p), lambda data: _slope(last, data, p), 0.05, 0.3),
     ]
 
@@ -222,13 +222,13 @@ def _at_one_experiment(key, size, parameters, beta=1.0):
     few = _fewer(size, 2)
     keys = iter(jax.random.split(key, 6))
     made = {f"shared, {n}": _to_other(next(keys), sgd, ode, n, p["time"], size) for n in p["widths"]}
-    made |= {f"of their own, {n}": _to_other(next(keys), sde, ode, n, p["time"], _fewer(size, 12)) for n in p["widths"]}
+    made |= {f"independent, {n}": _to_other(next(keys), sde, ode, n, p["time"], _fewer(size, 12)) for n in p["widths"]}
     return made | {f"SDE to its limit, {n}": _to_wider(next(keys), sde, n, p["wider"], p["time"], few) for n in p["widths"]}
 
 
 AT_ONE = Claim(
     name="no decay at one",
-    statement="At beta = 1 SGD stays away from the ODE at every width, and neurons with noise of their own are 1/N from an SDE.",
+    statement="At beta = 1 SGD stays away from the ODE at every width, and neurons with independent noise are 1/N from an SDE.",
     formula=r"\mathbb E|W^i_t-W^{i,\mathrm{ODE}}_t|^2 \to c > 0,\quad \mathbb E|W^i_t-W^{i,\mathrm{SDE}}_t|^2 \le C_t/N",
     source=SOURCE + ", theorem for beta = 1; that the rate is just 1/N is ours",
     parameters={"step_size": 0.05, "time": 0.5, "widths": (64, 1024), "wider": 4096, "self": 6.0},
@@ -248,7 +248,7 @@ AT_ONE = Claim(
         "exponents off by -0.1": {"rows": tampered(_at_one_rows, shift=-0.1)},
         "beta below one": {"experiment": lambda key, size, p: _at_one_experiment(key, size, p, beta=0.75)},
     },
-    plot=_errors_plot(_at_one_rows, "shared", "of their own", "SDE to its limit"),
+    plot=_errors_plot(_at_one_rows, "shared", "independent", "SDE to its limit"),
 )
 
 # -- fluctuations -----------------------------------------------------------------------------------------------------------

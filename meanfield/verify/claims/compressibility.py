@@ -460,7 +460,7 @@ LAYER = Claim(
     sizes=(10, 60),
     controls={
         "limit off by 20 %": {"rows": tampered(_layer_rows, 1.2)},
-        "columns with scales of their own": {"experiment": lambda key, size, p: _layer_experiment(key, size, p, column=10)},
+        "columns of different scales": {"experiment": lambda key, size, p: _layer_experiment(key, size, p, column=10)},
     },
     plot=_plot_errors(_layer_rows),
     domain={

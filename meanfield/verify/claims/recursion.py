@@ -177,7 +177,7 @@ CONTRACTION = Claim(
     sizes=(30_000, 1_000_000),
     controls={
         "h off by 5 %": {"rows": tampered(_contraction_rows, 1.05)},
-        "data of their own": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, common=False)},
+        "independent data": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, common=False)},
         "a ridge that takes 3 % off": {"experiment": lambda key, size, p: _contraction_experiment(key, size, p, decay=0.03)},
     },
     plot=_contraction_plot,

@@ -80,7 +80,7 @@ DOMAIN = {
     "steps": Whole(20, 1000),
 }
 
-# -- noise of their own ---------------------------------------------------------------------------------------------------
+# -- independent noise -----------------------------------------------------------------------------------------------------
 
 
 def _independent_rows(parameters):
@@ -127,7 +127,7 @@ def _independent_plot(ax, data, parameters):
 
 INDEPENDENT = Claim(
     name="independent noise",
-    statement="With mini-batches of their own, numbers that fit noise by their mean have a correlation of order 1/N, in closed form.",
+    statement="With independent mini-batches, numbers that fit noise by their mean have a correlation of order 1/N, in closed form.",
     formula=r"\mathrm{Var}(\bar w)=\frac{\gamma^2 v}{N(1-c^2)},\quad \mathrm{Var}(w_i-\bar w)=\frac{\gamma^2 v(1-1/N)}{1-e^2}",
     source=SOURCE,
     parameters={"step_size": 0.1, "weight_decay": 1.0, "batch_size": 1, "widths": (4, 32), "steps": 100},
@@ -215,7 +215,7 @@ def _shared_plot(ax, data, parameters):
     mfplot.estimates(ax, widths, measured, color="black", label="measured")
     ax.axhline(_shared_variance(parameters), color="black", linestyle=":", label="predicted")
     independent = [linear_toy(*_at(parameters), width=n, minibatches="independent").mean_variance for n in widths]
-    ax.plot(widths, independent, "--", color="grey", label="with noise of their own")
+    ax.plot(widths, independent, "--", color="grey", label="with independent noise")
     ax.set(xscale="log", yscale="log", xlabel="numbers N", ylabel="variance of the mean")
     ax.legend(fontsize="small")
 
@@ -243,7 +243,7 @@ SHARED = Claim(
     controls={
         "constants off by 20 %": {"rows": tampered(_shared_rows, 1.2)},
         "ridge of the wrong sign": {"rows": predicting(_shared_rows, _wrong_sign)},
-        "noise of their own": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, minibatches="independent")},
+        "independent noise": {"experiment": lambda key, size, p: _shared_experiment(key, size, p, minibatches="independent")},
     },
     plot=_shared_plot,
 )
