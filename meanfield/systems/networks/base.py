@@ -23,7 +23,7 @@ class Particles:
         bias: one number a neuron, (N,); None in a network without bias.
     """
 
-    w: Float[Array, "*run neuron dim"]
+    w: Float[Array, "*run neuron number"]  # dim numbers in a `TwoLayer`
     a: Float[Array, "*run neuron output"] | None
     bias: Float[Array, "*run neuron"] | None = None
 
