@@ -52,7 +52,7 @@ class Ours:
     def particles(self) -> tuple[np.ndarray, np.ndarray]:
         """Copies of the weights of the first cell, (N, dim) and (N, outputs)."""
         particles = self.threads.states[0].particles
-        return np.array(particles.w[0]), np.array(particles.a[0])
+        return np.array(particles.w[0]), np.array(particles.a[0])  # type: ignore[index]
 
     def indices(self, steps: int) -> np.ndarray:
         """Which examples the steps 0, 1, ... of the first cell draw, (steps, batch_size)."""

@@ -10,6 +10,7 @@ on every dynamics of the library, and on dynamics that break one promise each.
 import dataclasses
 import math
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +22,9 @@ import meanfield as mf
 from meanfield import _check
 from meanfield.simulate import program as programs
 from meanfield.simulate.grid import DATA, NOISE, Grid, make_grid
+from meanfield.systems.data import AbstractSource
 from meanfield.systems.dynamics import AbstractDynamics
-from meanfield.systems.dynamics.base import NEVER, state_and_info
+from meanfield.systems.dynamics.base import NEVER, State, state_and_info
 from meanfield.systems.networks import TwoLayer
 
 WIDTH = 7  # odd, so that a neuron and its twin, WIDTH places behind, differ in parity
@@ -33,7 +35,7 @@ _NOISE, _DATA, _STEP, _BOTH = np.split(np.arange(_MANY), (128, 256, 384))  # wha
 _SIGMAS = 5.0
 
 
-def check_dynamics(dynamics: AbstractDynamics, network: mf.TwoLayer | None = None, data: Any = None) -> None:
+def check_dynamics(dynamics: AbstractDynamics, network: mf.TwoLayer | None = None, data: AbstractSource | None = None) -> None:
     """Run all tests of the contract on a dynamics. Takes some ten seconds, most of them compilation.
 
     Args:
@@ -58,9 +60,9 @@ class _Steps:
 
     def __init__(self, system: mf.System, source: Any, cases: int, width: int):
         self.system, self.source, self.cases, self.width = system, source, cases, width
-        self.compiled: Any = None
+        self.compiled: jax.stages.Compiled | None = None
 
-    def lower(self, *arguments: Any) -> Any:
+    def lower(self, *arguments: Any) -> jax.stages.Lowered:
         """The program, traced anew."""
 
         def one(source, dynamics, state, data_key, noise_key):
@@ -70,7 +72,7 @@ class _Steps:
 
         return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0))).lower(self.source, *arguments)
 
-    def __call__(self, dynamics: Any, states: Any, data_keys: jax.Array, noise_keys: jax.Array) -> "_Stepped":
+    def __call__(self, dynamics: AbstractDynamics, states: State, data_keys: jax.Array, noise_keys: jax.Array) -> "_Stepped":
         """Take the step; axis 0 of every array is the case."""
         if self.compiled is None:
             self.compiled = _compiled(self.lower(dynamics, states, data_keys, noise_keys))
@@ -82,9 +84,9 @@ class _Steps:
 class _Stepped:
     """The states before and after a step, its info, and what tells its data from others; numpy, axis 0 is the case."""
 
-    before: Any
-    after: Any
-    info: Any
+    before: State
+    after: State
+    info: dict[str, np.ndarray]
     prints: np.ndarray
 
     @property
@@ -103,7 +105,7 @@ class _Stepped:
 class _Bench:
     """A dynamics with what the checks share: states, and programs that are compiled once."""
 
-    def __init__(self, dynamics: AbstractDynamics, network: mf.TwoLayer | None, data: Any):
+    def __init__(self, dynamics: AbstractDynamics, network: mf.TwoLayer | None, data: AbstractSource | None):
         is_dynamics = isinstance(dynamics, AbstractDynamics)
         _check.require(is_dynamics, "dynamics", "be a dynamics, an instance of a subclass of `AbstractDynamics`", dynamics)
         for name, leaf in zip(dynamics.names(), jax.tree.leaves(dynamics), strict=True):
@@ -128,20 +130,20 @@ class _Bench:
         return make_grid(swept, (0, 3), jax.random.key(4))
 
     @cached_property
-    def starts(self) -> tuple[Any, Any]:
+    def starts(self) -> tuple[State, State]:
         """The states of the grid at step 0, with WIDTH and with 2 WIDTH neurons."""
         given = self.grid.dynamics, self.grid.keys
         lower = lambda width: programs.init.lower(*given, network=self.system.network, width=width)  # noqa: E731
         return _compiled(lower(WIDTH))(*given), _compiled(lower(2 * WIDTH))(*given)
 
     @cached_property
-    def advance(self) -> Any:
+    def advance(self) -> Callable[[State, int], tuple[State, np.ndarray]]:
         """`programs.advance` on the grid: takes states, when they were seen not finite, and a number of steps."""
         grid, bad = self.grid, jnp.full(len(self.grid.keys), NEVER, jnp.int32)
         given = grid.dynamics, self.source, grid.keys
         program = _compiled(programs.advance.lower(*given, self.starts[0], bad, jnp.asarray(1)))
 
-        def advance(states: Any, steps: int) -> tuple[Any, np.ndarray]:
+        def advance(states: State, steps: int) -> tuple[State, np.ndarray]:
             states = jax.tree.map(jnp.array, states)  # the program takes the memory of what it gets
             states, bad, _ = program(*given, states, jnp.full(len(grid.keys), NEVER, jnp.int32), jnp.asarray(steps))
             return _numpy(states), np.asarray(bad)
@@ -159,7 +161,7 @@ class _Bench:
         return _Steps(self.system, self.source, _FEW, WIDTH)
 
     @cached_property
-    def path(self) -> list[Any]:
+    def path(self) -> list[State]:
         """The states of the grid at steps 0, ..., 5, taken one by one."""
         grid, turn = self.grid, np.arange(_FEW) % len(self.grid.keys)
         data, noise = (jax.vmap(jax.random.fold_in, (0, None))(grid.keys, stream)[turn] for stream in (DATA, NOISE))
@@ -170,7 +172,7 @@ class _Bench:
         return [jax.tree.map(lambda v: v[: len(grid.keys)], states) for states in path]
 
     @cached_property
-    def state(self) -> Any:
+    def state(self) -> State:
         """A state in the middle of a run, where a memory is not what it was at the start."""
         return jax.tree.map(lambda v: v[0], self.path[3])
 
@@ -198,10 +200,10 @@ class _Bench:
             orders += [np.insert(v, neuron, neuron) for v in (np.roll(others, 1), rng.permutation(others))]
         return orders
 
-    def _reordered(self, order: np.ndarray) -> Any:
+    def _reordered(self, order: np.ndarray) -> State:
         return jax.tree.map(lambda v, own: v[order] if own else v, self.state, self.per_neuron)
 
-    def _spoilt(self) -> list[Any]:
+    def _spoilt(self) -> list[State]:
         """States with one number of one neuron NaN."""
         leaves, structure = jax.tree.flatten(self.state.particles)
         spoilt = []
@@ -222,7 +224,7 @@ class _Bench:
     @cached_property
     def _counts(self) -> np.ndarray:
         """Step counters of all cases of `twins`."""
-        return self.state.step + np.arange(_MANY) * np.isin(np.arange(_MANY), [*_STEP, *_BOTH[::2]])
+        return np.asarray(self.state.step) + np.arange(_MANY) * np.isin(np.arange(_MANY), [*_STEP, *_BOTH[::2]])
 
     @cached_property
     def twins(self) -> _Stepped:
@@ -337,8 +339,9 @@ def step_is_a_pure_function(bench: _Bench) -> None:
     variants = bench.variants
     for name, value in jax.tree.map(lambda v: v[0], variants.info).items():
         _hold(bool(np.isfinite(value)), f"has an info `{name}` that is {value} though nothing has diverged")
-    first, second = (states.step[0] for states in path[1:3])
-    steps = {states.step[0] - n for n, states in enumerate(path)} | set(variants.after.step - variants.before.step - 1)
+    taken = [np.asarray(states.step)[0] for states in path]
+    first, second = taken[1:3]
+    steps = {step - n for n, step in enumerate(taken)} | set(np.asarray(variants.after.step - variants.before.step - 1))
     counts = f"is {first} after the first and {second} after the second"
     _hold(steps == {0}, f"must count its steps in `state.step`, which {counts}")
     one, two = (jax.tree.map(lambda v, i=i: v[i], variants.after) for i in (0, 1))

@@ -12,12 +12,15 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 
 import jax
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
 from tests import typecheck  # noqa: F401  looked up by its name below
 
-install_import_hook("meanfield.measure", "tests.typecheck.arrays")  # shapes are checked at every call, before the first import
+# Shapes are checked at every call. Before the first import.
+jaxtyping.install_import_hook("meanfield.measure", "tests.typecheck.arrays")
+systems = ["meanfield.systems.networks", "meanfield.systems.dynamics"]
+jaxtyping.install_import_hook(systems, "tests.typecheck.arrays_and_pytrees")
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -139,6 +142,14 @@ def optimised():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def unchecked():
+    """Shapes are not checked, as users have it: a wrong one meets the sentence that refuses it."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -209,6 +209,7 @@ CASES = {
 
 
 @pytest.mark.short(24)
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", CASES)
 def test_one_sentence(name, digits, monkeypatch):
     def compiled(*args, **kwargs):

@@ -289,6 +289,7 @@ CASES = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", CASES)
 def test_refused_in_a_sentence(name, monkeypatch):
     monkeypatch.setattr(program, "init", lambda *a, **k: pytest.fail("something was compiled before the arguments were checked"))

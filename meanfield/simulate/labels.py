@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield.simulate.results import Status
+from meanfield.systems.networks import Particles
 
 if TYPE_CHECKING:
     import xarray
@@ -25,7 +26,7 @@ def joined(parts, shape) -> dict[str, Any]:
     return column | {"particles": particles, "seen": seen, "programs": len(parts)}
 
 
-def _stacked(pieces: list, shape) -> Any:
+def _stacked(pieces: list[Particles], shape) -> Particles:
     """Particles of all cells in the shape of the grid. On the host a piece is let go once it is copied: one is in memory twice."""
     if len(pieces) > 1 and isinstance(pieces[0].w, jax.Array):
         pieces = [jax.tree.map(lambda *v: jnp.concatenate(v), *pieces)]

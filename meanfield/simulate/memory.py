@@ -18,9 +18,10 @@ def size(tree: Any) -> int:
     return sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(tree) if hasattr(v, "dtype"))
 
 
-def needs(compiled: Any) -> int:
+def needs(compiled: jax.stages.Compiled) -> int:
     """Bytes that a compiled program needs on each of its devices, its arguments among them."""
     about = compiled.memory_analysis()
+    assert about is not None  # as it may be for programs of other compilers than XLA
     new = about.output_size_in_bytes - about.alias_size_in_bytes
     return about.argument_size_in_bytes + new + about.temp_size_in_bytes
 

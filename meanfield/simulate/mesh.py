@@ -1,7 +1,7 @@
 """Where the particles are: a mesh of devices, and several processes that must agree."""
 
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 from meanfield import _check
 
 AXES = ("replicas", "particles")
+Tree = TypeVar("Tree")  # arrays, in the same containers before and after
 
 
 def make_mesh(particles: int | None = None, replicas: int = 1) -> Mesh:
@@ -71,7 +72,7 @@ def sharding(mesh: Mesh, *axes: str | None) -> NamedSharding:
     return NamedSharding(mesh, P(*(axis if axis in mesh.axis_names else None for axis in axes)))
 
 
-def placed(mesh: Mesh | None, states: Any, width: int) -> Any:
+def placed(mesh: Mesh | None, states: Tree, width: int) -> Tree:
     """States with a constraint: axis 0 is the run; axis 1, where it is as long as the width, the neuron."""
     if mesh is None:
         return states
@@ -83,7 +84,7 @@ def placed(mesh: Mesh | None, states: Any, width: int) -> Any:
     return jax.tree.map(one, states)
 
 
-def everywhere(mesh: Mesh | None, tree: Any) -> Any:
+def everywhere(mesh: Mesh | None, tree: Tree) -> Tree:
     """A tree with a constraint: whole on every device."""
     return tree if mesh is None else jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
@@ -103,7 +104,7 @@ def several(mesh: Mesh | None) -> bool:
     return mesh is not None and len({device.process_index for device in mesh.devices.flat}) > 1
 
 
-def put(mesh: Mesh | None, tree: Any) -> Any:
+def put(mesh: Mesh | None, tree: Tree) -> Tree:
     """A tree of arrays, whole on every device of the mesh. Fails if they are not the same in every process."""
 
     def one(leaf):
@@ -115,7 +116,7 @@ def put(mesh: Mesh | None, tree: Any) -> Any:
     return tree if mesh is None else jax.tree.map(one, tree)
 
 
-def gathered(mesh: Mesh | None, tree: Any) -> Any:
+def gathered(mesh: Mesh | None, tree: Tree) -> Tree:
     """A tree of numpy arrays, whole in every process."""
     if not several(mesh):
         return jax.tree.map(np.asarray, tree)

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
-from meanfield.systems.dynamics.base import AbstractDynamics
+from meanfield.systems.data import AbstractSource
+from meanfield.systems.dynamics.base import AbstractDynamics, State
 from meanfield.systems.networks import AbstractNetwork, Particles, losses
 from meanfield.systems.system import System
 
@@ -47,9 +48,9 @@ class View:
         streams: keys of the data and of the noise of the run.
     """
 
-    state: Any
+    state: State
     dynamics: AbstractDynamics
-    data: Any
+    data: AbstractSource
     source: Any
     streams: tuple[jax.Array, jax.Array]
 
@@ -106,7 +107,7 @@ class AbstractProbe(abc.ABC):
     def variables(self) -> dict[str, Variable]:
         """The axes, name and unit of every array."""
 
-    def coords(self, data: Any) -> dict[str, list]:
+    def coords(self, data: AbstractSource) -> dict[str, list]:
         """Labels along the axes that the arrays add; none by default."""
         return {}
 

@@ -13,7 +13,9 @@ from meanfield.simulate import memory
 from meanfield.simulate import mesh as meshes
 from meanfield.simulate.grid import DATA, INIT, NOISE
 from meanfield.simulate.probes import AbstractProbe, View
-from meanfield.systems.dynamics.base import NEVER, AbstractDynamics
+from meanfield.systems.data import AbstractSource
+from meanfield.systems.dynamics.base import NEVER, AbstractDynamics, State
+from meanfield.systems.networks import AbstractNetwork
 from meanfield.systems.system import System
 
 
@@ -30,7 +32,7 @@ class Job:
     """
 
     system: System
-    data: Any
+    data: AbstractSource
     source: Any
     probes: tuple[AbstractProbe, ...]
     steps: int
@@ -75,21 +77,25 @@ class Program:
         looks = (memory.needs(look) - data for look in self._observe.values())
         return max(memory.needs(self._init), memory.needs(self._advance) - source, *looks)
 
-    def init(self, dynamics: AbstractDynamics, keys: jax.Array) -> Any:
+    def init(self, dynamics: AbstractDynamics, keys: jax.Array) -> State:
         """The states at step 0."""
         return self._init(dynamics, keys)
 
-    def advance(self, dynamics: AbstractDynamics, keys: jax.Array, states: Any, first_bad: np.ndarray, steps: int) -> Any:
+    def advance(
+        self, dynamics: AbstractDynamics, keys: jax.Array, states: State, first_bad: np.ndarray, steps: int
+    ) -> tuple[State, jax.Array, jax.Array]:
         """See the function `advance`; the states given are lost."""
         return self._advance(dynamics, self._source, keys, states, first_bad, np.int32(steps))
 
-    def observe(self, dynamics: AbstractDynamics, keys: jax.Array, states: Any, probes: tuple[AbstractProbe, ...]) -> Any:
+    def observe(
+        self, dynamics: AbstractDynamics, keys: jax.Array, states: State, probes: tuple[AbstractProbe, ...]
+    ) -> dict[str, jax.Array]:
         """What these probes see."""
         return self._observe[probes](dynamics, self._data, self._source, keys, states)
 
 
 @partial(jax.jit, static_argnames=("width", "network", "mesh"))
-def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: Any, width: int, mesh: Mesh | None = None) -> Any:
+def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: AbstractNetwork, width: int, mesh: Mesh | None = None) -> State:
     """The states of all cells at step 0; on a mesh every device draws its own neurons and never sees the others."""
     with meshes.using(mesh):
         states = jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, INIT), network, width))(dynamics, keys)
@@ -101,12 +107,12 @@ def advance(
     dynamics: AbstractDynamics,
     source: Any,
     keys: jax.Array,
-    states: Any,
+    states: State,
     first_bad: jax.Array,
     steps: jax.Array,
     *,
     mesh: Mesh | None = None,
-) -> Any:
+) -> tuple[State, jax.Array, jax.Array]:
     """Take `steps` steps in all cells.
 
     `steps` is traced, so chunks of any length share one program; so are all numbers of the dynamics.
@@ -143,10 +149,10 @@ def _finite(leaf, zero):
 @partial(jax.jit, static_argnames=("probes", "mesh"))
 def observe(
     dynamics: AbstractDynamics,
-    data: Any,
+    data: AbstractSource,
     source: Any,
     keys: jax.Array,
-    states: Any,
+    states: State,
     *,
     probes: tuple[AbstractProbe, ...],
     mesh: Mesh | None = None,

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from meanfield import _files
+from meanfield.systems.system import System
 
 _SHORT = 100  # numbers of an array that are written out; of larger ones a checksum
 
@@ -43,7 +44,7 @@ def described(value: Any) -> Any:
     return {"type": _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))}
 
 
-def provenance(system: Any, widths, steps: int, seeds, key: jax.Array, probes, mesh) -> dict[str, Any]:
+def provenance(system: System, widths, steps: int, seeds, key: jax.Array, probes, mesh) -> dict[str, Any]:
     """The arguments of `simulate`, and what ran it. No date and no name of a machine: the same call is described alike."""
     return {
         "system": described(system),
@@ -58,7 +59,7 @@ def provenance(system: Any, widths, steps: int, seeds, key: jax.Array, probes, m
     }
 
 
-def _array(value: np.ndarray | np.generic | jax.Array) -> Any:
+def _array(value: np.ndarray | np.generic | jax.Array) -> dict | list:
     about = {"shape": list(value.shape), "dtype": str(value.dtype)}
     if isinstance(value, jax.Array) and not value.is_fully_addressable:
         return about  # its numbers lie in other processes

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -11,7 +11,9 @@ from jax.sharding import Mesh
 
 from meanfield.simulate import mesh as meshes
 from meanfield.simulate.program import Job, Program
-from meanfield.systems.dynamics.base import AbstractDynamics
+from meanfield.systems.dynamics.base import AbstractDynamics, State
+
+Seen = TypeVar("Seen")
 
 
 def count(cells: int, mesh: Mesh | None) -> int:
@@ -44,7 +46,7 @@ class Threads:
         self._given: list[tuple] = [given] if threads == 1 else [part(thread) for thread in range(threads)]
         dynamics, keys = self._given[0]
         self.program = Program(job, dynamics, keys, width)
-        self.states: list[Any] = []
+        self.states: list[State] = []
 
     @property
     def bytes(self) -> int:
@@ -59,7 +61,8 @@ class Threads:
         """Take so many steps: `first_bad` brought up to date, and where a number of the particles is not finite."""
 
         def one(thread):
-            (dynamics, keys), states, self.states[thread] = self._given[thread], self.states[thread], None
+            (dynamics, keys), states = self._given[thread], self.states[thread]
+            self.states[thread] = None  # type: ignore[call-overload]  # the program takes their memory
             bad = first_bad[thread * self._size : (thread + 1) * self._size]
             self.states[thread], bad, broken = self.program.advance(dynamics, keys, states, bad, steps)
             return np.asarray(bad), np.asarray(broken)
@@ -77,7 +80,7 @@ class Threads:
         seen = self._in_threads(one)
         return {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
 
-    def _in_threads(self, work: Callable[[int], Any]) -> list[Any]:
+    def _in_threads(self, work: Callable[[int], Seen]) -> list[Seen]:
         if len(self._given) == 1:
             return [work(0)]
         with ThreadPoolExecutor(len(self._given)) as pool:

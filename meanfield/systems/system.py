@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +64,7 @@ def _examples(data: AbstractSource) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtyp
     return jax.eval_shape(lambda key: data.batch(key, 0, 2), jax.random.key(0))
 
 
-def _check_split(name: str, x: Any, y: Any, data: Any) -> None:
+def _check_split(name: str, x: jax.Array, y: jax.Array, data: AbstractSource) -> None:
     """Refuse a fixed set whose inputs and labels do not belong together, or are not what the source says of itself."""
     has = _check.words(
         f"a source whose {name} set has inputs of shape {x.shape}, labels or targets of shape {y.shape}, {y.dtype}"

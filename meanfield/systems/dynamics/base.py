@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,15 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from meanfield import _check
+from meanfield.systems._arrays import Array, Int, Key
 from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.networks.base import AbstractNetwork, Particles
-from meanfield.systems.scaling import StepSizeLaw
+from meanfield.systems.scaling import Number, StepSizeLaw
 
 NEVER = np.iinfo(np.int32).max  # a step that no run reaches
 POOL = 1024  # fresh examples a step that represent an online distribution, unless said otherwise
+
+Tree = TypeVar("Tree")  # arrays, in the same containers before and after
 
 
 @jax.tree_util.register_dataclass
@@ -32,7 +35,7 @@ class State:
     """
 
     particles: Particles
-    step: jax.Array
+    step: Int[Array, "*run"]
     network: AbstractNetwork
 
 
@@ -54,8 +57,8 @@ class AbstractDynamics(abc.ABC):
         ValueError: a decorator or one of the three things is missing.
     """
 
-    step_size: Any
-    batch_size: Any
+    step_size: Number | StepSizeLaw
+    batch_size: int | None
 
     def __new__(cls, *args: Any, **kwargs: Any):
         """Refuse a class without a decorator, whose fields nobody would see."""
@@ -104,7 +107,7 @@ class AbstractDynamics(abc.ABC):
         """Converts the data once, on the host, into the form that `draw` reads: a pytree."""
         return data
 
-    def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
+    def draw(self, source: Any, key: Key[Array, ""], step: Int[Array, ""], width: int) -> Any:
         """The DATA of one step, the `batch` of `step`: by default a mini-batch that all neurons share.
 
         Args:
@@ -117,12 +120,12 @@ class AbstractDynamics(abc.ABC):
             return source.pool(key, step, POOL)
         return source.batch(key, step, self.batch_size)
 
-    def init(self, key: jax.Array, network: AbstractNetwork, width: int) -> Any:
+    def init(self, key: Key[Array, ""], network: AbstractNetwork, width: int) -> State:
         """State at step 0: `width` particles drawn by the network. A dynamics with memory adds fields to `State`."""
         return State(network.init(key, width), jnp.zeros((), jnp.int32), network)
 
     @abc.abstractmethod
-    def step(self, key: jax.Array, state: Any, batch: Any) -> tuple[Any, dict[str, jax.Array]]:
+    def step(self, key: Key[Array, ""], state: Any, batch: Any) -> tuple[State, dict[str, jax.Array]]:
         """One step.
 
         Args:
@@ -135,7 +138,9 @@ class AbstractDynamics(abc.ABC):
             step at which a run diverged, so the info should hold a number that feels every particle, like the risk.
         """
 
-    def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: Any, steps: jax.Array) -> tuple[Any, jax.Array]:
+    def advance(
+        self, source: Any, streams: tuple[Key[Array, "*run"], Key[Array, "*run"]], states: State, steps: Int[Array, ""]
+    ) -> tuple[State, Int[Array, "*run"]]:
         """Take `steps` steps in all cells; axis 0 of every array, those of the dynamics included, is the cell.
 
         By default a `draw` and a `step` after the other. A dynamics that can take several steps in one pass over the particles
@@ -191,7 +196,7 @@ def warn_unstable(name: str, limit: float, value: float, what: str) -> None:
     warnings.warn(text, _check.StabilityWarning, stacklevel=5)
 
 
-def state_and_info(dynamics: AbstractDynamics, result: Any) -> tuple[Any, dict[str, jax.Array]]:
+def state_and_info(dynamics: AbstractDynamics, result: Any) -> tuple[State, dict[str, jax.Array]]:
     """What `step` returned; refused, while it is traced, if it is not a state and its info."""
     pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
     must = "return from `step` a pair: the next state, and a dictionary of scalars"
@@ -200,7 +205,7 @@ def state_and_info(dynamics: AbstractDynamics, result: Any) -> tuple[Any, dict[s
     return result
 
 
-def per_particle(key: jax.Array, width: int, sample: Callable[[jax.Array], jax.Array]) -> jax.Array:
+def per_particle(key: Key[Array, ""], width: int, sample: Callable[[Key[Array, ""]], Tree]) -> Tree:
     """`sample(key_i)` for every particle, on axis 0. Draws of particle i depend on i alone, not on the width.
 
     Examples:
@@ -213,7 +218,7 @@ def per_particle(key: jax.Array, width: int, sample: Callable[[jax.Array], jax.A
     return over_particles(jax.vmap(lambda index: sample(jax.random.fold_in(key, index)))(mine))
 
 
-def over_particles(tree: Any) -> Any:
+def over_particles(tree: Tree) -> Tree:
     """Axis 0 of every array cut over the axis "particles" of the mesh in use, if there is one.
 
     Without it every device could draw the noise of all particles and throw most of it away.

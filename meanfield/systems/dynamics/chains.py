@@ -1,7 +1,6 @@
 """Chains: particles that fit least squares without a network around them."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.data.finite import FiniteData
 from meanfield.systems.data.online import GaussianRegression
 from meanfield.systems.networks import AbstractNetwork, TwoLayer
-from meanfield.systems.scaling import StepSizeLaw
+from meanfield.systems.scaling import Number, StepSizeLaw
 
 
 def chains(init_scale: float = 1.0) -> TwoLayer:
@@ -37,7 +36,7 @@ def check_chains(network: AbstractNetwork, data: AbstractSource) -> None:
     _check.require(known, "data", must, _check.words(f"a {type(data).__name__}"))
 
 
-def check_plain_step(step_size: Any) -> None:
+def check_plain_step(step_size: Number | StepSizeLaw) -> None:
     """Refuse a law in the width: chains do not know one."""
     law = isinstance(step_size, StepSizeLaw)
     _check.require(not law, "step_size", "be a number > 0, or an array of them, for this dynamics", step_size)

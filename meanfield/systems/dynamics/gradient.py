@@ -10,6 +10,7 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.systems import random
+from meanfield.systems._arrays import Array, Float, Int, Key, Real
 from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.dynamics.base import POOL, AbstractDynamics, State, per_particle, warn_unstable
 from meanfield.systems.dynamics.injections import AbstractInjection
@@ -44,7 +45,7 @@ class AbstractGradientStep(AbstractDynamics):
             _check.integer("pool_size", self.pool_size, at_least=1)
 
     @abc.abstractmethod
-    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+    def weights(self, key: Key[Array, ""], width: int, examples: int) -> Float[Array, "{width} {examples}"] | None:
         """Weight of every example in the gradient of every neuron, (width, examples); None: 1/examples for all."""
 
     @property
@@ -72,7 +73,9 @@ class AbstractGradientStep(AbstractDynamics):
             _check.require(pool >= 8 * self.batch_size, "pool_size", must, pool)
         _check.require(not data.epochs, "minibatches", "be 'shared' for data sampled in epochs", "independent")
 
-    def step(self, key: jax.Array, state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, dict[str, jax.Array]]:
+    def step(
+        self, key: Key[Array, ""], state: State, batch: tuple[Real[Array, "example dim"], Real[Array, " example *target"]]
+    ) -> tuple[State, dict[str, Float[Array, ""]]]:
         """One step."""
         network, particles = state.network, state.particles
         width, dtype = particles.w.shape[0], particles.w.dtype
@@ -121,13 +124,15 @@ class AbstractGradientDynamics(AbstractGradientStep):
         must = "be None unless neurons draw from fresh examples (independent noise, online data)"
         _check.require(self.pool_size is None or self.minibatches == "independent", "pool_size", must, self.pool_size)
 
-    def draw(self, source: AbstractSource, key: jax.Array, step: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
+    def draw(
+        self, source: AbstractSource, key: Key[Array, ""], step: Int[Array, ""], width: int
+    ) -> tuple[Real[Array, "example dim"], Real[Array, " example *target"]]:
         """The shared mini-batch, or the pool."""
         if self.minibatches == "shared":
             return source.batch(key, step, self.batch_size)
         return source.pool(key, step, self.pool_size or POOL)
 
-    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+    def weights(self, key: Key[Array, ""], width: int, examples: int) -> Float[Array, "{width} {examples}"] | None:
         """Weight of every example in the gradient of every neuron, (width, examples); None: 1/examples for all.
 
         With `minibatches="independent"` the counts of `batch_size` draws over `batch_size`: mean 1/n, covariance
@@ -223,11 +228,13 @@ class McKeanVlasov(AbstractGradientStep):
         super().check(network, data)
         self.check_pool(data)
 
-    def draw(self, source: AbstractSource, key: jax.Array, step: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
+    def draw(
+        self, source: AbstractSource, key: Key[Array, ""], step: Int[Array, ""], width: int
+    ) -> tuple[Real[Array, "example dim"], Real[Array, " example *target"]]:
         """The pool."""
         return source.pool(key, step, self.pool_size or POOL)
 
-    def weights(self, key: jax.Array, width: int, examples: int) -> jax.Array | None:
+    def weights(self, key: Key[Array, ""], width: int, examples: int) -> Float[Array, "{width} {examples}"] | None:
         """Gaussian weights of the examples for every neuron; None for the ODE."""
         size = self.batch_size
         if size is None:

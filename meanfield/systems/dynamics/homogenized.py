@@ -9,6 +9,7 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.systems import random
+from meanfield.systems._arrays import Array, Float, Int, Key
 from meanfield.systems.data import AbstractSource, GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle, warn_unstable
 from meanfield.systems.dynamics.chains import check_chains, check_plain_step
@@ -27,9 +28,9 @@ class Quadratic:
         floor: mean squared residual at the optimum.
     """
 
-    root: jax.Array
-    optimum: jax.Array
-    floor: jax.Array
+    root: Float[Array, "dim dim"]
+    optimum: Float[Array, " dim"]
+    floor: Float[Array, ""]
 
 
 def quadratic(data: AbstractSource) -> Quadratic:
@@ -101,11 +102,11 @@ class HomogenizedSGD(AbstractDynamics):
         """The quadratic risk."""
         return quadratic(data)
 
-    def draw(self, source: Quadratic, key: jax.Array, step: jax.Array, width: int) -> Quadratic:
+    def draw(self, source: Quadratic, key: Key[Array, ""], step: Int[Array, ""], width: int) -> Quadratic:
         """The risk: the data of every step."""
         return source
 
-    def step(self, key: jax.Array, state: State, batch: Quadratic) -> tuple[State, dict[str, jax.Array]]:
+    def step(self, key: Key[Array, ""], state: State, batch: Quadratic) -> tuple[State, dict[str, Float[Array, ""]]]:
         """One Euler step, with a Gaussian vector for every particle."""
         x = state.particles.w
         z = per_particle(key, len(x), lambda own: random.normal(own, x.shape[1], x.dtype))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from meanfield import _check
 from meanfield.systems import random, stable_noise
+from meanfield.systems._arrays import Array, Float, Key
 from meanfield.systems.dynamics.base import per_particle
 from meanfield.systems.networks.base import Particles
 from meanfield.systems.scaling import Number
@@ -25,10 +26,10 @@ class AbstractInjection(abc.ABC):
                 _check.as_array_field(self, one.name)
 
     @abc.abstractmethod
-    def vector(self, key: jax.Array, step_size: jax.Array, size: int) -> jax.Array:
+    def vector(self, key: Key[Array, ""], step_size: Float[Array, ""], size: int) -> Float[Array, " {size}"]:
         """The increment over a time `step_size` of one neuron's vector, (size,)."""
 
-    def displacement(self, key: jax.Array, step_size: jax.Array, particles: Particles) -> Particles:
+    def displacement(self, key: Key[Array, ""], step_size: Float[Array, ""], particles: Particles) -> Particles:
         """The increments of all neurons; neuron i's depends on `fold_in(key, i)` alone."""
         width, size = particles.vectors.shape
         return particles.like(per_particle(key, width, lambda own: self.vector(own, step_size, size)))
@@ -49,7 +50,7 @@ class GaussianInjection(AbstractInjection):
         super().__post_init__()
         _check.nonnegative("temperature", self.temperature)
 
-    def vector(self, key, step_size, size):
+    def vector(self, key: Key[Array, ""], step_size: Float[Array, ""], size: int) -> Float[Array, " {size}"]:
         """Increment of one neuron."""
         scale = jnp.sqrt(2 * step_size * jnp.asarray(self.temperature, step_size.dtype))
         return scale * random.normal(key, size, step_size.dtype)
@@ -77,7 +78,7 @@ class StableInjection(AbstractInjection):
         _check.nonnegative("scale", self.scale)
         _check.choice("mode", self.mode, MODES)
 
-    def vector(self, key, step_size, size):
+    def vector(self, key: Key[Array, ""], step_size: Float[Array, ""], size: int) -> Float[Array, " {size}"]:
         """Increment of one neuron."""
         alpha = jnp.asarray(self.alpha, step_size.dtype)
         draw = stable_noise.isotropic_stable if self.mode == "isotropic" else stable_noise.symmetric_stable

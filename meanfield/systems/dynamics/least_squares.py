@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from meanfield import _check
 from meanfield.systems import random
+from meanfield.systems._arrays import Array, Float, Int, Integer, Key
 from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.data.online import GaussianRegression
 from meanfield.systems.dynamics.base import AbstractDynamics, State, per_particle, warn_unstable
@@ -104,7 +105,9 @@ class LinearRecursion(AbstractDynamics):
             if worst > limit:
                 warn_unstable("step_size", limit, worst, what)
 
-    def draw(self, source: Any, key: jax.Array, step: jax.Array, width: int) -> Any:
+    def draw(
+        self, source: AbstractSource, key: Key[Array, ""], step: Int[Array, ""], width: int
+    ) -> "_Recipe | tuple[jax.Array, jax.Array]":
         """A mini-batch of every chain's own: inputs (width, batch_size, dim), targets (width, batch_size, 1).
 
         With `reduced`, of a Gaussian regression, a recipe: what `step` needs to draw its few numbers in the registers.
@@ -114,7 +117,9 @@ class LinearRecursion(AbstractDynamics):
             return _Recipe.of(source, key, self.batch_size)
         return per_particle(key, width, lambda own: source.batch(own, 0, self.batch_size))
 
-    def step(self, key: jax.Array, state: State, batch: Any) -> tuple[State, dict[str, jax.Array]]:
+    def step(
+        self, key: Key[Array, ""], state: State, batch: "_Recipe | tuple[jax.Array, jax.Array]"
+    ) -> tuple[State, dict[str, Float[Array, ""]]]:
         """One step; `key` is not used."""
         x = state.particles.w
         eta, lam = (jnp.asarray(v, x.dtype) for v in (self.step_size, self.weight_decay))
@@ -158,14 +163,14 @@ class _Recipe:
     That is `key_data(fold_in(fold_in(fold_in(key, step), j), i))`: the same whatever the number of chains and their blocks.
     """
 
-    root: jax.Array
-    optimum: jax.Array
-    noise_std: jax.Array
-    streams: tuple[jax.Array, jax.Array]
+    root: Float[Array, "dim dim"]
+    optimum: Float[Array, " dim"]
+    noise_std: Float[Array, ""]
+    streams: tuple[Integer[Array, " pair"], Integer[Array, " pair"]]
     isotropic: bool = field(metadata={"static": True})
 
     @staticmethod
-    def of(data: GaussianRegression, key: jax.Array, batch_size: int) -> "_Recipe":
+    def of(data: GaussianRegression, key: Key[Array, ""], batch_size: int) -> "_Recipe":
         normals, uniforms = _pairs(data.dim, batch_size)
         # The barrier is for jaxlib 0.12.0.1, which does not finish to compile a hash of a hash in one fusion.
         streams = random.fold_words(random.key_words(key), jnp.arange(normals + uniforms, dtype=jnp.uint32))
@@ -177,7 +182,9 @@ class _Recipe:
         """Chains whose numbers fit the cache of a CPU."""
         return max(128, 2**16 // len(self.streams[0]))
 
-    def numbers(self, chain: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
+    def numbers(
+        self, chain: Integer[Array, " chain"], batch_size: int
+    ) -> tuple[Float[Array, "dim chain"], Float[Array, "1 chain"]]:
         """Normal numbers (dim, chains) and a chi^2_b (1, chains) of the chains of these numbers.
 
         Chains are on the last axis: short vectors of numbers make slow loops.
@@ -198,7 +205,9 @@ class _Recipe:
             q = q - 2 * jnp.sum(jnp.log(both), axis=0, keepdims=True)
         return xi[:dim], q
 
-    def gradient(self, x: jax.Array, first: int | jax.Array, batch_size: int) -> jax.Array:
+    def gradient(
+        self, x: Float[Array, "chain dim"], first: int | Integer[Array, ""], batch_size: int
+    ) -> Float[Array, "chain dim"]:
         """Gradients (chains, dim) of the chains x (chains, dim) of numbers `first`, `first` + 1, ..."""
         chain = jnp.arange(len(x), dtype=jnp.uint32) + jnp.asarray(first).astype(jnp.uint32)
         xi, q = (v.astype(x.dtype) for v in self.numbers(chain, batch_size))
@@ -227,7 +236,9 @@ def _pairs(dim: int, batch_size: int) -> tuple[int, int]:
     return max((dim + batch_size % 2 + 1) // 2, min(dim, 2)), (batch_size // 2 + 1) // 2
 
 
-def in_blocks(move: Callable[[jax.Array, Any], jax.Array], x: jax.Array, size: int) -> jax.Array:
+def in_blocks(
+    move: Callable[[jax.Array, int | jax.Array], jax.Array], x: Float[Array, "row dim"], size: int
+) -> Float[Array, "row dim"]:
     """`move(x, 0)` for a `move(rows, number of the first row)` that treats rows one by one, in place, `size` rows at a time.
 
     Examples:

@@ -15,14 +15,17 @@ The way of the weights is that of blocked factorisations in LAPACK (a panel, the
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from meanfield.systems.dynamics.base import NEVER
+from meanfield.systems._arrays import Array, Float, Int, Key, Real
+from meanfield.systems.dynamics.base import NEVER, State
+from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
 from meanfield.systems.networks import Particles, TwoLayer, losses
 from meanfield.systems.scaling import per_neuron
 
@@ -67,7 +70,13 @@ def cells_together(cells: int, size: int) -> int:
     return max(n for n in range(1, cells + 1) if cells % n == 0 and (n == 1 or n * size <= 5 * 2**18))
 
 
-def advance(sgd: Any, source: Any, streams: tuple[jax.Array, jax.Array], states: Any, steps: jax.Array) -> tuple[Any, jax.Array]:
+def advance(
+    sgd: AbstractGradientDynamics,
+    source: Any,
+    streams: tuple[Key[Array, "*run"], Key[Array, "*run"]],
+    states: State,
+    steps: Int[Array, ""],
+) -> tuple[State, Int[Array, "*run"]]:
     """`AbstractDynamics.advance` of SGD with shared mini-batches on a `TwoLayer`: several steps in one pass over the particles.
 
     Windows start at multiples of their length, whatever the chunk: steps before and after the chunk are steps of size 0. A run
@@ -86,7 +95,15 @@ def advance(sgd: Any, source: Any, streams: tuple[jax.Array, jax.Array], states:
     )
 
 
-def _in_groups(sgd, source, streams, states, steps, width, axis):
+def _in_groups(
+    sgd: AbstractGradientDynamics,
+    source: Any,
+    streams: tuple[Key[Array, "*run"], Key[Array, "*run"]],
+    states: State,
+    steps: Int[Array, ""],
+    width: int,
+    axis: str | None,
+) -> tuple[State, Int[Array, "*run"]]:
     """`advance` on the neurons of one device; `axis` is that of the mesh over which they are spread, `width` their number in all.
 
     Cells go in groups that fit into the cache, each through all the steps.
@@ -105,9 +122,17 @@ def _in_groups(sgd, source, streams, states, steps, width, axis):
     return jax.lax.fori_loop(0, cells // together, group, (states, jnp.full(cells, NEVER, jnp.int32)))
 
 
-def _in_windows(sgd, source, streams, states, steps, width, axis):
+def _in_windows(
+    sgd: AbstractGradientDynamics,
+    source: Any,
+    streams: tuple[Key[Array, "*run"], Key[Array, "*run"]],
+    states: State,
+    steps: Int[Array, ""],
+    width: int,
+    axis: str | None,
+) -> tuple[State, Int[Array, "*run"]]:
     """`_in_groups` for one group."""
-    network, (cells, _, dim) = states.network, states.particles.w.shape
+    network, (cells, _, dim) = cast(TwoLayer, states.network), states.particles.w.shape
     cut = plan(width, sgd.batch_size, dim)
     begin = states.step[0]
     end = begin + steps.astype(begin.dtype)
@@ -137,13 +162,13 @@ def _in_windows(sgd, source, streams, states, steps, width, axis):
 def run(
     network: TwoLayer,
     particles: Particles,
-    x: jax.Array,
-    y: jax.Array,
-    step_size: jax.Array,
-    decay: jax.Array,
+    x: Real[Array, "cell step example dim"],
+    y: Real[Array, "cell step example *target"],
+    step_size: Float[Array, "cell step"],
+    decay: Float[Array, " cell"],
     plan: Plan,
     axis: str | None = None,
-) -> tuple[Particles, jax.Array]:
+) -> tuple[Particles, Float[Array, "cell step"]]:
     """K steps of SGD in all cells.
 
         theta_i <- theta_i - step_size_t * (N dR_batch/dtheta_i + decay * theta_i),     t = 0, ..., K - 1
@@ -219,12 +244,14 @@ class _Window(NamedTuple):
         risks: of the mini-batches of the steps taken, (cells, K).
     """
 
-    z: jax.Array
-    a: Any
-    risks: jax.Array
+    z: Float[Array, "cell row neuron"]
+    a: Float[Array, "cell output neuron"] | None
+    risks: Float[Array, "cell step"]
 
 
-def _decay_products(keep):
+def _decay_products(
+    keep: Float[Array, "cell step"],
+) -> tuple[Float[Array, "cell step step+1"], Float[Array, "cell step+1"]]:
     """Decay of the weights at the start (column 0) and of the update of step s (column 1 + s): the product of c in between.
 
     (cells, K) -> before every step (cells, K, 1 + K), and after the last (cells, 1 + K); 1 before s is taken.
@@ -240,7 +267,9 @@ def _decay_products(keep):
     return jnp.swapaxes(before, 0, 1), after
 
 
-def _factors(x, before, rows, bias):
+def _factors(
+    x: Float[Array, "cell row dim"], before: Float[Array, "cell step step+1"], rows: int, bias: bool
+) -> tuple[Float[Array, "cell row row"], Float[Array, "cell row row"]]:
     """Matrices (cells, M, M) that bring rows of z up to date.
 
     `between_groups` keeps a row's pre-activations and adds the updates of the groups of `rows` rows before it. `within_group` keeps
@@ -257,7 +286,9 @@ def _factors(x, before, rows, bias):
     return between_groups, own - jnp.where(earlier(step), taken, 0)
 
 
-def _current_pre_activations(z, factors, first, count):
+def _current_pre_activations(
+    z: Float[Array, "cell row neuron"], factors: Float[Array, "cell row row"], first: int | Int[Array, ""], count: int
+) -> Float[Array, "cell {count} neuron"]:
     """Pre-activations of `count` rows with the weights of now.
 
     The rows' own pre-activations are part of the product: a sum of a slice of z and a product would make XLA copy all of z in
@@ -266,7 +297,15 @@ def _current_pre_activations(z, factors, first, count):
     return _einsum("cml,cln->cmn", _slice(factors, first, count, 1), z)
 
 
-def _forward_and_gradient(network, z, a, y, eta, c, axis):
+def _forward_and_gradient(
+    network: TwoLayer,
+    z: Float[Array, "cell example neuron"],
+    a: Float[Array, "cell output neuron"] | None,
+    y: Real[Array, "cell example *target"],
+    eta: Float[Array, " cell"],
+    c: Float[Array, " cell"],
+    axis: str | None,
+) -> tuple[Float[Array, "cell example neuron"], Float[Array, "cell output neuron"] | None, Float[Array, " cell"]]:
     """One step, given the pre-activations (cells, b, N): gradient coefficients of the examples, output weights, risk.
 
     The same formulas, for one step of one run, are in `TwoLayer.gradient`.
@@ -288,14 +327,18 @@ def _forward_and_gradient(network, z, a, y, eta, c, axis):
     return coefficients, a, jnp.mean(risks, axis=1)
 
 
-def _by_blocks(part, result, width, block):
+def _by_blocks(
+    part: Callable[[jax.Array, int | jax.Array, int], jax.Array], result: Float[Array, "*shape"], width: int, block: int
+) -> Float[Array, "*shape"]:
     """`part(result, first, count)` for blocks of neurons, one after the other."""
     block = min(block, width)
     result = jax.lax.fori_loop(0, width // block, lambda i, result: part(result, i * block, block), result)
     return part(result, width - width % block, width % block) if width % block else result
 
 
-def _pre_activations(w, x, block):
+def _pre_activations(
+    w: Float[Array, "cell neuron dim"], x: Float[Array, "cell row dim"], block: int
+) -> Float[Array, "cell row neuron"]:
     """Rows `w x` of all examples, (cells, M, N), in blocks of neurons: a product packs its factors, and would pack all of w."""
 
     def part(z, first, count):
@@ -306,7 +349,13 @@ def _pre_activations(w, x, block):
     return _by_blocks(part, jnp.zeros((x.shape[0], x.shape[1], w.shape[1]), w.dtype), w.shape[1], block)
 
 
-def _update(w, coefficients, kept, x, block):
+def _update(
+    w: Float[Array, "cell neuron dim"],
+    coefficients: Float[Array, "cell row neuron"],
+    kept: Float[Array, " cell"],
+    x: Float[Array, "cell row dim"],
+    block: int,
+) -> Float[Array, "cell neuron dim"]:
     """`kept * w - coefficients' x`, in blocks of neurons: each is written in place, so no second copy of w is made."""
 
     def part(w, first, count):

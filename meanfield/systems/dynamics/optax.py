@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from meanfield import _check
+from meanfield.systems._arrays import Array, Float, Key, Real
 from meanfield.systems.data.base import AbstractSource
 from meanfield.systems.dynamics.base import AbstractDynamics, State
 from meanfield.systems.networks import AbstractNetwork, Particles
@@ -21,7 +22,7 @@ from meanfield.systems.scaling import Number, StepSizeLaw, per_neuron
 class OptaxState(State):
     """The state of a network and of its optimiser."""
 
-    optimiser: Any
+    optimiser: optax.OptState
 
 
 @final
@@ -56,7 +57,7 @@ class Optax(AbstractDynamics):
         True
     """
 
-    transformation: Any = field(metadata={"static": True})
+    transformation: optax.GradientTransformation | Callable[..., optax.GradientTransformation] = field(metadata={"static": True})
     batch_size: int = field(metadata={"static": True})
     step_size: Number | StepSizeLaw = 1.0
     hyperparameters: Mapping[str, Number] = field(default_factory=dict)
@@ -98,12 +99,15 @@ class Optax(AbstractDynamics):
                 f"Argument `transformation` must {must}, but is one whose update fails: {error}."
             ) from None
 
-    def init(self, key: jax.Array, network: AbstractNetwork, width: int) -> OptaxState:
+    def init(self, key: Key[Array, ""], network: AbstractNetwork, width: int) -> OptaxState:
         """State at step 0: particles and the optimiser's start."""
         start = super().init(key, network, width)
-        return OptaxState(start.particles, start.step, network, self._made(start.particles.w.dtype).init(start.particles))
+        made = self._made(start.particles.w.dtype)
+        return OptaxState(start.particles, start.step, network, made.init(start.particles))  # type: ignore[arg-type]
 
-    def step(self, key: jax.Array, state: OptaxState, batch: tuple[jax.Array, jax.Array]) -> tuple[OptaxState, dict[str, Any]]:
+    def step(
+        self, key: Key[Array, ""], state: OptaxState, batch: tuple[Real[Array, "example dim"], Real[Array, " example *target"]]
+    ) -> tuple[OptaxState, dict[str, Float[Array, ""]]]:
         """One step; `key` is not used."""
         network, particles = state.network, state.particles
         risk, gradient = network.gradient(particles, *batch)
@@ -122,11 +126,11 @@ class Optax(AbstractDynamics):
         first = lambda tree: jax.tree.map(lambda v: v[:2], tree)  # noqa: E731
         if isinstance(self.step_size, StepSizeLaw) and np.any(np.asarray(self.step_size.beta) < 1):
             return None
-        made: Any = _first(self)._made(many.w.dtype)
+        made = _first(self)._made(many.w.dtype)
         for size in (1e-6, 1e-3, 1.0, 1e3, 1e6):  # clipping shows at the size where it begins
             g = jax.tree.map(lambda v, size=size: size * v, gradient)
             with jax.numpy_dtype_promotion("standard"):
-                together, _ = made.update(g, made.init(many), many)
+                together, _ = made.update(g, made.init(many), many)  # type: ignore[arg-type]
                 alone, _ = made.update(first(g), made.init(first(many)), first(many))
             same = jax.tree.map(lambda a, b: np.allclose(a, b, rtol=1e-5, atol=0), first(together), alone)
             if not all(jax.tree.leaves(same)):

@@ -5,7 +5,9 @@ from typing import Any, final
 
 import jax
 
+from meanfield.systems._arrays import Array, Int, Key
 from meanfield.systems.dynamics import multistep
+from meanfield.systems.dynamics.base import State
 from meanfield.systems.dynamics.gradient import AbstractGradientDynamics
 from meanfield.systems.networks import AbstractNetwork, TwoLayer
 
@@ -52,7 +54,9 @@ class SGD(AbstractGradientDynamics):
         (True, True, 2)
     """
 
-    def advance(self, source: Any, streams: tuple[jax.Array, jax.Array], states: Any, steps: jax.Array) -> tuple[Any, jax.Array]:
+    def advance(
+        self, source: Any, streams: tuple[Key[Array, "*run"], Key[Array, "*run"]], states: State, steps: Int[Array, ""]
+    ) -> tuple[State, Int[Array, "*run"]]:
         """The steps; with shared mini-batches several of them in one pass over the particles (systems/dynamics/multistep.py)."""
         if not self._in_windows(states.network):
             return super().advance(source, streams, states, steps)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from meanfield import _check
+from meanfield.systems._arrays import Array, Float
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Activation:
         both = callable(self.value) and (self.derivative is None or callable(self.derivative))
         _check.require(both, "activation", "hold functions of an array, `value` and perhaps `derivative`", self)
 
-    def slope(self, z: jax.Array) -> jax.Array:
+    def slope(self, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """`act'(z)`, of the shape of z."""
         if self.derivative is not None:
             return self.derivative(z)

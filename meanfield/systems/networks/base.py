@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from meanfield import _check
+from meanfield.systems._arrays import Array, Float, Key, Real
 from meanfield.systems.networks import losses
 
 
@@ -22,19 +23,19 @@ class Particles:
         bias: one number a neuron, (N,); None in a network without bias.
     """
 
-    w: jax.Array
-    a: jax.Array | None
-    bias: jax.Array | None = None
+    w: Float[Array, "*run neuron number"]  # dim numbers in a `TwoLayer`
+    a: Float[Array, "*run neuron output"] | None
+    bias: Float[Array, "*run neuron"] | None = None
 
     @property
-    def vectors(self):
+    def vectors(self) -> Float[Array, "*run neuron component"]:
         """Every neuron as one vector `(w_i, [bias_i,] [a_i])`: array (..., N, components)."""
         parts = [self.w, None if self.bias is None else self.bias[..., None], self.a]
         parts = [part for part in parts if part is not None]
         # jax would round a float64 array of numpy to float32.
-        return (np if isinstance(self.w, np.ndarray) else jnp).concatenate(parts, axis=-1)
+        return (np if isinstance(self.w, np.ndarray) else jnp).concatenate(parts, axis=-1)  # type: ignore[return-value]
 
-    def like(self, vectors: jax.Array) -> "Particles":
+    def like(self, vectors: Float[Array, "*run neuron component"]) -> "Particles":
         """Particles of this make whose `vectors` are the given array."""
         dim = self.w.shape[-1]
         bias = None if self.bias is None else vectors[..., dim]
@@ -55,21 +56,25 @@ class AbstractNetwork(abc.ABC):
     outputs: int | None
 
     @abc.abstractmethod
-    def init(self, key: jax.Array, width: int) -> Particles:
+    def init(self, key: Key[Array, ""], width: int) -> Particles:
         """Draw `width` independent neurons; neuron i from `fold_in(key, i)` alone, so that widths are coupled."""
 
     @abc.abstractmethod
-    def predict(self, particles: Particles, x: jax.Array) -> jax.Array:
+    def predict(self, particles: Particles, x: Real[Array, "example dim"]) -> Float[Array, "example output"]:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, outputs), the MEAN over the neurons."""
 
-    def risk(self, particles: Particles, x: jax.Array, y: jax.Array) -> jax.Array:
+    def risk(self, particles: Particles, x: Real[Array, "example dim"], y: Real[Array, " example *target"]) -> Float[Array, ""]:
         """Mean loss over the examples (x, y): inputs (b, dim), labels (b,) or targets (b, outputs)."""
         _check.numeric("y", y)
         return jnp.mean(losses.loss(self.loss).value(self.predict(particles, x), y))
 
     def gradient(
-        self, particles: Particles, x: jax.Array, y: jax.Array, weights: jax.Array | None = None
-    ) -> tuple[jax.Array, Particles]:
+        self,
+        particles: Particles,
+        x: Real[Array, "example dim"],
+        y: Real[Array, " example *target"],
+        weights: Real[Array, "neuron example"] | None = None,
+    ) -> tuple[Float[Array, ""], Particles]:
         """Risk R on the examples and the mean-field gradient, N times dR/d(particles).
 
         Args:

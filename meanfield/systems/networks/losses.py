@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from meanfield import _check
+from meanfield.systems._arrays import Array, Float, Integer, Real
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Loss:
         both = callable(self.value) and (self.derivative is None or callable(self.derivative))
         _check.require(both, "loss", "hold functions of outputs and labels, `value` and perhaps `derivative`", self)
 
-    def residuals(self, f: jax.Array, y: jax.Array) -> jax.Array:
+    def residuals(self, f: Float[Array, "example output"], y: Real[Array, " example *target"]) -> Float[Array, "example output"]:
         """dl/df of every example, (b, k)."""
         if self.derivative is not None:
             return self.derivative(f, y)
@@ -48,7 +49,7 @@ class Loss:
             _check.require(shape == expected, "loss", must, _check.words(f"one that makes {shape}"))
 
 
-def _one_hot(y, f):
+def _one_hot(y: Integer[Array, " example"], f: Float[Array, "example output"]) -> Float[Array, "example output"]:
     """Labels (b,) as rows; NaN for a label outside the classes, so that it cannot pass for an example without loss."""
     _check.require(y.shape == f.shape[:1], "y", f"have one label for each of {f.shape[0]} examples", _shape(y))
     inside = ((y >= 0) & (y < f.shape[1]))[:, None]
@@ -59,7 +60,7 @@ def _shape(y):
     return _check.words(f"an array of shape {y.shape} and type {y.dtype}")
 
 
-def _target(f, y):
+def _target(f: Float[Array, "example output"], y: Real[Array, " example *target"]) -> Float[Array, "example output"]:
     """Labels as one-hot rows; real targets as they are."""
     if jnp.issubdtype(y.dtype, jnp.integer):
         return _one_hot(y, f)
@@ -68,12 +69,12 @@ def _target(f, y):
     return y.astype(f.dtype)
 
 
-def _labels(f, y):
+def _labels(f: Float[Array, "example output"], y: Integer[Array, " example"]) -> Float[Array, "example output"]:
     _check.require(jnp.issubdtype(y.dtype, jnp.integer), "y", "hold integer labels for cross-entropy", _shape(y))
     return _one_hot(y, f)
 
 
-def _cross_entropy(f, y):
+def _cross_entropy(f: Float[Array, "example output"], y: Integer[Array, " example"]) -> Float[Array, " example"]:
     target = _labels(f, y)
     return -jnp.sum(jnp.where(target == 0, 0, target * jax.nn.log_softmax(f)), axis=1)
 

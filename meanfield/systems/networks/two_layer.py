@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from meanfield import _check
 from meanfield.systems import random
+from meanfield.systems._arrays import Array, Float, Key, Real
 from meanfield.systems.networks import activations, losses
 from meanfield.systems.networks.activations import Activation
 from meanfield.systems.networks.base import AbstractNetwork, Particles
@@ -79,7 +80,7 @@ class TwoLayer(AbstractNetwork):
         """The activation and its derivative."""
         return activations.activation(self.activation)
 
-    def init(self, key: jax.Array, width: int) -> Particles:
+    def init(self, key: Key[Array, ""], width: int) -> Particles:
         """Draw `width` independent neurons: w_i from N(0, init_scale^2 I), bias_i from N(0, 1), a_i as `output_weights` says.
 
         Neuron i depends on `fold_in(key, i)` alone, so the first n neurons are the same at every width >= n (coupled widths): bit
@@ -100,13 +101,17 @@ class TwoLayer(AbstractNetwork):
         }[self.output_weights]()
         return Particles(w, a, random.normal_rows(key, width, dim + outputs, dim + outputs + 1)[:, 0] if self.bias else None)
 
-    def predict(self, particles: Particles, x: jax.Array) -> jax.Array:
+    def predict(self, particles: Particles, x: Real[Array, "example dim"]) -> Float[Array, "example output"]:
         """`f_N(x)`: inputs (b, dim) -> outputs (b, k). One matmul a layer; never a mat-vec a particle."""
         return self._forward(particles, x)[2]
 
     def gradient(
-        self, particles: Particles, x: jax.Array, y: jax.Array, weights: jax.Array | None = None
-    ) -> tuple[jax.Array, Particles]:
+        self,
+        particles: Particles,
+        x: Real[Array, "example dim"],
+        y: Real[Array, " example *target"],
+        weights: Real[Array, "neuron example"] | None = None,
+    ) -> tuple[Float[Array, ""], Particles]:
         """Risk R on the examples and the mean-field gradient, N times dR/d(particles), in closed form.
 
         The same formulas, over many steps, are in `multistep._respond`.
@@ -155,7 +160,9 @@ class TwoLayer(AbstractNetwork):
         self.act.check()
         super().check(x, y)
 
-    def _forward(self, particles, x):
+    def _forward(
+        self, particles: Particles, x: Real[Array, "example dim"]
+    ) -> tuple[Float[Array, "neuron example"], Float[Array, "neuron example"], Float[Array, "example output"]]:
         _check.require(isinstance(particles, Particles), "particles", "be `Particles`, as `init` draws them", particles)
         w, a, bias = particles.w, particles.a, particles.bias
         same = a is None or a.shape[:-1] == w.shape[:-1]
