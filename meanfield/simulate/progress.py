@@ -2,9 +2,6 @@
 
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 
 @contextmanager
 def progress_bar(work: int, show: bool | None):
@@ -14,6 +11,9 @@ def progress_bar(work: int, show: bool | None):
         work: neuron-steps in all, so that the time left is right although wide networks step more slowly.
         show: True or False; None: only on a terminal.
     """
+    from rich.console import Console  # here, so that the import of meanfield is light
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     console = Console(stderr=True, force_terminal=show)
     shown = console.is_terminal if show is None else show
     columns = (
