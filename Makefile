@@ -22,10 +22,11 @@ test-all: $(VENV)/.installed-test
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --share $(SHARE) $(ARGS)
 
-# All tests and doctests of one module: make test-for F=measure/tails/index. One without a test file has that of its package.
+# All tests and doctests of one module: make test-for F=measure/tails/index. One without a test file has those of its package.
 PACKAGE = $(patsubst %/,%,$(dir $(F)))
-TESTS = tests/$(dir $(F))test_$(patsubst _%,%,$(patsubst __%__,%,$(notdir $(F)))).py tests/$(dir $(PACKAGE))test_$(notdir $(PACKAGE)).py
+TESTS = tests/$(dir $(F))test_$(patsubst _%,%,$(patsubst __%__,%,$(notdir $(F)))).py tests/$(dir $(PACKAGE))test_$(notdir $(PACKAGE)).py $(filter-out tests/.,tests/$(PACKAGE))
 test-for: $(VENV)/.installed-test
+	@test -e meanfield/$(F).py || { echo "There is no meanfield/$(F).py: name a module as in make test-for F=measure/tails/hill." >&2; exit 1; }
 	$(BIN)/python -m pytest -q meanfield/$(F).py $(firstword $(wildcard $(TESTS))) $(ARGS)
 
 bench: $(VENV)/.installed-bench

@@ -1,6 +1,7 @@
 """A dynamics to copy: plain SGD on the particles, with every member there is.
 
-Three members must be written: `step_size`, `batch_size` and `step`. The others repeat their defaults; delete what you keep.
+Three members must be written: `step_size`, `batch_size` and `step`. The others repeat their defaults, except `limit` (None by default) and
+`references` (none by default); delete what you keep.
 Run the tests of the contract with `meanfield.testing.check_dynamics(MySGD(step_size=0.1, batch_size=2))`.
 """
 
@@ -51,8 +52,12 @@ class MySGD(mf.dynamics.AbstractDynamics):
 
     @property
     def conditional(self):
-        """Whether the limit is random given nothing: all neurons see the same mini-batches, and the step does not vanish."""
+        """Whether the limit is a random law, which depends on the data path. Here it is: all neurons see the same mini-batches."""
         return True
+
+    def names(self):
+        """The axis of the results that each number sweeps: by default the name of its field."""
+        return super().names()
 
     @property
     def references(self):

@@ -4,9 +4,11 @@ All checks look at what a user typed: Python and numpy numbers, strings, sequenc
 the place holders pass that jax puts into a pytree when it rebuilds one, so that a `__post_init__` may call them.
 """
 
+import dataclasses
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,11 @@ def require(ok: bool, name: str, must: str, value: Any) -> None:
     """Raise "Argument `name` must MUST, but is VALUE." unless `ok`."""
     if not ok:
         raise ArgumentError(f"Argument `{name}` must {must}, but is {describe(value)}.")
+
+
+def renamed(message: str, new: Callable[[str], str]) -> str:
+    """The sentence of an `ArgumentError` with another name of the argument: on a command line, the option that was typed."""
+    return re.sub(r"^Argument `(\w+)`", lambda name: f"Argument `{new(name[1])}`", message)
 
 
 def describe(value: Any) -> str:
@@ -113,6 +120,25 @@ def untraced(name: str, value: Any) -> None:
 def unmasked(name: str, value: Any) -> None:
     """Refuse a masked array: numpy would drop the mask and measure what it hides."""
     require(not is_masked(value), name, "be an array without masked entries (leave them out or fill them first)", value)
+
+
+def frozen(name: str, kind: type) -> None:
+    """Refuse a class of a user's own whose fields nobody would see, or that could change."""
+    made = getattr(vars(kind).get("__dataclass_params__"), "frozen", False)
+    must = "be of a class with the decorators `@jax.tree_util.register_dataclass` and `@dataclass(frozen=True)`, in this order"
+    require(made, name, must, words(f"{kind.__name__} without `@dataclass(frozen=True)`"))
+
+
+def pytree(name: str, one: Any) -> None:
+    """Refuse an object that jax would take for a leaf."""
+    must = "be a pytree: decorate its class with `@jax.tree_util.register_dataclass`"
+    require(not jax.tree_util.all_leaves([one]), name, must, words(f"a {type(one).__name__}, which is none"))
+
+
+def declared(name: str, one: Any, must: str, of: str | None = None) -> None:
+    """Refuse a frozen dataclass without a field or class attribute `name`."""
+    known = name in {field.name for field in dataclasses.fields(one)} or any(name in vars(kind) for kind in type(one).mro())
+    require(known, of or name, must, words(f"missing in {type(one).__name__}"))
 
 
 def outside_of_jax(name: str, tree: Any, what: str) -> None:

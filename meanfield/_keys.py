@@ -1,4 +1,4 @@
-"""Random numbers on the host: numpy's generator from a jax key, everywhere in the same way."""
+"""Random numbers on the host: numpy's generator from a jax key, for functions that take one."""
 
 import jax
 import numpy as np

@@ -277,7 +277,7 @@ def a_step_can_be_traced(bench: _Bench) -> None:
 
     def one(dynamics, key):
         state = dynamics.init(key, network, WIDTH)
-        return state_and_info(dynamics, dynamics.step(key, state, dynamics.draw(source, key, state.step, WIDTH)))
+        return state_and_info(dynamics, state, dynamics.step(key, state, dynamics.draw(source, key, state.step, WIDTH)))
 
     try:
         jax.eval_shape(jax.vmap(one), grid.dynamics, grid.keys)

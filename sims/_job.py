@@ -1,7 +1,6 @@
 """A simulation as a program: its config, its files, its exit status, and errors as one sentence."""
 
 import dataclasses
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -186,7 +185,7 @@ def options(**fields: str) -> Iterator[None]:
     try:
         yield
     except mf.ArgumentError as error:
-        raise mf.ArgumentError(_renamed(str(error), lambda name: fields.get(name, name))) from None
+        raise mf.ArgumentError(_check.renamed(str(error), lambda name: fields.get(name, name))) from None
 
 
 def _of_the_option(message: str, kind: Any) -> str:
@@ -197,12 +196,7 @@ def _of_the_option(message: str, kind: Any) -> str:
         names = [one for one in (name, name + "s", name.removesuffix("s")) if one in fields]
         return option_name(names[0]) if names else name
 
-    return _renamed(message, new)
-
-
-def _renamed(message: str, new: Callable[[str], str]) -> str:
-    """The sentence of an `ArgumentError` with another name of the argument."""
-    return re.sub(r"^Argument `(\w+)`", lambda name: f"Argument `{new(name[1])}`", message)
+    return _check.renamed(message, new)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------------------

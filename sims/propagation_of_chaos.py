@@ -61,7 +61,7 @@ class _Lab:
         self._done: dict = {}
 
     def vectors(self, dynamics, width: int) -> np.ndarray:
-        """Final particles (seeds, N, D). A `StepSizeLaw` law takes as many steps as its width needs.
+        """Final particles (seeds, N, D). A `StepSizeLaw` takes as many steps as its width needs.
 
         Its gamma is rounded so that a whole number of steps ends at the same time at every width.
         """

@@ -380,6 +380,45 @@ class WithoutInfo(Unregistered):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class WithoutCount(Unregistered):
+    def step(self, key, state, batch):
+        return dataclasses.replace(state), {"risk": jnp.zeros(())}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WithoutState(Unregistered):
+    def step(self, key, state, batch):
+        return state.particles, {"risk": jnp.zeros(())}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WithoutScalars(Unregistered):
+    def step(self, key, state, batch):
+        return dataclasses.replace(state, step=state.step + 1), {"risk": jnp.zeros(3)}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WithoutStatic(AbstractDynamics):
+    step_size: float
+    batch_size: int = 2
+    references = ()
+
+    def step(self, key, state, batch):
+        return dataclasses.replace(state, step=state.step + 1), {"risk": jnp.zeros(())}
+
+
+@dataclass
+class WithoutFrozen(AbstractDynamics):
+    step_size: float
+    batch_size = None
+    step = Unregistered.step
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class WithoutBatchSize(AbstractDynamics):
     step_size: float
     references = ()
@@ -397,11 +436,22 @@ def simulated(dynamics):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
+        (lambda: WithoutFrozen(0.1), r"Argument `dynamics` must be of a class with the decorators .*WithoutFrozen without"),
         (lambda: Unregistered(0.1), "decorate its class with .*register_dataclass"),
         (
             lambda: WithoutInfo(0.1),
             "Argument `dynamics` must return from `step` a pair: .*, but is a WithoutInfo that returns a State",
         ),
+        (
+            lambda: WithoutState(0.1),
+            "must return from `step` a pair: .*, but is a WithoutState that returns a Particles for a state",
+        ),
+        (lambda: WithoutScalars(0.1), r"dictionary of scalars, but is a WithoutScalars whose info has shapes {'risk': \(3,\)}"),
+        (
+            lambda: WithoutCount(0.1),
+            "Argument `dynamics` must count its steps, but is a WithoutCount that leaves `step` as it was",
+        ),
+        (lambda: WithoutStatic(0.1), "Argument `batch_size` must be a static field, .*, but is one that is traced"),
         (lambda: WithoutBatchSize(0.1), "Argument `batch_size` must be a field, .*, but is missing in WithoutBatchSize"),
     ],
 )

@@ -44,6 +44,10 @@ class System:
         is_source = isinstance(self.data, AbstractSource)
         _check.require(is_source, "data", "be a data source, an instance of a subclass of `AbstractSource`", self.data)
         data = self.data
+        for name, one, fields in (("network", self.network, ("loss", "dim", "outputs")), ("data", data, ("dim", "outputs"))):
+            _check.pytree(name, one)
+            for field in fields:
+                _check.declared(field, one, f"have a field or attribute `{field}`", of=name)
         _check.outside_of_jax("system", (data, self.dynamics), "put together")
         must = "be 'squared' for data with real targets"
         _check.require(self.network.loss != "cross_entropy" or data.classes > 0, "loss", must, self.network.loss)

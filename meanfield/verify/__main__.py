@@ -1,5 +1,6 @@
 """python -m meanfield.verify [CLAIM ...] [--quick | --full] --out DIR."""
 
+import dataclasses
 import importlib
 import sys
 import traceback
@@ -124,13 +125,20 @@ def run(claims: list[Claim], config: Config, console: Console) -> dict[str, Evid
         return report.run(claims, config.out, config.seed, config.budget, told, config.controls, config.results, rate=config.rate)
 
 
-def command(arguments: list[str]) -> int:
+def command(typed: list[str]) -> int:
     """Do what the arguments say; the exit status."""
-    arguments = ["--budget=" + a[2:] if a in ("--quick", "--full") else a for a in arguments]
+
+    def option(name: str) -> str:
+        """What was typed for an argument of the library; the names of claims are typed alone."""
+        short = [a for a in typed if a in ("--quick", "--full")]
+        known = name != "claims" and name in {field.name for field in dataclasses.fields(Config)}
+        return short[0] if name == "budget" and short else f"--{name}" if known else name
+
+    arguments = ["--budget=" + a[2:] if a in ("--quick", "--full") else a for a in typed]
     try:
         return main(tyro.cli(Config, args=arguments, prog="python -m meanfield.verify"))
     except _check.ArgumentError as error:
-        print(f"error: {error}", *getattr(error, "__notes__", ()), file=sys.stderr)
+        print(f"error: {_check.renamed(str(error), option)}", *getattr(error, "__notes__", ()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is finished is in the report", file=sys.stderr)

@@ -19,7 +19,7 @@ from meanfield.verify.domain import Domain
 
 RATE = 0.01  # probability with which a true claim may be refuted
 POWER = 0.9  # probability with which a deviation that a claim declares to detect must be seen
-DIVERGED = "diverged"  # name of what an experiment leaves behind whose runs diverged
+DIVERGED = "diverged"  # the one array of an experiment whose runs diverged
 Numbers = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 Prediction = float | tuple[float, float]  # a number, or bounds (low, high), which may be infinite

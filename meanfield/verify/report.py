@@ -41,8 +41,8 @@ def run(
     """Test the claims one after the other; write data/NAME.npz of every claim, report.json and report.html into `out`.
 
     A family of claims shares one false-alarm rate (`holm`), and the claims' own `rate` is replaced by their share. The report is
-    written after every claim, judged at the strictest level, `rate / len(claims)`, as its controls are. In the end each is judged
-    anew, from its file, at the level that is left to it: another one only if something is refuted.
+    written after every claim, judged at Bonferroni's level, `rate / len(claims)`, as its controls are. In the end Holm's procedure judges
+    each once more, from its file: its level is another one only if something is refuted.
 
     Args:
         claims: what is tested.

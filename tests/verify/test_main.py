@@ -36,10 +36,10 @@ def test_the_claim_of_the_page_runs_from_a_file(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("module", "sentence"),
     [
-        ("no_such.py", "Argument `module` must be a file that exists, or the name of a module, but is 'no_such.py'."),
-        ("no_such", "Argument `module` must be a file .py or a module that can be imported, but is 'no_such'."),
-        ("math", "Argument `module` must have a sequence `CLAIMS` of claims, but is 'math'."),
-        ("again.py", "Argument `module` must have claims of other names than those of the library, but is 'limit'."),
+        ("no_such.py", "Argument `--module` must be a file that exists, or the name of a module, but is 'no_such.py'."),
+        ("no_such", "Argument `--module` must be a file .py or a module that can be imported, but is 'no_such'."),
+        ("math", "Argument `--module` must have a sequence `CLAIMS` of claims, but is 'math'."),
+        ("again.py", "Argument `--module` must have claims of other names than those of the library, but is 'limit'."),
     ],
 )
 def test_a_module_without_claims_is_a_sentence(module, sentence, tmp_path, monkeypatch, capsys):

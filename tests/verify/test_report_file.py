@@ -118,5 +118,5 @@ def test_broken_files_are_sentences(tmp_path, capsys, monkeypatch, whole, how):
     capsys.readouterr()
     assert command(again) == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(r"error: Argument `out` must .*report\.json.*, but is .*\.\n", said)
+    assert re.fullmatch(r"error: Argument `--out` must .*report\.json.*, but is .*\.\n", said)
     assert str(tmp_path) in said and (tmp_path / "report.html").read_bytes() == report_before

@@ -125,7 +125,7 @@ class _Pruned:
         if kind == "node" and not centred and isinstance(w, ParticleLike):
             layers = open_layers(w, kind, nodes, scope)
             (matrix,) = layers.matrices.values()
-            _check.require(matrix.ndim == 2, "w", "be one network, without axes of an ensemble", _check.words("more"))
+            _check.require(matrix.ndim == 2, "w", "be one network, without axes of runs", _check.words("more"))
             self.sizes = sizes_of(matrix, kind, p, layers)
             self.neurons = len(matrix)
         options = {"scope": scope, "centred": centred} | ({"p": p, "nodes": nodes} if kind == "node" else {})

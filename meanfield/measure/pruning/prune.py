@@ -39,7 +39,7 @@ def magnitude(w, kappa: float, *, scope: str = "layer", centred: bool = False) -
 
     Returns:
         The like of `w`: arrays of numpy in the floating-point type of the weights (float64 for integers), in the same pytree.
-        Among equal moduli the first in memory order stay.
+        Among equal absolute values the first in memory order stay.
 
     Raises:
         ValueError: NaN or infinite entries, no entries, kappa outside [0, 1], an unknown scope.
@@ -139,7 +139,7 @@ def check_centred(layers: Layers, centred: bool) -> None:
 
 
 def sizes_of(matrix: Float[np.ndarray, "..."], kind: str, p: float, layers: Layers) -> Float[np.ndarray, "*lead part"]:
-    """Sizes of the parts of a layer in their order: moduli of entries (..., N d), or norms of nodes (..., N)."""
+    """Sizes of the parts of a layer in their order: absolute values of entries (..., N d), or norms of nodes (..., N)."""
     if kind == "magnitude":
         return finite_sizes(np.abs(matrix if matrix.ndim == 1 else matrix.reshape(*matrix.shape[:-2], -1)))
     norms = row_norms(matrix, p)

@@ -1,6 +1,7 @@
 """What a data source is. A new one has one thing to write, `batch`, and says what it is."""
 
 import abc
+from typing import Any
 
 import jax
 
@@ -19,6 +20,9 @@ class AbstractSource(abc.ABC):
         size      number of training examples; None if there is no end of them (the default)
         splits    fixed sets, {name: (x, y)}, on which risk and accuracy are evaluated (none by default)
         epochs    whether every example is visited once in `size` examples (False by default)
+
+    Raises:
+        ValueError: a decorator is missing, or, when a `System` is made, `dim` or `outputs`.
     """
 
     dim: int
@@ -26,6 +30,11 @@ class AbstractSource(abc.ABC):
     classes: int = 0
     size: int | None = None
     epochs: bool = False
+
+    def __new__(cls, *args: Any, **kwargs: Any):
+        """Refuse a class without a decorator."""
+        _check.frozen("data", cls)
+        return super().__new__(cls)
 
     @property
     def splits(self) -> dict[str, tuple[jax.Array, jax.Array]]:

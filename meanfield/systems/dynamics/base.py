@@ -50,35 +50,29 @@ class AbstractDynamics(abc.ABC):
 
     A final subclass is a frozen dataclass with `@jax.tree_util.register_dataclass`. Fields that are numbers are pytree leaves:
     they are traced (a new value never recompiles), and a 1-D array in one of them is a sweep. Static fields decide shapes.
-    Everything else has a default: `check`, `prepare`, `draw`, `init`, `limit`, `conditional`, `references`, and for speed alone
-    `advance` and `stride`.
+    Everything else has a default: `check`, `names`, `prepare`, `draw`, `init`, `limit`, `conditional`, `references`, and for speed
+    alone `advance` and `stride`.
 
     Raises:
-        ValueError: a decorator or one of the three things is missing.
+        ValueError: a decorator, `step_size` or `batch_size` is missing, or `batch_size` is not static.
     """
 
     step_size: Number | StepSizeLaw
     batch_size: int | None
 
     def __new__(cls, *args: Any, **kwargs: Any):
-        """Refuse a class without a decorator, whose fields nobody would see."""
-        must = "be a class with the decorators `@jax.tree_util.register_dataclass` and `@dataclass(frozen=True)`, in this order"
-        missing = _check.words(f"{cls.__name__} without `@dataclass(frozen=True)`")
-        _check.require("__dataclass_params__" in vars(cls), "dynamics", must, missing)
+        """Refuse a class without a decorator."""
+        _check.frozen("dynamics", cls)
         return super().__new__(cls)
 
     def __post_init__(self):
-        name = type(self).__name__
-        must = "be a pytree: decorate its class with `@jax.tree_util.register_dataclass`"
-        registered = not jax.tree_util.all_leaves([self])
-        _check.require(registered, "dynamics", must, _check.words(f"a {name}, which is none"))
+        _check.pytree("dynamics", self)
         fields = {field.name: field for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        must = "be a field, or the class attribute None of a dynamics without mini-batches"
-        known = "batch_size" in fields or any("batch_size" in vars(kind) for kind in type(self).mro())
-        _check.require(known, "batch_size", must, _check.words(f"missing in {name}"))
-        known = "step_size" in fields or any("step_size" in vars(kind) for kind in type(self).mro())
-        must = "be a field: a number, an array to sweep, or a `mf.scaling.StepSizeLaw`"
-        _check.require(known, "step_size", must, _check.words(f"missing in {name}"))
+        _check.declared("batch_size", self, "be a field, or the class attribute None of a dynamics without mini-batches")
+        _check.declared("step_size", self, "be a field: a number, an array to sweep, or a `mf.scaling.StepSizeLaw`")
+        static = "batch_size" not in fields or fields["batch_size"].metadata.get("static", False)
+        must = 'be a static field, for it decides shapes: `batch_size: int = field(metadata={"static": True})`'
+        _check.require(static, "batch_size", must, _check.words("one that is traced"))
         if self.batch_size is not None:
             _check.integer("batch_size", self.batch_size, at_least=1)
         for field in fields.values():
@@ -158,7 +152,7 @@ class AbstractDynamics(abc.ABC):
 
         def step(one, state, data_key, noise_key, bad):
             batch = one.draw(source, data_key, state.step, state.particles.w.shape[0])
-            state, info = state_and_info(one, one.step(jax.random.fold_in(noise_key, state.step), state, batch))
+            state, info = state_and_info(one, state, one.step(jax.random.fold_in(noise_key, state.step), state, batch))
             finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in (*jax.tree.leaves(info), 0.0)]))
             return state, jnp.where(finite, bad, jnp.minimum(bad, state.step))
 
@@ -181,7 +175,7 @@ class AbstractDynamics(abc.ABC):
 
     @property
     def conditional(self) -> bool:
-        """Whether the limit is random: particles are then independent only GIVEN the data path, which all of them see."""
+        """Whether the limit is a random law, which depends on the data path: particles are then independent only GIVEN that path."""
         return True
 
     @property
@@ -196,12 +190,21 @@ def warn_unstable(name: str, limit: float, value: float, what: str) -> None:
     warnings.warn(text, _check.StabilityWarning, stacklevel=5)
 
 
-def state_and_info(dynamics: AbstractDynamics, result: Any) -> tuple[State, dict[str, jax.Array]]:
-    """What `step` returned; refused, while it is traced, if it is not a state and its info."""
-    pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
+def state_and_info(dynamics: AbstractDynamics, before: State, result: Any) -> tuple[State, dict[str, jax.Array]]:
+    """What `step` made of a state; refused, while it is traced, if it is not the next state and its info."""
+    name = type(dynamics).__name__
     must = "return from `step` a pair: the next state, and a dictionary of scalars"
-    found = _check.words(f"a {type(dynamics).__name__} that returns a {type(result).__name__}")
-    _check.require(pair, "dynamics", must, found)
+    pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
+    _check.require(pair, "dynamics", must, _check.words(f"a {name} that returns a {type(result).__name__}"))
+    state, info = result
+    is_state = isinstance(state, State)
+    _check.require(is_state, "dynamics", must, _check.words(f"a {name} that returns a {type(state).__name__} for a state"))
+    shapes = {key: jnp.shape(value) for key, value in info.items() if jnp.shape(value)}
+    _check.require(not shapes, "dynamics", must, _check.words(f"a {name} whose info has shapes {shapes}"))
+    # Random streams and step-size laws read the counter: left where it is, every step would see the same mini-batch.
+    _check.require(
+        state.step is not before.step, "dynamics", "count its steps", _check.words(f"a {name} that leaves `step` as it was")
+    )
     return result
 
 

@@ -220,8 +220,7 @@ class McKeanVlasov(AbstractGradientStep):
     def __post_init__(self):
         super().__post_init__()
         proper = self.injection is None or isinstance(self.injection, AbstractInjection) or not _check.is_typed(self.injection)
-        must = "be None, a `GaussianInjection` or a `StableInjection`"
-        _check.require(proper, "injection", must, self.injection)
+        _check.require(proper, "injection", "be None or an instance of a subclass of `AbstractInjection`", self.injection)
 
     def check(self, network: AbstractNetwork, data: AbstractSource) -> None:
         """Refuse a pool that neurons cannot draw from."""

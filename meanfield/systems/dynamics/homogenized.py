@@ -93,10 +93,12 @@ class HomogenizedSGD(AbstractDynamics):
         super().check(network, data)
         check_chains(network, data)
         largest = float(np.linalg.norm(np.asarray(quadratic(data).root, np.float64), 2) ** 2)
-        gamma, ridge, step = (float(np.max(np.asarray(v, float))) for v in (self.step_size, self.weight_decay, self.time_step))
-        limit = 2 / (gamma * (largest + ridge))
-        if step > limit:
-            warn_unstable("time_step", limit, step, "Euler's scheme diverges in the mean")
+        step_size, ridge, time_step = (
+            float(np.max(np.asarray(v, float))) for v in (self.step_size, self.weight_decay, self.time_step)
+        )
+        limit = 2 / (step_size * (largest + ridge))
+        if time_step > limit:
+            warn_unstable("time_step", limit, time_step, "Euler's scheme diverges in the mean")
 
     def prepare(self, data: AbstractSource) -> Quadratic:
         """The quadratic risk."""
@@ -110,13 +112,13 @@ class HomogenizedSGD(AbstractDynamics):
         """One Euler step, with a Gaussian vector for every particle."""
         x = state.particles.w
         z = per_particle(key, len(x), lambda own: random.normal(own, x.shape[1], x.dtype))
-        gamma, ridge, dt = (jnp.asarray(v, x.dtype) for v in (self.step_size, self.weight_decay, self.time_step))
+        step_size, ridge, time_step = (jnp.asarray(v, x.dtype) for v in (self.step_size, self.weight_decay, self.time_step))
         root = batch.root.astype(x.dtype)
         along = jnp.matmul(x - batch.optimum[None, :], root, precision="highest")
         drift = jnp.matmul(along, root.T, precision="highest") + ridge * x
         twice = batch.floor + jnp.sum(along**2, axis=1, keepdims=True)
-        kicks = jnp.sqrt(twice * dt / self.batch_size) * jnp.matmul(z, root.T, precision="highest")
-        moved = x - gamma * dt * drift + gamma * kicks
+        kicks = jnp.sqrt(twice * time_step / self.batch_size) * jnp.matmul(z, root.T, precision="highest")
+        moved = x - step_size * time_step * drift + step_size * kicks
         return State(Particles(moved, None), state.step + 1, state.network), {"risk": jnp.mean(twice) / 2}
 
     @property

@@ -37,7 +37,7 @@ class Optax(AbstractDynamics):
         transformation: a `GradientTransformation` that includes its sign, like `optax.sgd(0.1, momentum=0.9)`; or a function that
             makes one from the numbers in `hyperparameters`, like `optax.adam`.
         batch_size: examples a step.
-        step_size: factor of the updates, or a `mf.scaling.StepSizeLaw` law; 1-D arrays are swept, here and in `hyperparameters`.
+        step_size: factor of the updates, or a `mf.scaling.StepSizeLaw`; 1-D arrays are swept, here and in `hyperparameters`.
         hyperparameters: named numbers for the function.
 
     Raises:

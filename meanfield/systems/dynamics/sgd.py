@@ -23,7 +23,7 @@ class SGD(AbstractGradientDynamics):
         theta_i <- theta_i - step_size * (N dR_batch/dtheta_i + weight_decay * theta_i).
 
     Args:
-        step_size: step of one neuron, independent of the width, or a `mf.scaling.StepSizeLaw` law. A 1-D array is a sweep.
+        step_size: step of one neuron, independent of the width, or a `mf.scaling.StepSizeLaw`. A 1-D array is a sweep.
         batch_size: examples a step.
         weight_decay: ridge coefficient, >= 0; acts on trained parameters only.
         minibatches: "shared" (what training does) or "independent" (every neuron draws its own mini-batch; costs a forward pass over

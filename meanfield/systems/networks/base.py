@@ -2,6 +2,7 @@
 
 import abc
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from meanfield.systems.networks import losses
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Particles:
-    """N neurons as one pytree; axis 0 of every array is the neuron (after the axes of an ensemble, if there are any).
+    """N neurons as one pytree; axis 0 of every array is the neuron (after the axes of a grid of runs, if there are any).
 
     Args:
         w: input weights, (N, dim); in another network any numbers of the neuron.
@@ -49,11 +50,19 @@ class AbstractNetwork(abc.ABC):
     A final subclass is a frozen dataclass with `@jax.tree_util.register_dataclass` and static fields only, three of which are
     `loss`, a name or a `mf.Loss`, and `dim` and `outputs`, the sizes of x and f, which `mf.System` takes from the data. It writes
     `init` and `predict`. The gradient is jax's unless a closed form is written too.
+
+    Raises:
+        ValueError: a decorator is missing, or, when a `System` is made, one of the fields.
     """
 
     loss: str | losses.Loss
     dim: int | None
     outputs: int | None
+
+    def __new__(cls, *args: Any, **kwargs: Any):
+        """Refuse a class without a decorator."""
+        _check.frozen("network", cls)
+        return super().__new__(cls)
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""], width: int) -> Particles:

@@ -114,7 +114,7 @@ class TwoLayer(AbstractNetwork):
     ) -> tuple[Float[Array, ""], Particles]:
         """Risk R on the examples and the mean-field gradient, N times dR/d(particles), in closed form.
 
-        The same formulas, over many steps, are in `multistep._respond`.
+        The same formulas, over many steps, are in `multistep._forward_and_gradient`.
 
         With residuals `r_j = dl/df (f_N(x_j), y_j)`, example j gives neuron i the gradients `act(z_ij) r_j` in a,
         `act'(z_ij) <a_i, r_j> x_j` in w, and the same without x_j in its bias. Given f_N they involve no other neuron: this is
