@@ -10,24 +10,24 @@ OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
 run: $(VENV)/.installed
 	$(BIN)/python -m sims.width_scaling --out $(OUT)
 
-# What a change should not break. XLA compiles without optimisation here and in test-all, which is faster; in test-slow it optimises.
+# What a change should not break.
 test: $(VENV)/.installed-test
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest tests -n auto --dist worksteal -m "not long and not slow" $(ARGS)
+	$(BIN)/python -m pytest tests -n auto --dist worksteal -m "not long and not slow" $(ARGS)
 
 # Those, the contract, meshes, processes, simulations, documents and all doctests.
 test-all: $(VENV)/.installed-test
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 # The rest: far tails, power, full budgets, every case of every matrix. SHARE=2/6 runs the second of six parts.
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --share $(SHARE) $(ARGS)
 
-# All tests and doctests of one module: make test-for F=measure/tails/index. One without a test file has those of its package.
+# The tests and doctests of one module, but the slow ones: make test-for F=measure/tails/index. One without a test file has those of its package.
 PACKAGE = $(patsubst %/,%,$(dir $(F)))
 TESTS = tests/$(dir $(F))test_$(patsubst _%,%,$(patsubst __%__,%,$(notdir $(F)))).py tests/$(dir $(PACKAGE))test_$(notdir $(PACKAGE)).py $(filter-out tests/.,tests/$(PACKAGE))
 test-for: $(VENV)/.installed-test
 	@test -e meanfield/$(F).py || { echo "There is no meanfield/$(F).py: name a module as in make test-for F=measure/tails/hill." >&2; exit 1; }
-	$(BIN)/python -m pytest -q meanfield/$(F).py $(firstword $(wildcard $(TESTS))) $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow" meanfield/$(F).py $(firstword $(wildcard $(TESTS))) $(ARGS)
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.run --out $(OUT) $(ARGS)

@@ -158,11 +158,12 @@ def study(config: Config) -> dict:
         "predicted": band,
         "share_in_band": float(np.mean((independent >= inside[0]) & (independent <= inside[2]))),
         "layer_predicted": compressibility.prunable_fraction(stats.norm(), ERROR),
-        "rank_correlation": {name: _rank_correlation(alphas, f) for name, f in fractions.items()},
+        "rank_correlation": {name: rank_correlation(alphas, f) for name, f in fractions.items()},
     }
 
 
-def _rank_correlation(x, y) -> float:
+def rank_correlation(x, y) -> float:
+    """Spearman's."""
     found: Any = stats.spearmanr(x, y)
     return float(found.statistic)
 

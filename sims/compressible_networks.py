@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
-from scipy import special, stats
+from scipy import special
 
 import meanfield as mf
 from meanfield import plot as mfplot
@@ -20,6 +20,7 @@ from meanfield.measure import pruning
 from meanfield.theory import bounds
 
 from . import _figures, _job, _tables, width_scaling
+from .compressible_laws import rank_correlation
 
 ERROR = 0.1  # pruning error at which networks are described
 
@@ -143,14 +144,9 @@ def _ordering(rows: list[dict]) -> list[dict]:
         of = [row for row in rows if row["width"] == width and np.isfinite(row["index"])]
         if len(of) > 2:
             index, nats, gap = ([row[name] for row in of] for name in ("index", "nats", "gap"))
-            both = {"index_and_nats": _rank_correlation(index, nats), "index_and_gap": _rank_correlation(index, gap)}
+            both = {"index_and_nats": rank_correlation(index, nats), "index_and_gap": rank_correlation(index, gap)}
             made.append({"width": width} | both)
     return made
-
-
-def _rank_correlation(x, y) -> float:
-    found: Any = stats.spearmanr(x, y)
-    return float(found.statistic)
 
 
 def tables(summary: dict) -> list[Table]:

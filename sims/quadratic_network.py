@@ -115,7 +115,7 @@ def _lifetime(eta: float, seeds: int, rows: list[dict]) -> dict:
         "rows": rows,
         "predicted": 1 - alpha / 2,
         "slope": slope,
-        "interval": [slope - 1.96 * error, slope + 1.96 * error],
+        "interval": list(mf.Estimate(slope, error).interval),
     }
 
 
@@ -159,7 +159,7 @@ def draw_lifetimes(ax: Axes, title: str, lives: Sequence[dict]) -> None:
         rows = [one for one in r["rows"] if one["blown"]]
         n, events, steps = (column.astype(float) for column in _figures.columns(rows, "width", "blown", "steps"))
         rate, look = events / steps, _figures.points(i, len(lives))
-        interval = np.transpose([rate - 1.96 * rate / np.sqrt(events), rate + 1.96 * rate / np.sqrt(events)])
+        interval = mf.Estimate(rate, rate / np.sqrt(events)).interval
         _figures.errorbars(ax, n, rate, interval, markersize=5, label=f"{r['alpha']:.2f}", **look)
         level = np.exp(np.average(np.log(rate) - r["predicted"] * np.log(n), weights=events))
         ax.plot(n, level * n ** r["predicted"], color=look["color"], linewidth=1)

@@ -94,9 +94,10 @@ def run(config: Config) -> dict:
 def _scale(w: np.ndarray, alpha: float, predicted: float) -> tuple[float, list[float]]:
     """Scale from the empirical characteristic function of single coordinates; neurons are independent, their coordinates not."""
     per_neuron = np.mean(np.cos(w / predicted), axis=-1).ravel()
-    mean, error = np.mean(per_neuron), 1.96 * np.std(per_neuron) / np.sqrt(per_neuron.size)
-    estimate = lambda phi: float(predicted * (-np.log(phi)) ** (1 / alpha))  # noqa: E731
-    return estimate(mean), [estimate(mean + error), estimate(mean - error)]
+    found = mf.Estimate(np.mean(per_neuron), np.std(per_neuron) / np.sqrt(per_neuron.size))
+    scale = lambda phi: float(predicted * (-np.log(phi)) ** (1 / alpha))  # noqa: E731
+    low, high = found.interval
+    return scale(found.value), [scale(high), scale(low)]
 
 
 def tables(summary: dict) -> list[Table]:

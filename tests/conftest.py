@@ -36,6 +36,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if config.option.markexpr != "slow":
+        # XLA compiles without optimisation, which is faster; for slow tests, and those with the fixture `optimised`, as users have it.
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
+        jax.config.update("jax_disable_most_optimizations", True)
     rest = "of a parametrised test `cases` cases, spread evenly; its other cases are"
     config.addinivalue_line("markers", f"short(cases): for `make test` {rest} long")
     config.addinivalue_line("markers", f"long(cases): seconds of compilation or processes, for `make test-all`; {rest} slow")
@@ -137,7 +141,7 @@ def quick(tmp_path_factory):
 
 @pytest.fixture
 def optimised():
-    """XLA as users have it, for tests of what it makes of a program; `make test` and `make test-all` compile without optimisation."""
+    """XLA as users have it, for tests of what it makes of a program."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield
