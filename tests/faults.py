@@ -214,7 +214,7 @@ def report(found: dict[str, list[str]], ran: int) -> str:
         "",
         "One wrong number at a time is planted in a copy of the library, by `python -m tests.faults`; the list is in `tests/faults.py`.",
         f"Of {len(found)} faults `make test` catches {count['make test']}, and `make test-all` {count['make test-all']} more.",
-        f"Last run: {_files.now()} UTC, revision {revision}, {ran} faults. Other rows are of earlier runs.",
+        f"Last run: {_files.now()}, revision {revision}, {ran} faults. Other rows are of earlier runs.",
         "",
         "| fault | file | caught by | the first test that fails |",
         "|---|---|---|---|",
@@ -232,7 +232,8 @@ class Config:
 
 
 def main(config: Config) -> int:
-    chosen = [fault for fault in FAULTS if fault.name in config.names]
+    by_name = {fault.name: fault for fault in FAULTS}
+    chosen = [by_name[name] for name in config.names]
     with tempfile.TemporaryDirectory() as name:  # without a fault nothing may fail
         copied(folder := Path(name))
         own = sorted({test for fault in chosen for test in own_tests(fault.file)})
