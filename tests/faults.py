@@ -3,7 +3,7 @@
     python -m tests.faults                       # all of them, 20 minutes on two cores; writes tests/known/faults.md
     python -m tests.faults "output without 1/N"  # this one; its row is written anew, the others stay
 
-A fault is looked for where it is cheapest: by the module's own test file, then by all others, in `make test`; then so in `make test-all`.
+A fault is looked for where it is cheapest: by the module's own test file, its room, then all, in `make test`; then so in `make test-all`.
 What is caught is a test that fails. A copy that cannot be collected is a fault that is badly made, and the command says so.
 """
 
@@ -166,6 +166,7 @@ def stages(file: str) -> Iterator[tuple[str, list[str]]]:
     doctests = [file] if file.startswith("meanfield/") else []
     if own_tests(file):
         yield "make test", ["-m", "not long and not slow", "-n0", *own_tests(file)]
+        yield "make test", ["-m", "not long and not slow", *everywhere, "/".join(own_tests(file)[0].split("/")[:2])]
     yield "make test", ["-m", "not long and not slow", *everywhere, "tests"]
     yield "make test-all", ["-m", "not slow", "-n0", *doctests, *own_tests(file)]
     yield "make test-all", ["-m", "not slow", *everywhere]
@@ -179,7 +180,8 @@ def failing(folder: Path, command: str, arguments: Sequence[str]) -> str:
     if done.returncode in (0, 5):  # 5: none of the tests is of this tier
         return ""
     found = re.search(r"^FAILED (\S+?::.+?)(?: - .*)?$", done.stdout, re.M)
-    if done.returncode != 1 or not found:
+    stopped = done.returncode == 2 and "stopping after 1 failures" in done.stdout  # how xdist ends with -x
+    if not found or not (done.returncode == 1 or stopped):
         raise RuntimeError(
             f"pytest ends with {done.returncode} and no test that fails:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         )
