@@ -25,7 +25,6 @@ MAY_IMPORT = {
 WITHOUT_TESTS = {  # modules, or packages of modules, that need no test file
     "_keys": "one line, and its doctest",
     "measure/tails/_quantile_table": "a table, read in tests/measure/tails/test_stable.py",
-    "plot": "figures, which tests/test_sims.py draws",
     "systems/data/base": "abstract; docs/extending.md writes a source, and tests/test_docs.py runs it",
     "verify/claims": "claims, which tests/verify/test_claims.py runs; what is about one alone has a file",
 }
