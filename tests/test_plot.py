@@ -1,44 +1,47 @@
-"""Pieces of figures: what they draw is what they say."""
+"""Figures show the numbers that they are given."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import meanfield as mf
+from meanfield import plot
 
 
-def axes():
-    return Figure().subplots()
+def test_survival_function_and_fitted_tail():
+    ax = plot.survival(Figure().subplots(), [np.array([8.0, 1.0, 4.0, 2.0])], ["x"], [(1.5, 2.0, 0.75)])
+    curve, tail, _ = ax.get_lines()
+    assert curve.get_xydata().tolist() == [[8, 0.25], [4, 0.5], [2, 0.75], [1, 1]]
+    np.testing.assert_allclose(tail.get_xydata(), [[2, 0.75], [8, 0.75 * 4**-1.5]])
 
 
-def test_error_against_width():
-    """Means and ranges over the seeds that have an error, the predicted slope from the widest network, and the level at infinity."""
-    widths, rng = np.array([10, 100, 1000]), np.random.default_rng(0)
-    errors = rng.uniform(0.1, 0.9, (2, 4, 3))
-    errors[0, 1] = np.nan
-    ax = mf.plot.error_against_width(axes(), widths, list(errors), ["a", "b"], [(0, 0, 0), (0.2, 0.3, 0.4)], [0.5, 0.0])
-    dotted = [line for line in ax.lines if line.get_linestyle() == ":" and len(line.get_xdata())]
-    known = errors[0, [0, 2, 3]]
-    slope, level = (next(line for line in dotted if len(line.get_xdata()) == n).get_ydata() for n in (3, 2))
-    np.testing.assert_allclose(slope, known.mean(axis=0)[-1] * np.array([10, np.sqrt(10), 1]))
-    np.testing.assert_allclose(level, 0.3)
+def test_predicted_slope_ends_in_the_error_of_the_widest():
+    """Errors 0.4 and 0.1 of one seed, 0.6 and 0.3 of another."""
+    errors = [np.array([[0.4, 0.1], [0.6, 0.3]])]
+    ax = plot.error_against_width(Figure().subplots(), [10, 1000], errors, ["one"], [(0, 0, 0)], [0.5])
+    curve, predicted = (
+        line.get_xydata() for line in ax.get_lines() if len(line.get_xydata()) and line.get_linestyle() in ("-", ":")
+    )
+    np.testing.assert_allclose(curve, [[10, 0.5], [1000, 0.2]])
+    np.testing.assert_allclose(predicted, [[10, 2.0], [1000, 0.2]])
+
+
+def test_dotted_power_starts_in_its_first_point():
+    ax = plot.power(Figure().subplots(), [2, 8], 3.0, -0.5)
+    np.testing.assert_allclose(ax.get_lines()[0].get_xydata(), [[2, 3.0], [8, 1.5]])
+
+
+def test_runs_that_diverged_have_no_part_in_the_mean_and_a_limit_is_a_level():
+    errors = [np.array([[0.4, 0.1], [np.nan, np.nan], [0.6, 0.3]])]
+    ax = plot.error_against_width(Figure().subplots(), [10, 1000], errors, ["one"], [(0.2, 0.3, 0.4)])
+    level = next(line for line in ax.get_lines() if line.get_linestyle() == ":" and len(line.get_xdata()))
+    np.testing.assert_allclose(level.get_ydata(), 0.3)
     bars = ax.containers[0][2][0].get_segments()
-    np.testing.assert_allclose(bars[0][:, 1], [known[:, 0].min(), known[:, 0].max()])
+    np.testing.assert_allclose(np.array(bars)[:, :, 1], [[0.4, 0.6], [0.1, 0.3]])
 
 
-def test_survival_and_its_tail():
-    """P(X > x) of the k-th largest of n is k / n, and the fitted tail starts at its threshold and share."""
-    sample = np.random.default_rng(1).pareto(1.5, 200) + 1
-    curve, tail = mf.plot.survival(axes(), [sample], ["a"], [(1.5, 2.0, 0.25)]).lines[:2]
-    assert curve.get_xdata()[0] == sample.max() and curve.get_ydata()[0] == 1 / 200 and curve.get_ydata()[-1] == 1
-    x, y = tail.get_data()
-    assert (x[0], y[0]) == (2.0, 0.25) and np.isclose(np.log(y[1] / y[0]) / np.log(x[1] / x[0]), -1.5)
-
-
-def test_estimates_power_and_ticks():
-    made = [mf.Estimate(1.0, 0.1), mf.Estimate(2.0, 0.2)]
-    ax = mf.plot.estimates(axes(), [1, 2], made, errors=2)
+def test_bars_of_estimates_and_ticks():
+    ax = plot.estimates(Figure().subplots(), [1, 2], [mf.Estimate(1.0, 0.1), mf.Estimate(2.0, 0.2)], errors=2)
     np.testing.assert_allclose(np.array(ax.containers[0][2][0].get_segments())[:, :, 1], [[0.8, 1.2], [1.6, 2.4]])
-    np.testing.assert_allclose(mf.plot.power(axes(), [1, 10], 3.0, -2.0).lines[0].get_ydata(), [3.0, 0.03])
     ax.set_xscale("log")
-    mf.plot.tick_at(ax, [1, 2])
+    plot.tick_at(ax, [1, 2])
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2"] and not len(ax.xaxis.get_minorticklocs())

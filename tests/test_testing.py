@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -353,6 +355,19 @@ def test_check_dynamics_makes_every_check(monkeypatch):
     monkeypatch.setattr(testing, "CHECKS", [lambda bench, name=check.__name__: made.append(name) for check in testing.CHECKS])
     testing.check_dynamics(Broken(sin=""))
     assert len(made) > 10 and set(made) >= {check.__name__ for check, _ in SINS.values()}
+
+
+def test_a_move_that_depends_on_the_width_is_found():
+    """From moves alone, without a program: 1 for every neuron, and by a factor 1 or 1.1 where every neuron is there twice."""
+    alone = SimpleNamespace(moves=np.ones((16, testing.WIDTH, 1)), slack=np.full((16, testing.WIDTH, 1), 1e-3))
+    for factor in (1.0, 1.1):
+        twins = SimpleNamespace(moves=np.full((testing._MANY, 2 * testing.WIDTH, 1), factor))
+        found: Any = SimpleNamespace(dynamics=MEMBERS["sgd"], variants=alone, twins=twins)
+        if factor == 1:
+            testing.width_enters_through_means(found)
+            continue
+        with pytest.raises(AssertionError, match="every neuron is there twice"):
+            testing.width_enters_through_means(found)
 
 
 @pytest.mark.slow

@@ -19,8 +19,6 @@ from meanfield.measure import pruning, rates
 from sims import width_scaling
 from tests.common import read_until
 
-pytestmark = pytest.mark.long  # programs that simulate
-
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -82,6 +80,7 @@ def test_files_and_table(finished):
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_dimensions_and_units(finished):
     data = xr.open_dataset(finished[0] / "results.nc", engine="h5netcdf")
     assert {"width", "step_size", "seed", "kappa", "kind", "step"} <= set(data.dims)
@@ -141,6 +140,7 @@ def test_results_hold_to_the_definitions(finished):
         assert row["measured"]["node"]["interval"] == pytest.approx([np.mean(slopes) - half, np.mean(slopes) + half], rel=1e-6)
 
 
+@pytest.mark.long
 def test_diverged_runs_are_marked_and_carry_no_index(finished):
     summary = json.loads((finished[0] / "summary.json").read_text())
     assert summary["status"] == {"complete": 8, "diverged": 4, "interrupted": 0}
@@ -349,3 +349,36 @@ def test_order_of_widths_does_not_matter(tmp_path):
         assert done.returncode == 0, done.stderr
     a, b = (json.loads((tmp_path / name / "summary.json").read_text()) for name in "ab")
     assert a["cells"] == b["cells"] and a["slopes"] == b["slopes"]
+
+
+def test_slopes_of_known_powers():
+    """Errors that fall like N^-0.1, N^-0.2 and N^-0.3 by kind, N^-0.4 drawn; an index of 1.25 predicts 1/1.25 - 1/2 = 0.3."""
+    widths = np.array([64, 256, 1024])
+    seeds, kinds = np.array([0.8, 0.9]), list(pruning.KINDS)
+    errors = seeds[:, None, None] * widths[None, :, None] ** -np.array([0.1, 0.2, 0.3])
+    dataset = xr.Dataset(
+        {
+            "error": (("seed", "width", "kind", "kappa"), np.stack([errors, 0 * errors + 1], axis=-1)),
+            "node_error_drawn": (("seed", "width"), seeds[:, None] * widths**-0.4),
+            "node_error_limit": (("seed", "width", "estimate"), np.tile([0.1, 0.2, 0.4], (2, 3, 1))),
+        },
+        {"width": widths, "kind": kinds, "kappa": [width_scaling.KAPPA, 0.5]},
+    )
+    cells = [{"width": int(n), "tail_index": 1.25, "tail_index_interval": [1.0, 2.5]} for n in widths]
+    found = width_scaling._slopes(dataset, cells)
+    assert [found["measured"][kind]["slope"] for kind in kinds] == pytest.approx([-0.1, -0.2, -0.3])
+    assert found["measured"]["node"]["interval"] == pytest.approx([-0.2, -0.2])
+    assert found["drawn"]["slope"] == pytest.approx(-0.4)
+    assert (found["predicted"]["slope"], *found["predicted"]["interval"]) == pytest.approx((-0.3, -0.5, 0.0))
+    assert found["node_error_at_infinite_width"]["value"] == pytest.approx(0.2)
+
+
+def test_every_slope_is_shown_in_its_column():
+    numbers = iter([-0.11, -0.22, -0.33, -0.44, -0.55, 0.66])
+    slope = lambda: {"slope": (value := next(numbers)), "interval": [value, value]}  # noqa: E731
+    row = {"step_size": 0.5, "measured": {kind: slope() for kind in pruning.KINDS}, "drawn": slope(), "predicted": slope()}
+    row["node_error_at_infinite_width"] = {"value": (limit := next(numbers)), "interval": [limit, limit]}
+    summary = {"cells": [], "slopes": [row], "step_size_over_batch_size": [0.25], "chance_accuracy": 0.1}
+    shown = [next(iter(column.cells)) for column in width_scaling.tables(summary)[1].columns]
+    assert shown[:2] == ["0.5", "0.25"]
+    assert shown[2:] == [f"{v} [{v}, {v}]" for v in ("-0.110", "-0.220", "-0.330", "-0.440", "-0.550", "0.660")]

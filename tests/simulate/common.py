@@ -47,6 +47,29 @@ class Counting(mf.dynamics.AbstractDynamics):
     references = ()
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Recording(mf.dynamics.AbstractDynamics):
+    """The three numbers of every neuron are one of the data stream, one of the noise, and the steps taken; 0 at the start."""
+
+    step_size: float
+    batch_size = None
+
+    def draw(self, source, key, step, width):
+        return jax.random.uniform(jax.random.fold_in(key, step))
+
+    def init(self, key, network, width):
+        return mf.dynamics.State(mf.Particles(jnp.zeros((width, 3)), jnp.zeros((width, 1))), jnp.int32(0), network)
+
+    def step(self, key, state, batch):
+        steps = state.step + 1
+        numbers = jnp.stack([batch, jax.random.uniform(key), steps.astype(batch.dtype)])
+        w = jnp.broadcast_to(numbers[None], state.particles.w.shape)
+        return mf.dynamics.State(mf.Particles(w, state.particles.a), steps, state.network), {"steps": steps}
+
+    references = ()
+
+
 def view(network, particles, data):
     """What a probe sees of particles at the start of a run."""
     state = mf.dynamics.State(particles, jnp.int32(0), network)

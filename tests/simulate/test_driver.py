@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from tests.simulate.common import system
+from tests.simulate.common import Recording, system
+from tests.test_testing import REGRESSION
 
 
 @pytest.mark.long
@@ -42,3 +43,13 @@ def test_training_learns(digits, key):
     results = mf.simulate(system(digits, step_size=0.5, batch_size=10), widths=256, steps=2000, seeds=2, key=key)
     accuracy = results.dataset["accuracy"].sel(width=256, step_size=0.5, split="test")
     assert (accuracy.isel(step=0) < 0.4).all() and (accuracy.isel(step=-1) > 0.9).all()
+
+
+def test_probes_look_at_the_step_that_they_name(key):
+    """The last number of every neuron is that of the steps taken."""
+    system = mf.System(mf.TwoLayer(loss="squared"), REGRESSION, Recording(1.0))
+    probes = [mf.probes.Snapshot(at=(0, 3, 4, 9))]
+    results = mf.simulate(system, widths=2, steps=9, seeds=1, key=key, probes=probes)
+    for step in (0, 3, 4, 9):
+        assert (results.snapshots[2][step].w[..., 2] == step).all()
+    assert (results.particles[2].w[..., 2] == 9).all() and (results.dataset["steps_done"] == 9).all()

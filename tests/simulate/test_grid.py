@@ -1,9 +1,11 @@
 """The grid of runs: any number is swept, and no run depends on the others."""
 
+import jax
 import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.simulate.grid import make_grid
 from tests.simulate.common import Counting, system
 
 
@@ -33,3 +35,9 @@ def test_scaling_law_is_swept_over_gamma(digits, key):
     plain = mf.simulate(system(digits, step_size=[0.5 / 4, 1.0 / 4]), widths=[16], steps=20, seeds=1, key=key, probes=())
     np.testing.assert_allclose(results.dataset["step_size"], [0.5, 1.0])
     np.testing.assert_allclose(results.particles[16].w, plain.particles[16].w, rtol=1e-4, atol=1e-5)
+
+
+def test_the_key_of_a_seed_is_that_of_its_number(key):
+    keys = make_grid(mf.dynamics.SGD([0.1, 0.2], 1), (4, 9), key).keys
+    expected = [jax.random.key_data(jax.random.fold_in(jax.random.clone(key), seed)).tolist() for seed in (4, 9)]
+    assert jax.random.key_data(keys).tolist() == 2 * expected

@@ -71,5 +71,6 @@ def test_ctrl_c_comes_before_divergence(digits, key, ctrl_c):
     results = mf.simulate(system, widths=8, steps=100, seeds=2, key=key, probes=())
     found = results.dataset["status"].to_numpy().tolist()
     assert found == [[[mf.Status.INTERRUPTED.code] * 2, [mf.Status.DIVERGED.code] * 2]] and results.interrupted
+    assert (results.dataset["steps_done"] < 100).all()
     with pytest.raises(KeyboardInterrupt):
         results.require_complete()

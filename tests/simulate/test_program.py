@@ -13,7 +13,8 @@ import meanfield as mf
 from meanfield.simulate import driver, program
 from meanfield.simulate import threads as threads_module
 from meanfield.simulate.threads import Threads
-from tests.simulate.common import Counting, make_system, view
+from meanfield.systems.dynamics.base import NEVER
+from tests.simulate.common import Counting, Recording, make_system, view
 
 DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
 
@@ -123,3 +124,15 @@ def test_first_bad_step_is_the_first(digits, key):
         if not np.isfinite(info["risk"]):
             break
     assert results.dataset["first_bad_step"].item() == n + 1
+
+
+def test_streams_and_lost_arrays():
+    """Data and noise have the documented streams; a run is broken whichever of its arrays is lost."""
+    keys = jax.vmap(jax.random.key)(np.arange(3, dtype=np.uint32))
+    a = jnp.zeros((3, 2, 1)).at[1, 0, 0].set(jnp.inf)
+    states = mf.dynamics.State(mf.Particles(jnp.zeros((3, 2, 3)), a), jnp.zeros(3, jnp.int32), mf.TwoLayer(dim=3, outputs=1))
+    dynamics, never = Recording(jnp.ones(3)), jnp.full(3, NEVER, jnp.int32)
+    states, _, broken = program.advance(dynamics, jnp.zeros(()), keys, states, never, jnp.int32(1))
+    assert broken.tolist() == [False, True, False]
+    data, noise = (jax.random.fold_in(jax.random.fold_in(jax.random.key(0), stream), 0) for stream in (1, 2))
+    np.testing.assert_allclose(states.particles.w[0, 1], [jax.random.uniform(data), jax.random.uniform(noise), 1])

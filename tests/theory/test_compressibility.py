@@ -298,3 +298,9 @@ def test_wrong_arguments(case):
     with pytest.raises(mf.ArgumentError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_decay_exponent_knows_the_norm():
+    """1/alpha - 1/p: of the l_1 norm at alpha = 1/2, of the l_4 norm at 2, and 0 from alpha = p on."""
+    assert compressibility.decay_exponent(0.5, 1.0) == 1.0 and compressibility.decay_exponent(2.0, 4.0) == 0.25
+    np.testing.assert_allclose(compressibility.decay_exponent([0.8, 1.0, 1.5], 1.0), [0.25, 0, 0])

@@ -299,3 +299,9 @@ def test_a_wrong_call_is_a_sentence(case):
     call, must = BAD_CALLS[case]
     with pytest.raises(mf.ArgumentError, match=must):
         call()
+
+
+@pytest.mark.parametrize(("third", "levels"), [(0.009, [0.03, 0.01, 0.015]), (0.02, [0.015, 0.01, 0.015])])
+def test_levels_of_a_family_are_holms(third, levels):
+    """0.03 / 3 for the smallest p-value, 0.03 / 2 for the next, and 0.03 for the last if that was refuted as well."""
+    np.testing.assert_allclose(verify.holm([0.2, 0.001, third], 0.03), levels)

@@ -145,3 +145,8 @@ def test_even_and_odd_orders_are_equally_likely(size, key):
     signs = 1 - 2 * (inversions % 2)
     z = lambda v: v.mean() * np.sqrt(len(v))  # noqa: E731
     assert abs(z(signs)) < 5 < z(np.where(np.arange(len(signs)) % 25 == 0, 1, signs))
+
+
+def test_all_of_a_few_examples_are_drawn(key):
+    data = mf.data.from_arrays(np.arange(3.0)[:, None], np.arange(3))
+    assert set(np.asarray(data.batch(key, 0, 200)[1]).tolist()) == {0, 1, 2}

@@ -59,3 +59,12 @@ def _jitted(dynamics, data, network, particles, key):
     state = mf.dynamics.State(particles, jnp.zeros((), jnp.int32), network)
     batch = dynamics.draw(data, jax.random.fold_in(key, 0), state.step, len(particles.w))
     return dynamics.step(jax.random.fold_in(key, 1), state, batch)[0].particles.vectors - particles.vectors
+
+
+def test_a_ridge_alone_shrinks(key):
+    """Without data a step multiplies by 1 - step_size * weight_decay."""
+    network = mf.dynamics.chains()
+    sgd = mf.dynamics.SGD(0.5, 1, weight_decay=0.2, minibatches="independent")
+    state = mf.dynamics.State(mf.Particles(jnp.array([[2.0], [-1.0]]), None), jnp.int32(0), network)
+    state, _ = sgd.step(key, state, (jnp.zeros((3, 1)), jnp.zeros((3, 1))))
+    np.testing.assert_allclose(state.particles.w, [[1.8], [-0.9]], rtol=1e-6)

@@ -1,5 +1,6 @@
 """Homogenized SGD against the exact recursion of its second moment."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -35,3 +36,14 @@ def test_homogenized_sgd_has_its_second_moment(finite, key):
     z = (products.mean(axis=0) - second) / (products.std(axis=0) / np.sqrt(n))
     assert np.abs(z).max() < 5
     assert np.abs((x.mean(axis=0) - mean) / (x.std(axis=0) / np.sqrt(n))).max() < 5
+
+
+def test_one_step_of_eulers_scheme(key):
+    """From x = 2, optimum 0: mean (1 - gamma h dt) x, variance gamma^2 (floor + h x^2) h dt / B, of 20 000 paths."""
+    n, gamma, batch_size, dt, h, floor = 20_000, 0.5, 4, 0.1, 1.5, 0.49
+    dynamics = mf.dynamics.HomogenizedSGD(gamma, batch_size, 0.0, dt)
+    state = mf.dynamics.State(mf.Particles(jnp.full((n, 1), 2.0), None), jnp.int32(0), mf.dynamics.chains())
+    after, _ = dynamics.step(key, state, dynamics.prepare(mf.data.gaussian_regression(1, floor**0.5, covariance=h)))
+    x, variance = np.asarray(after.particles.w, float), gamma**2 * (floor + h * 4) * h * dt / batch_size
+    assert abs(np.mean(x) - (1 - gamma * h * dt) * 2) < 5 * np.sqrt(variance / n)
+    assert abs(np.var(x) / variance - 1) < 5 * np.sqrt(2 / n)

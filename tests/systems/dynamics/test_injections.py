@@ -1,10 +1,12 @@
 """Injected noise: of every neuron its own, in three modes."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.systems.dynamics.injections import MODES
+from meanfield.systems.dynamics.injections import MODES, GaussianInjection, StableInjection
 from meanfield.theory import stable
 from tests.systems.dynamics.common import stationary
 
@@ -29,3 +31,11 @@ def test_modes_differ_as_they_should(key):
     for mode, factor in (("isotropic", 1.0), ("coordinates", 4 ** (1 / 1.2) / 2), ("scalar", 2.0)):
         phi = np.cos(made[mode] @ diagonal / (scale * factor))
         assert abs((phi.mean() - np.exp(-1)) / (phi.std() / np.sqrt(len(phi)))) < 5
+
+
+def test_increments_grow_with_the_step_as_they_should(key):
+    """Brownian motion has the variance 2 step T; stable motion the size step^(1/alpha), that of a Cauchy law the step itself."""
+    normal = GaussianInjection(0.5).vector(key, jnp.float32(0.1), 20_000)
+    assert abs(np.var(normal) / 0.1 - 1) < 5 * np.sqrt(2 / 20_000)
+    short, long = (StableInjection(1.0, 1.0, "coordinates").vector(jax.random.clone(key), jnp.float32(s), 5) for s in (0.01, 1.0))
+    np.testing.assert_allclose(short, 0.01 * long, rtol=1e-5)

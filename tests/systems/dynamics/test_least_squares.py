@@ -332,3 +332,10 @@ def test_a_source_with_batches_of_its_own_keeps_its_law(key):
 def test_wrong_arguments():
     with pytest.raises(mf.ArgumentError, match="Argument `reduced` must be True or False, but is 1"):
         mf.dynamics.LinearRecursion(0.1, 1, reduced=1)
+
+
+def test_gradients_of_a_mini_batch_are_averaged(key):
+    """x = 1, inputs 1 and 2, targets 0: the gradient is (1 + 4) / 2."""
+    state = mf.dynamics.State(mf.Particles(jnp.ones((1, 1)), None), jnp.int32(0), mf.dynamics.chains())
+    after, _ = mf.dynamics.LinearRecursion(0.1, 2).step(key, state, (jnp.array([[[1.0], [2.0]]]), jnp.zeros((1, 2, 1))))
+    np.testing.assert_allclose(after.particles.w, [[1 - 0.1 * 2.5]], rtol=1e-6)

@@ -268,3 +268,10 @@ def test_the_start_makes_no_copy_of_the_weights(bias):
     grid = make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
     memory = program.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 0.01 * memory.output_size_in_bytes
+
+
+def test_decay_between_steps():
+    """Three steps that keep 1/2, 1/4, 1/5: of the start all of it is lost step by step, of an update what comes after it."""
+    before, after = multistep._decay_products(jnp.array([[0.5, 0.25, 0.2]]))
+    np.testing.assert_allclose(before[0], [[1, 1, 1, 1], [0.5, 1, 1, 1], [0.125, 0.25, 1, 1]], rtol=1e-6)
+    np.testing.assert_allclose(after[0], [0.025, 0.05, 0.2, 1], rtol=1e-6)

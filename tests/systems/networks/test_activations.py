@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.systems.networks.activations import ACTIVATIONS
 
 
 @pytest.mark.slow
@@ -25,3 +26,9 @@ def test_output_weights_and_activations_of_ones_own(key):
     np.testing.assert_allclose(sine.gradient(particles, x, y)[1].w, gradient.w, rtol=1e-5, atol=1e-6)
     scaled = dataclasses.replace(sine, init_scale=0.25).init(key, 5)
     np.testing.assert_allclose(scaled.w, 0.25 * np.asarray(particles.w), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slopes_are_those_that_jax_derives(name):
+    z = jnp.array([-2.0, -0.3, 0.4, 1.5])
+    np.testing.assert_allclose(ACTIVATIONS[name].slope(z), mf.Activation(ACTIVATIONS[name].value).slope(z), rtol=1e-5)
