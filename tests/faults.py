@@ -216,6 +216,7 @@ def report(found: dict[str, list[str]], ran: int) -> str:
         "",
         "One wrong number at a time is planted in a copy of the library, by `python -m tests.faults`; the list is in `tests/faults.py`.",
         f"Of {len(found)} faults `make test` catches {count['make test']}, and `make test-all` {count['make test-all']} more.",
+        "Many of these tests were written after a first run showed what got through: the count is no rate at which new faults are caught.",
         f"Last run: {_files.now()}, revision {revision}, {ran} faults. Other rows are of earlier runs.",
         "",
         "| fault | file | caught by | the first test that fails |",
