@@ -51,7 +51,7 @@ FAULTS = (
     Fault("last example never drawn", f"{DATA}/finite.py", "=jnp.uint32)), self.size)", "=jnp.uint32)), self.size - 1)"),
     Fault("Langevin noise without its factor 2", f"{STEPS}/injections.py", "sqrt(2 * step_size", "sqrt(step_size"),
     Fault("stable noise scaled like a normal one", f"{STEPS}/injections.py", "step_size ** (1 / alpha)", "step_size ** (1 / 2)"),
-    Fault("homogenised noise without 1/B", f"{STEPS}/homogenized.py", "twice * dt / self.batch_size", "twice * dt"),
+    Fault("homogenised noise without 1/B", f"{STEPS}/homogenized.py", "twice * time_step / self.batch_size", "twice * time_step"),
     Fault("gradients of a chain summed", f"{STEPS}/least_squares.py", "gradient = jnp.mean(a", "gradient = jnp.sum(a"),
     Fault(
         "width law upside down",

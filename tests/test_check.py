@@ -19,7 +19,7 @@ SENTENCE = "Argument `{}` must be an integer from 0 to 2^32 - 1"
 @pytest.mark.parametrize("value", [-1, 2**32, 2**32 + 1, 2**63])
 def test_keys_that_would_be_others_are_refused(value, tmp_path, capsys):
     """4294967297 would be recorded, and be 1."""
-    for module in JOBS:
+    for module in JOBS.values():
         with pytest.raises(mf.ArgumentError) as caught:
             module.main(module.Config(key=value, out=tmp_path / "out"))
         assert str(caught.value).startswith(SENTENCE.format("key"))

@@ -157,7 +157,7 @@ CASES = {
     ),
     "injection, a class": (
         lambda: mf.dynamics.McKeanVlasov(0.1, injection=mf.dynamics.GaussianInjection),
-        "`injection` must be None, a `GaussianInjection`",
+        "`injection` must be None or an instance of a subclass of `AbstractInjection`",
     ),
     "line search": (lambda: run(mf.dynamics.Optax(optax.lbfgs(), 1)), "`transformation` must take gradients and particles alone"),
     "float32, init_scale": (lambda: mf.TwoLayer(init_scale=1e300), "`init_scale` must be 0 or between"),

@@ -317,6 +317,8 @@ def test_no_batch_in_memory(key):
 def test_a_source_with_batches_of_its_own_keeps_its_law(key):
     """Only the batches of a Gaussian regression itself have the reduced law."""
 
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass(frozen=True)
     class Silent(type(mf.data.gaussian_regression(2))):
         def batch(self, key, step, batch_size):
             x, y = super().batch(key, step, batch_size)

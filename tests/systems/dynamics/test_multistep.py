@@ -231,6 +231,8 @@ def test_who_goes_in_windows():
     others += [mf.dynamics.Langevin(0.1, 1, temperature=0.0)]
     assert [one.stride(network, 1000) for one in others] == [1] * len(others)
 
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass(frozen=True)
     class Own(mf.TwoLayer):
         def gradient(self, particles, x, y, weights=None):
             return super().gradient(particles, x, y, weights)
