@@ -208,7 +208,7 @@ CASES = {
 }
 
 
-@pytest.mark.short(24)
+@pytest.mark.short(16)
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", CASES)
 def test_one_sentence(name, digits, monkeypatch):

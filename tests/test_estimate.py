@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import meanfield as mf
-from meanfield import verify
+from meanfield import _estimate, verify
 from meanfield._estimate import mean, quantile
 from meanfield.measure import chaos, distances, rates, tails
 from meanfield.theory import least_squares
@@ -95,3 +95,7 @@ def test_a_wrong_part_is_a_sentence(case):
     with pytest.raises(mf.ArgumentError) as error:
         make()
     assert str(error.value) == message
+
+
+def test_the_normal_quantile_is_what_it_says():
+    assert _estimate.quantile((1 + _estimate.LEVEL) / 2) == _estimate.NORMAL

@@ -447,6 +447,7 @@ def simulated(dynamics):
     return mf.simulate(system, widths=3, steps=1, seeds=1, key=jax.random.key(0), probes=())
 
 
+@pytest.mark.short(8)
 @pytest.mark.parametrize("use", [testing.check_dynamics, simulated])
 @pytest.mark.parametrize(
     ("make", "sentence"),

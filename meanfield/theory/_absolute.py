@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.polynomial import legendre
-from scipy import special
 
 from meanfield import _check
 from meanfield.theory import _scalar, stable
@@ -399,17 +399,17 @@ class GammaLaw(AbsoluteLaw):
     s: float = 1.0
 
     def threshold(self, kappa):
-        return float(self.s * special.gammainccinv(self.a, kappa) ** (1 / self.c)) if kappa < 1 else 0.0
+        return float(self.s * scipy.special.gammainccinv(self.a, kappa) ** (1 / self.c)) if kappa < 1 else 0.0
 
     def above(self, x):
-        return float(special.gammaincc(self.a, (x / self.s) ** self.c))
+        return float(scipy.special.gammaincc(self.a, (x / self.s) ** self.c))
 
     def log_partial(self, p, x):
         with np.errstate(divide="ignore"):
-            return float(np.log(special.gammainc(self.a + p / self.c, (x / self.s) ** self.c)) + self.log_total(p))
+            return float(np.log(scipy.special.gammainc(self.a + p / self.c, (x / self.s) ** self.c)) + self.log_total(p))
 
     def log_total(self, p):
-        return float(special.gammaln(self.a + p / self.c) - special.gammaln(self.a) + p * math.log(self.s))
+        return float(scipy.special.gammaln(self.a + p / self.c) - scipy.special.gammaln(self.a) + p * math.log(self.s))
 
     def tail(self):
         return np.inf, 0.0
@@ -444,13 +444,13 @@ class LogNormalLaw(AbsoluteLaw):
     s: float = 1.0
 
     def threshold(self, kappa):
-        return float(np.exp(-self.s * special.ndtri(kappa))) if kappa < 1 else 0.0
+        return float(np.exp(-self.s * scipy.special.ndtri(kappa))) if kappa < 1 else 0.0
 
     def above(self, x):
-        return float(special.ndtr(-math.log(x) / self.s))
+        return float(scipy.special.ndtr(-math.log(x) / self.s))
 
     def log_partial(self, p, x):
-        return float(special.log_ndtr(math.log(x) / self.s - p * self.s)) + self.log_total(p) if x > 0 else -np.inf
+        return float(scipy.special.log_ndtr(math.log(x) / self.s - p * self.s)) + self.log_total(p) if x > 0 else -np.inf
 
     def log_total(self, p):
         return (p * self.s) ** 2 / 2
@@ -470,13 +470,13 @@ class PowerLaw(AbsoluteLaw):
         if kappa >= 1:
             return 1.0 if self.name == "pareto" else 0.0
         if self.name == "t":
-            return float(-special.stdtrit(self.shape, kappa / 2))
+            return float(-scipy.special.stdtrit(self.shape, kappa / 2))
         y = -math.log(kappa) / self.shape
         return math.exp(y) if self.name == "pareto" else math.expm1(y)
 
     def above(self, x):
         if self.name == "t":
-            return float(2 * special.stdtr(self.shape, -x))
+            return float(2 * scipy.special.stdtr(self.shape, -x))
         return float(min(1.0, x**-self.shape) if self.name == "pareto" else (1 + x) ** -self.shape)
 
     def log_partial(self, p, x):
@@ -492,17 +492,17 @@ class PowerLaw(AbsoluteLaw):
             return a / (a - p) * -math.expm1((p - a) * math.log(x)) if x > 1 else 0.0
         if self.name == "lomax":
             beta, z = (p + 1, a - p), x / (1 + x) if np.isfinite(x) else 1.0
-            return float(a * np.exp(special.betaln(*beta)) * special.betainc(*beta, z))
+            return float(a * np.exp(scipy.special.betaln(*beta)) * scipy.special.betainc(*beta, z))
         beta, z = ((p + 1) / 2, (a - p) / 2), x**2 / (a + x**2) if np.isfinite(x) else 1.0
-        factor = np.exp(special.betaln(*beta) - special.betaln(0.5, a / 2) + p / 2 * np.log(a))
-        return float(factor * special.betainc(*beta, z))
+        factor = np.exp(scipy.special.betaln(*beta) - scipy.special.betaln(0.5, a / 2) + p / 2 * np.log(a))
+        return float(factor * scipy.special.betainc(*beta, z))
 
     def log_total(self, p):
         return math.log(self._part(p, np.inf)) if p < self.shape * (1 - SAME) else np.inf
 
     def tail(self):
         a = self.shape
-        c = 2 * np.exp((a / 2 - 1) * np.log(a) - special.betaln(0.5, a / 2)) if self.name == "t" else 1.0
+        c = 2 * np.exp((a / 2 - 1) * np.log(a) - scipy.special.betaln(0.5, a / 2)) if self.name == "t" else 1.0
         return a, float(c)
 
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import scipy
-from scipy import special
 
 from meanfield import _check
 from meanfield.theory._absolute import AbsoluteLaw, GammaLaw, Panels
@@ -19,7 +18,7 @@ def log_shares(law: AbsoluteLaw, dim: int, p: float, kappas) -> list[float]:
     """Log of `E[S; S < s] / E S` with P(S > s) = kappa, for finite E S and kappas in (0, 1)."""
     if isinstance(law, GammaLaw) and law.c == p:
         shape = dim * law.a
-        return [math.log(special.gammainc(shape + 1, special.gammainccinv(shape, kappa))) for kappa in kappas]
+        return [math.log(scipy.special.gammainc(shape + 1, scipy.special.gammainccinv(shape, kappa))) for kappa in kappas]
     mean = math.log(dim) + law.log_total(p)
     return [log_body(law, dim, p, kappa) - mean for kappa in kappas]
 

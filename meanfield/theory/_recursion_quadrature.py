@@ -9,7 +9,7 @@ question.
 import functools
 
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield import _check
 from meanfield.theory import _scalar
@@ -46,7 +46,7 @@ def nodes(m: float, gain: float, batch: int, dim: int, s: float) -> tuple[np.nda
     logit, log_b = _beta(batch / 2, (dim - 1) / 2, s) if dim > 1 else (np.array([np.inf]), np.zeros(1))
 
     def grid(rows, columns):
-        part, rest = special.expit(logit[rows, None]), special.expit(-logit[rows, None])
+        part, rest = scipy.special.expit(logit[rows, None]), scipy.special.expit(-logit[rows, None])
         log_q = np.log(m**2 * rest + part * moved[columns])
         log_w = log_b[rows, None] + log_t[columns]
         return log_q, log_w, log_w + s / 2 * log_q
@@ -64,7 +64,7 @@ def nodes(m: float, gain: float, batch: int, dim: int, s: float) -> tuple[np.nda
 def log_moment(s: float, law: tuple[np.ndarray, np.ndarray]) -> float:
     """Log E Q^(s/2)."""
     log_q, log_w = law
-    return float(special.logsumexp(log_w + s / 2 * log_q))
+    return float(scipy.special.logsumexp(log_w + s / 2 * log_q))
 
 
 def slope(s: float, law: tuple[np.ndarray, np.ndarray]) -> float:
@@ -93,7 +93,7 @@ def _chi_square(z: float, k: int, s: float, split: bool) -> tuple[np.ndarray, np
         return t - z, _normalised(k / 2 * u - t / 2 + np.log(fine))
     coarse = _step(k / 2)
     w = np.arange(min(0.0, np.log(k / z)) - tail, MARGIN, coarse)  # T = z expit(w)
-    below, rest = special.log_expit(w), special.log_expit(-w)
+    below, rest = scipy.special.log_expit(w), scipy.special.log_expit(-w)
     left = k / 2 * (np.log(z) + below) + rest - z * np.exp(below) / 2 + np.log(coarse)
     u = np.arange(min(0.0, np.log(z)) - MARGIN, np.log(top), fine)  # T = z + e^u
     y = np.exp(u)
@@ -108,7 +108,7 @@ def _beta(a: float, c: float, s: float) -> tuple[np.ndarray, np.ndarray]:
     step = max(_step(part * (total - part) / total), 1.1 / np.sqrt(total + 4))
     spread = 10 * np.sqrt(1 / a + 1 / c)
     logit = np.arange(np.log(a / (c + s / 2)) - MARGIN / a - spread, np.log((a + s / 2) / c) + MARGIN / c + spread, step)
-    return logit, _normalised(a * special.log_expit(logit) + c * special.log_expit(-logit))
+    return logit, _normalised(a * scipy.special.log_expit(logit) + c * scipy.special.log_expit(-logit))
 
 
 def _small(size: float, step_size: float, s: float) -> None:
@@ -123,4 +123,4 @@ def _step(n: float) -> float:
 
 def _normalised(log_w: np.ndarray) -> np.ndarray:
     """Subtract the log of the sum."""
-    return log_w - special.logsumexp(log_w)
+    return log_w - scipy.special.logsumexp(log_w)

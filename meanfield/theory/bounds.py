@@ -15,7 +15,7 @@ small against its margins, has a small risk. All constants are ours (Barsbey et 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield import _check
 from meanfield.theory import _scalar
@@ -89,7 +89,7 @@ def description_length(kind: str, kept, width: int, dim: int, bits: int = 16):
     _check.numbers("kept", kept, must, lambda v: (v >= 0) & (v <= parts) & (v == np.floor(v)))
     kept = np.asarray(kept, np.float64)
     numbers = kept * {"magnitude": 1, "node": dim, "singular": width + dim}[kind]
-    where = special.gammaln([parts + 1])[0] - special.gammaln(kept + 1) - special.gammaln(parts - kept + 1)
+    where = scipy.special.gammaln([parts + 1])[0] - scipy.special.gammaln(kept + 1) - scipy.special.gammaln(parts - kept + 1)
     return np.log(parts + 1) + (where if kind == "magnitude" else 0.0) + numbers * bits * np.log(2)
 
 

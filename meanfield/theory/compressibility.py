@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-from scipy import special
 
 from meanfield import _check
 from meanfield.theory import _column_norms, _scalar
@@ -272,12 +271,12 @@ class DivergentLimit:
     @property
     def _unit(self) -> float:
         """W over a standard positive stable variable, `E exp(-l W_1) = exp(-l^beta)`."""
-        return float((self.tail * special.gamma(1 - self.beta)) ** (1 / self.beta))
+        return float((self.tail * scipy.special.gamma(1 - self.beta)) ** (1 / self.beta))
 
     @property
     def constant(self) -> float:
         """E Y, the sharp constant: `body Gamma(1 + 1/beta) / unit`."""
-        return float(self.body / self._unit * special.gamma(1 + 1 / self.beta))
+        return float(self.body / self._unit * scipy.special.gamma(1 + 1 / self.beta))
 
     @property
     def mean_log(self) -> float:

@@ -8,7 +8,7 @@ Source for all: Gurbuzbalaban, Simsekli, Zhu (2021), Theorem 2; for finite sets 
 
 import jax
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield import _check
 from meanfield._estimate import Estimate, exact
@@ -67,7 +67,7 @@ def gaussian_tail_index(
         v, xi = u * root, rng.normal(size=u.shape)
         square = np.einsum("nd,nd->n", v, v)
         # A step's growth depends most on Q: its first part is stratified.
-        q = special.ndtri(random_products.stratified(rng, len(u))) ** 2
+        q = scipy.special.ndtri(random_products.stratified(rng, len(u))) ** 2
         if batch_size > 1:
             q = q + 2 * rng.standard_gamma((batch_size - 1) / 2, len(u))
         along = q - np.sqrt(q / square) * np.einsum("nd,nd->n", v, xi)
@@ -153,7 +153,7 @@ def _one_dimension(growth: np.ndarray, step_size: float) -> float:
     def slope(s):
         if s * np.max(logs) < 0.5:  # without cancellation for small s
             return float(np.mean(np.expm1(s * logs))) / s
-        return float(special.logsumexp(s * logs) - np.log(len(logs))) / s
+        return float(scipy.special.logsumexp(s * logs) - np.log(len(logs))) / s
 
     lower = upper = 1.0
     while slope(upper) < 0:

@@ -7,7 +7,7 @@ that are homogeneous of degree 1, and Kesten's equation has the tail index.
 
 import jax
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield import _check
 from meanfield._estimate import Estimate
@@ -87,8 +87,8 @@ def _quadratic_growth(s: float, m: float, gain: float) -> float:
     # E |m + c g|^s = c^s 2^(s/2) Gamma((1 + s) / 2) / sqrt(pi) exp(-z) 1F1((1 + s)/2; 1/2; z)
     near = z < min(50 + s, 600)
     log = np.empty_like(u)
-    scale = s / 2 * np.log(2) + special.gammaln((1 + s) / 2) - np.log(np.pi) / 2
-    log[near] = s * np.log(c[near]) + scale - z[near] + np.log(special.hyp1f1((1 + s) / 2, 0.5, z[near]))
+    scale = s / 2 * np.log(2) + scipy.special.gammaln((1 + s) / 2) - np.log(np.pi) / 2
+    log[near] = s * np.log(c[near]) + scale - z[near] + np.log(scipy.special.hyp1f1((1 + s) / 2, 0.5, z[near]))
     # Far from 0 the moments of m + c g are those of the series in c / m, cut where its terms are negligible.
     log[~near] = s * np.log(max(abs(m), 1e-300)) + np.log(_series(s, z[~near]))
     return float(np.logaddexp.reduce(log_w + log) - np.logaddexp.reduce(log_w))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield import _check
 from meanfield.theory import _scalar
@@ -110,7 +110,7 @@ def tail_constant(alpha: float) -> float:
         (0.63662, 0.398942, 0.0)
     """
     _index(alpha)
-    return float(2 / np.pi * special.gamma(alpha) * np.sin(np.pi * alpha / 2)) if alpha < 2 else 0.0
+    return float(2 / np.pi * scipy.special.gamma(alpha) * np.sin(np.pi * alpha / 2)) if alpha < 2 else 0.0
 
 
 def pdf(x, alpha: float, beta: float = 0.0) -> np.ndarray:
@@ -268,7 +268,7 @@ class _Half:
     def _both(self, x):
         """P(X > x) and the density."""
         if self.alpha == 2:
-            return special.erfc(x / 2) / 2, np.exp(-(np.minimum(x, 1e3) ** 2) / 4) / (2 * np.sqrt(np.pi))
+            return scipy.special.erfc(x / 2) / 2, np.exp(-(np.minimum(x, 1e3) ** 2) / 4) / (2 * np.sqrt(np.pi))
         if self.alpha == 1 and self.beta == 0:
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 return np.arctan2(1.0, x) / np.pi, np.where(x < 1, 1 / (1 + np.minimum(x, 1) ** 2), (1 / x) / (x + 1 / x)) / np.pi
@@ -277,8 +277,8 @@ class _Half:
             return above, density
         rest = np.ones(len(x), bool)
         if self.alpha != 1:
-            origin = np.sin(self._length) * np.exp(special.gammaln(1 + 1 / self.alpha) + self._log_cos / self.alpha) / np.pi
-            second = special.gammaln(1 + 2 / self.alpha) - special.gammaln(1 + 1 / self.alpha)
+            origin = np.sin(self._length) * np.exp(scipy.special.gammaln(1 + 1 / self.alpha) + self._log_cos / self.alpha) / np.pi
+            second = scipy.special.gammaln(1 + 2 / self.alpha) - scipy.special.gammaln(1 + 1 / self.alpha)
             with np.errstate(divide="ignore"):
                 tiny = np.log(x) + second < -40 + min(0.0, np.log(abs(np.sin(self._length)) + 1e-300))
             above[tiny], density[tiny] = self.mass - origin * x[tiny], origin
@@ -314,7 +314,7 @@ class _Half:
         # Of k alpha L, without cancellation where that is near a multiple of pi.
         sines = np.sin(k * self._end) if self.alpha > 1 else -((-1.0) ** k) * np.sin(k * (np.pi * self.alpha / 2 + self._angle))
         power = self.alpha * np.log(x) + self._log_cos
-        sizes = np.multiply.outer(-power, k) + (special.gammaln(self.alpha * k) - special.gammaln(k + 1))
+        sizes = np.multiply.outer(-power, k) + (scipy.special.gammaln(self.alpha * k) - scipy.special.gammaln(k + 1))
         sizes[:, 1:] -= sizes[:, :1]
         least = np.argmin(sizes[:, 1:], axis=1) + 1
         terms = np.exp(np.minimum(np.where(k - 1 <= least[:, None], sizes, -np.inf), 600.0))
@@ -348,7 +348,7 @@ class _Half:
         length = self._length
 
         def log_g(u, x):
-            return self._log_g(length * special.expit(u), length * special.expit(-u), x)
+            return self._log_g(length * scipy.special.expit(u), length * scipy.special.expit(-u), x)
 
         low, high = np.full(len(x), -700.0), np.full(len(x), 700.0)
         rising = 1.0 if self._short else -1.0  # sign of dg/de
@@ -369,7 +369,7 @@ class _Half:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             log = np.nan_to_num(log_g(u, x[:, None, None]), nan=-np.inf, posinf=1e3, neginf=-np.inf)
             g = np.exp(np.minimum(log, 7.0))
-        measure = (right - left) / 2 * weights * special.expit(u) * special.expit(-u) * length / np.pi
+        measure = (right - left) / 2 * weights * scipy.special.expit(u) * scipy.special.expit(-u) * length / np.pi
         step = np.exp(-g) if self._short else -np.expm1(-g)
         above, density = ((measure * one).sum(axis=(1, 2)) for one in (step, g * np.exp(-g)))
         return above, density * (self.alpha / (abs(self.alpha - 1) * x) if self.alpha != 1 else np.pi / (2 * abs(self.beta)))

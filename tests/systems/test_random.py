@@ -123,6 +123,7 @@ def test_rows_of_normal_numbers_are_those_of_jax(count, start, stop):
     assert (rows == expected).all()
 
 
+@pytest.mark.short(1)
 @pytest.mark.parametrize("size", [1, 6, 7])
 def test_normal_vectors_are_pairs_of_folded_keys(size, key):
     """`random.normal`, from its documented words; sizes even and odd."""

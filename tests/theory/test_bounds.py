@@ -31,6 +31,7 @@ def test_codes_are_prefix_codes(kind):
     assert 0.99 < np.sum(1 / (2.3 * (1 + np.abs(powers)) ** 2)) < 1
 
 
+@pytest.mark.short(1)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "identity"])
 def test_the_distortion_is_never_exceeded(activation):
     """Random networks with heavy-tailed neurons, pruned and rounded to bfloat16, at the worst of 2000 inputs of norm 3."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import jax
 import numpy as np
+import scipy
 from jax.scipy import special as jax_special
-from scipy import special
 
 from meanfield import _check, _estimate
 from meanfield.measure._arrays import Array, Bool, Float, Int
@@ -79,7 +79,7 @@ def hill_reduced(x, k: int | None = None, tail: str = "both") -> TailFit:
         a, _, _ = _spacings.modes(xp, sums, design.counts, models, steps=60)
     tied = xp.sum(sums, axis=-1) == 0
     alpha = xp.where(tied, xp.inf, xp.exp(-a[:, 0])).reshape(x.shape[:-1])
-    half = special.ndtri((1 + LEVEL) / 2) * float(models.error[0])
+    half = scipy.special.ndtri((1 + LEVEL) / 2) * float(models.error[0])
     interval = alpha[..., None] * np.exp(np.array([-half, half])).astype(x.dtype)
     status = xp.where(xp.isfinite(alpha), TailStatus.OK.code, TailStatus.TIED.code)
     return TailFit(alpha, alpha * float(models.error[0]), interval, top[..., -1], k, n, "bias-reduced Hill", status)
@@ -386,7 +386,7 @@ def _quantile(
     level: float,
 ) -> Float[Array, " sample"]:
     """Of a mixture of normal laws with log weights, by bisection."""
-    cdf = special.ndtr if xp is np else jax_special.ndtr
+    cdf = scipy.special.ndtr if xp is np else jax_special.ndtr
     share = xp.exp(weight)
     low, high = xp.min(a - 8 * error, axis=-1), xp.max(a + 8 * error, axis=-1)
     for _ in range(40):

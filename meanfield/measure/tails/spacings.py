@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield.measure._arrays import Array, Float, Int
 
@@ -92,7 +92,7 @@ class Design:
         start, end = (np.searchsorted(edges, part * edges[middle]) for part in (0.5, 4))
         below = np.concatenate([[0.0], np.cumsum(self.counts)])
         upper, lower = below[middle] - below[start], below[end] - below[middle]
-        return start, middle, end, upper, lower, FALL * special.fdtri(2 * upper, 2 * lower, 1 - RARE)
+        return start, middle, end, upper, lower, FALL * scipy.special.fdtri(2 * upper, 2 * lower, 1 - RARE)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019  designs are few and cached themselves
     def power_laws(self, j: int) -> Models:
@@ -174,12 +174,12 @@ class Design:
 
 def _normal(u: Float[np.ndarray, " bin"]) -> Float[np.ndarray, " bin"]:
     """Standard normal quantile of the upper tail, no less than 0."""
-    return np.maximum(-special.ndtri(u), 0)
+    return np.maximum(-scipy.special.ndtri(u), 0)
 
 
 def _log_normal(u: Float[np.ndarray, " bin"]) -> Float[np.ndarray, " bin"]:
     """Of the mean log-spacing `u / phi(z)` of a log-normal law, z its standard normal quantile, up to a constant."""
-    return np.log(u) + special.ndtri(u) ** 2 / 2
+    return np.log(u) + scipy.special.ndtri(u) ** 2 / 2
 
 
 @functools.lru_cache(maxsize=16)

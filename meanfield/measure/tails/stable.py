@@ -7,7 +7,7 @@ characteristic function 1.6. Only the last one can tell: its status is CONTRADIC
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from meanfield import _check, _estimate
 from meanfield.measure._arrays import Array, Float
@@ -238,7 +238,7 @@ def _gauss_newton(
 
 def _chi_square_tail(xp: Any, value: Float[Array, "*lead"], half: int) -> Float[Array, "*lead"]:
     """P(chi2_{2 half} > value), a finite sum."""
-    terms = [(value / 2) ** j / special.factorial(j) for j in range(half)]
+    terms = [(value / 2) ** j / scipy.special.factorial(j) for j in range(half)]
     return xp.exp(-value / 2) * sum(terms[1:], terms[0])
 
 

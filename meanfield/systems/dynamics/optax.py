@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from meanfield import _check
 from meanfield.systems._arrays import Array, Float, Key, Real
@@ -16,13 +15,16 @@ from meanfield.systems.dynamics.base import AbstractDynamics, State
 from meanfield.systems.networks import AbstractNetwork, Particles
 from meanfield.systems.scaling import Number, StepSizeLaw, per_neuron
 
+if TYPE_CHECKING:
+    import optax
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class OptaxState(State):
     """The state of a network and of its optimiser."""
 
-    optimiser: optax.OptState
+    optimiser: "optax.OptState"
 
 
 @final
@@ -50,6 +52,7 @@ class Optax(AbstractDynamics):
     draws the same in every seed.
 
     Examples:
+        >>> import optax
         >>> adam = Optax(optax.adam, batch_size=1, hyperparameters={"learning_rate": [0.01, 0.1], "b1": 0.9})
         >>> adam.limit() is adam
         True
@@ -57,7 +60,9 @@ class Optax(AbstractDynamics):
         True
     """
 
-    transformation: optax.GradientTransformation | Callable[..., optax.GradientTransformation] = field(metadata={"static": True})
+    transformation: "optax.GradientTransformation | Callable[..., optax.GradientTransformation]" = field(
+        metadata={"static": True}
+    )
     batch_size: int = field(metadata={"static": True})
     step_size: Number | StepSizeLaw = 1.0
     hyperparameters: Mapping[str, Number] = field(default_factory=dict)
@@ -66,7 +71,7 @@ class Optax(AbstractDynamics):
         super().__post_init__()
         if not isinstance(self.step_size, StepSizeLaw):
             _check.positive("step_size", self.step_size)
-        given = isinstance(self.transformation, optax.GradientTransformation)
+        given = _is_made(self.transformation)
         must = "be an optax `GradientTransformation` or a function that makes one"
         _check.require(given or isinstance(self.transformation, Callable), "transformation", must, self.transformation)
         named = isinstance(self.hyperparameters, Mapping) or not _check.is_typed(self.hyperparameters)
@@ -89,7 +94,7 @@ class Optax(AbstractDynamics):
         except (TypeError, ValueError) as error:
             raise _check.ArgumentError(f"Argument `hyperparameters` must be those of `transformation`, but: {error}.") from None
         must = "be an optax `GradientTransformation` or a function that makes one"
-        _check.require(isinstance(made, optax.GradientTransformation), "transformation", must, self.transformation)
+        _check.require(_is_made(made), "transformation", must, self.transformation)
         try:
             with jax.numpy_dtype_promotion("standard"):
                 jax.eval_shape(lambda g: made.update(g, made.init(g), g), Particles(jnp.zeros((2, 3)), jnp.zeros((2, 1))))
@@ -137,10 +142,10 @@ class Optax(AbstractDynamics):
                 return None
         return self
 
-    def _made(self, dtype) -> optax.GradientTransformation:
-        if isinstance(self.transformation, optax.GradientTransformation):
-            return self.transformation
-        return self.transformation(**{name: jnp.asarray(value, dtype) for name, value in self.hyperparameters.items()})
+    def _made(self, dtype) -> "optax.GradientTransformation":
+        if _is_made(self.transformation):
+            return self.transformation  # type: ignore[return-value]
+        return self.transformation(**{name: jnp.asarray(value, dtype) for name, value in self.hyperparameters.items()})  # type: ignore[operator]
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -151,3 +156,9 @@ class Optax(AbstractDynamics):
 def _first(swept: Optax) -> Optax:
     """The first member of a sweep."""
     return jax.tree.map(lambda v: np.ravel(v)[0], swept)
+
+
+def _is_made(given: object) -> bool:
+    import optax  # here, so that the import of meanfield is light
+
+    return isinstance(given, optax.GradientTransformation)

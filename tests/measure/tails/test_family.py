@@ -35,7 +35,7 @@ HARD = {  # each was called something wrong once: verdicts that are not wrong
 }
 
 
-@pytest.mark.short(2)
+@pytest.mark.short(1)
 @pytest.mark.parametrize("law", CLEAR)
 def test_families(law):
     """20 samples of 100 000: at least 13 right (8 of the stable law: the share decided is .6), none wrong; of 3000, none wrong."""

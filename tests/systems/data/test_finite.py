@@ -95,6 +95,7 @@ def test_epochs_visit_every_example_once_in_changing_order(key):
     assert (other != visits).any(axis=1).all()
 
 
+@pytest.mark.short(3)
 @pytest.mark.parametrize("size", [1, 2, 5, 16, 17, 1000])
 def test_shuffled_is_a_permutation(size, key):
     order = jax.vmap(lambda place: shuffled(key, place, size))(jnp.arange(size))
@@ -115,6 +116,7 @@ def departure(found, cells):
     return (chi - (cells - 1)) / np.sqrt(2 * (cells - 1))
 
 
+@pytest.mark.short(1)
 @pytest.mark.parametrize("size", [4, 5, 6])
 def test_every_order_of_few_examples_is_equally_likely(size, key):
     """100 000 orders: chi-square over all size! of them, |z| < 5; orders whose first place alone is right must fail."""

@@ -27,7 +27,7 @@ def problem(activation, loss, train_output, bias, seed=0):
 COMBINATIONS = list(itertools.product(ACTIVATIONS, LOSSES, [True, False], [True, False]))
 
 
-@pytest.mark.short(8)
+@pytest.mark.short(4)
 @pytest.mark.parametrize(("activation", "loss", "train_output", "bias"), COMBINATIONS)
 def test_closed_form_gradient(activation, loss, train_output, bias):
     network, particles, x, y = problem(activation, loss, train_output, bias)
@@ -47,7 +47,7 @@ def test_closed_form_gradient(activation, loss, train_output, bias):
         np.testing.assert_allclose(gradient.bias, gb, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.short(8)
+@pytest.mark.short(4)
 @pytest.mark.parametrize(("activation", "loss", "train_output", "bias"), COMBINATIONS)
 def test_one_step_in_float64(activation, loss, train_output, bias):
     """One SGD step with weight decay equals the loop to 1e-12 in float64; output weights that are not trained do not move."""
