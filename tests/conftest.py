@@ -1,5 +1,6 @@
 """Strict settings for every test, set before jax looks at them; and the three tiers of tests."""
 
+import ctypes
 import gc
 import hashlib
 import importlib
@@ -7,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
@@ -103,6 +105,8 @@ def _memory():
     if _resident() > _LEAST[0] + GROWTH:
         jax.clear_caches()
         gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # or the system never gets back what was freed
         _LEAST[0] = _resident()
 
 

@@ -104,8 +104,8 @@ FAULTS = (
     Fault(
         "tail constant of the stable law",
         f"{THEORY}/stable.py",
-        "np.pi * special.gamma(alpha)",
-        "np.pi * special.gamma(alpha + 1)",
+        "np.pi * scipy.special.gamma(alpha)",
+        "np.pi * scipy.special.gamma(alpha + 1)",
     ),
     Fault("decay exponent of p = 2 for every p", f"{THEORY}/compressibility.py", "np.float64) - 1 / p)", "np.float64) - 1 / 2)"),
     Fault("Occam bound with n for 2n", f"{THEORY}/bounds.py", "np.log(delta)) / (2 * examples)", "np.log(delta)) / examples"),
@@ -124,7 +124,7 @@ FAULTS = (
         "fitted tail of slope 1/alpha", "meanfield/plot.py", "(tail / threshold) ** -alpha", "(tail / threshold) ** (-1 / alpha)"
     ),
     Fault("NaN written as 0", "meanfield/_files.py", "str(value) if lossless else None", "str(value) if lossless else 0.0"),
-    Fault("normal quantile for Student's", ESTIMATE, "else special.stdtrit(dof, p)", "else special.ndtri(p)"),
+    Fault("normal quantile for Student's", ESTIMATE, "else scipy.special.stdtrit(dof, p)", "else scipy.special.ndtri(p)"),
     Fault("one-sided quantile for two sides", ESTIMATE, "half = quantile((1 + LEVEL) / 2, dof)", "half = quantile(LEVEL, dof)"),
     Fault(
         "slopes under other kinds",

@@ -79,7 +79,18 @@ def test_every_reference_is_in_the_bibliography():
 
 def test_import_is_light_and_leaves_jax_alone():
     """Packages that take long to load are loaded where they are used: every process of a job pays for what the import loads."""
-    heavy = {"h5py", "matplotlib", "optax", "pandas", "rich", "scipy.optimize", "scipy.spatial", "scipy.special", "scipy.stats", "xarray"}
+    heavy = {
+        "h5py",
+        "matplotlib",
+        "optax",
+        "pandas",
+        "rich",
+        "scipy.optimize",
+        "scipy.spatial",
+        "scipy.special",
+        "scipy.stats",
+        "xarray",
+    }
     code = (
         "import sys, jax; before = jax.config.values.copy(); import meanfield; assert jax.config.values == before; "
         f"assert not jax.config.jax_enable_x64; print(sorted({heavy} & set(sys.modules)), meanfield.verify.__name__)"

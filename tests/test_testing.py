@@ -338,7 +338,7 @@ SINS = {
 }
 
 
-@pytest.mark.long(8)
+@pytest.mark.long(4)
 @pytest.mark.parametrize("sin", SINS)
 def test_a_broken_promise_is_found(sin):
     """By the check that is there for it; that `check_dynamics` makes all of them is the next test."""

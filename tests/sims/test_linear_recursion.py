@@ -7,7 +7,7 @@ from sims import linear_recursion
 pytestmark = pytest.mark.long  # the quick run takes more than 8 seconds
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_linear_recursion(quick):
     """20 000 chains: Hill's interval widened to five standard errors, and contraction within five."""
     rows = {row["step_size"]: row for row in quick("linear_recursion")[0]["rows"]}

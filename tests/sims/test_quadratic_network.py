@@ -8,7 +8,7 @@ import pytest
 from sims import quadratic_network
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_runs_that_blow_up_get_no_index():
     """The quadratic network at index 2.03: everything blows up."""
     config = dataclasses.replace(quadratic_network.Config(quick=True).sized(), step_sizes=(0.6,), seeds=2)

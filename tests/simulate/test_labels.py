@@ -27,7 +27,7 @@ def results():
     return simulated(mf.data.digits(), jax.random.key(3))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_snapshots_are_the_particles_of_a_run_that_ends_there(results):
     """Bit for bit; with the default probes beside them, whose neurons have the same name."""
     for step in AT:

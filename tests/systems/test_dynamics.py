@@ -87,7 +87,7 @@ WRONG = {
     ),
     "injection": (
         lambda: mf.dynamics.McKeanVlasov(0.1, injection=3),
-        "Argument `injection` must be None, a `GaussianInjection` or a `StableInjection`, but is 3.",
+        "Argument `injection` must be None or an instance of a subclass of `AbstractInjection`, but is 3.",
     ),
     "init_scale": (lambda: mf.TwoLayer(init_scale=[1.0, 2.0]), "Argument `init_scale` must be a number >= 0, but is [1.0, 2.0]."),
     "hyperparameters": (

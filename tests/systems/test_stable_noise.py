@@ -98,7 +98,7 @@ def test_positive_at_one_and_near(key):
     assert np.quantile(np.abs(near - 1), 0.99) < 2e-4 and near.min() > 1 - 1e-4
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_known_laws(key):
     """Cauchy and normal as a whole: Kolmogorov's distance of 1e6 draws, 5e-3 level; each refuses the other's neighbour."""
     n, ks = 1_000_000, stats.kstwobign.isf(5e-3)
@@ -138,7 +138,7 @@ def tail_counts(draw, alpha, levels, chunks, key, positive=False, size=5_000_000
     return np.sum(counts, axis=0)
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.5, 1.5, 2.0])
 def test_tails(alpha, key):
     """Frequencies beyond the quantiles 1e-5, 1e-6, 1e-7 in 2e7 draws; the quantiles of alpha - 0.05 are refused."""

@@ -82,7 +82,7 @@ def test_prunable_fractions_of_the_table(group):
     assert compressibility.limit_error(law, 1 - fraction, 1.5) == pytest.approx(0.3, rel=1e-7)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_stable_laws_by_simulation():
     """q = 1, where the limit of a stable law is positive: 40 samples of 100 000 of our own draws, within five standard errors."""
     x = np.float64(mf.noise.symmetric_stable(jax.random.key(0), 1.8, (40, 100_000)))
@@ -216,7 +216,7 @@ def test_positive_stable_quantiles(beta):
     assert np.mean(1 / w) == pytest.approx(limit.constant, rel=0.1 if beta < 0.5 else 0.02)
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("law", "dim"), [(stats.cauchy(), 1), (stats.pareto(1.2), 1), (stats.cauchy(), 4), (stats.lomax(0.8), 3)]
 )
@@ -232,7 +232,7 @@ def test_errors_have_the_predicted_law(law, dim):
     assert np.median(log) == pytest.approx(np.log(limit.error_quantile(n)), abs=slack)
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("alpha", "level"), [(1.0, 0.5), (1.0, 0.2), (1.5, 0.8)])
 def test_prunable_quantiles_by_simulation(alpha, level):
     """2000 replicas of 5000 parts: the share below the quantile within five standard errors; that of ten times as many parts is outside."""

@@ -119,7 +119,7 @@ def test_orthogonal_inputs_are_one_dimensional_problems():
     assert close(found, min(roots))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_many_gaussian_inputs_have_the_gaussian_index():
     """1e5 inputs in 3 dimensions; in one, 200 sets of 2000: the standard deviation over the sets is that of the delta method."""
     rng = np.random.default_rng(8)

@@ -52,7 +52,7 @@ def test_a_wrong_law_is_told_apart():
     assert abs(found.value - 1.5) > 4 * found.standard_error
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_growth_and_its_bias():
     """A population of 200, 20 000 steps: biased by some 6 standard errors if it is not corrected (the same run, the mean alone)."""
     eta, dim, s = 0.4, 3, 2.0

@@ -45,7 +45,7 @@ def test_tail_index_covers(law):
     assert abs(np.median(fit.alpha) / alpha - 1) < 0.08
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("step_size", [0.8, 0.5])
 def test_tail_index_of_a_recursion_is_the_predicted_one(step_size):
     """24 ensembles of 50 000 chains; the predicted index of another step size lies outside most intervals."""

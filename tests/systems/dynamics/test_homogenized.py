@@ -7,7 +7,7 @@ import pytest
 import meanfield as mf
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("finite", [False, True])
 def test_homogenized_sgd_has_its_second_moment(finite, key):
     """The second moment of Euler's scheme obeys an exact linear recursion, in two dimensions with a ridge, |z| < 5."""

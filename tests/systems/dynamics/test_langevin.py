@@ -7,7 +7,7 @@ import meanfield as mf
 from tests.systems.dynamics.common import stationary
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_langevin_has_its_stationary_variance(key):
     w = stationary(mf.dynamics.Langevin(0.2, 1, temperature=0.7, weight_decay=1.3), key).ravel()
     variance = 2 * 0.2 * 0.7 / (1 - (1 - 0.2 * 1.3) ** 2)

@@ -46,7 +46,7 @@ def test_recursion_has_its_second_moment(key):
     assert abs(np.mean(squares) - recursion.second_moment(0.3, 1, 3)) / error > 5
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_recursion_on_finite_data_and_correlated_inputs(key):
     """Stationary mean and second moment solve linear equations: covariance by covariance, |z| < 5."""
     rng = np.random.default_rng(5)
@@ -143,7 +143,7 @@ CASES = {
 }
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_one_step_has_the_law_of_a_mini_batch(name, key):
     """200 000 steps from one point: mean and covariance exact; fourth moments and Kolmogorov's test against mini-batches."""

@@ -70,7 +70,7 @@ def test_windows_equal_single_steps_whatever_the_cut(plan, batch_size, monkeypat
     assert differences(mf.TwoLayer("tanh", bias=True), dynamics, monkeypatch, plan=plan) < 1e-12
 
 
-@pytest.mark.long(3)
+@pytest.mark.long(2)
 @pytest.mark.parametrize(
     ("activation", "loss", "train_output", "bias"),
     list(

@@ -8,7 +8,7 @@ from meanfield.theory import stable
 from tests.systems.dynamics.common import stationary
 
 
-@pytest.mark.long(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["scalar", "coordinates", "isotropic"])
 @pytest.mark.parametrize("alpha", [1.0, 1.5, 2.0])
 def test_stable_sgd_has_its_stationary_scale(mode, alpha, key):

@@ -68,7 +68,7 @@ def test_one_step_in_float64(activation, loss, train_output, bias):
         np.testing.assert_allclose(new.bias, b - 0.3 * (gb + 0.1 * b), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.long(3)
+@pytest.mark.long(2)
 @pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("width", [10_000, 20_000, 40_000])
 @pytest.mark.parametrize(("dim", "outputs"), [(1, 1), (2, 3), (5, 5)])
@@ -113,7 +113,7 @@ def test_wide_sums_are_not_miscompiled(width, dim, outputs, batch_size):
         np.testing.assert_allclose(new.a, new_a, rtol=1e-4, atol=1e-5, err_msg=message)
 
 
-@pytest.mark.long
+@pytest.mark.long(1)
 @pytest.mark.parametrize("width", [20_000, 40_000])
 def test_wide_step_against_the_loop(width):
     """f_N and one SGD step against the hand-written loop over neurons."""
@@ -132,7 +132,7 @@ def test_wide_step_against_the_loop(width):
     np.testing.assert_allclose(new.particles.bias, p.bias - 0.5 * gb, rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_neurons_start_alike_at_every_width(key):
     """To the last bit: 0.10.1 and 0.12.0.1 are the versions of jax on which this has been seen to hold."""
     network = mf.TwoLayer(bias=True, dim=3, outputs=2)

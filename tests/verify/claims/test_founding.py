@@ -19,7 +19,7 @@ def simulated(step_sizes=(1.0, 4.0), probes=LOOK, **more):
     return mf.simulate(system, widths=[64, 256], steps=40, seeds=4, key=jax.random.key(0), probes=probes)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_results_take_the_place_of_the_experiment():
     claim, results = verify.CLAIMS["founding theorem, digits"], simulated()
     data = claim.collect_from(results)
