@@ -18,7 +18,7 @@ test: $(VENV)/.installed-test
 test-all: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
-# The rest: far tails, power, full budgets, every case of every matrix. SHARE=2/6 runs the second of six parts.
+# The rest: far tails, power, full budgets, every case of every matrix. SHARE=2/48 runs the second of 48 parts.
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --share $(SHARE) $(ARGS)
 
