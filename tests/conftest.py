@@ -30,7 +30,7 @@ jax.config.update("jax_debug_key_reuse", True)
 
 # CPU seconds of one test, its processes included, by tier. `make test` runs the unmarked ones, `make test-all` also the long ones.
 BUDGET = {"unmarked": 8.0, "long": 60.0}
-GROWTH = 2**29  # bytes that a worker may grow until compiled programs are let go
+GROWTH = 3 * 2**28  # bytes that a worker may grow until compiled programs are let go
 
 
 def pytest_addoption(parser):
