@@ -238,7 +238,7 @@ def main(config: Config) -> int:
     with tempfile.TemporaryDirectory() as name:  # without a fault nothing may fail
         copied(folder := Path(name))
         own = sorted({test for fault in chosen for test in own_tests(fault.file)})
-        if wrong := failing(folder, "make test", ["-m", "not long and not slow", "-n0", *own]):
+        if wrong := failing(folder, ["-m", "not long and not slow", "-n0", *own]):
             raise RuntimeError(f"fails without a fault: {wrong}")
     known = rows(FILE.read_text()) if FILE.is_file() else {}
     for fault in chosen:
