@@ -213,7 +213,7 @@ def test_probes_leave_the_particles_where_they_are():
     """Sums, and the norms for a quantile, travel; a run of another replica does not."""
     for particles, replicas in [(4, 1), (2, 2)]:
         mesh = mf.make_mesh(particles, replicas)
-        cells, states = grid(make_system(mf.dynamics.SGD([0.1, 0.2], 2))), spread_out(plain_start(False), mesh)
+        cells, states = grid(make_system(mf.dynamics.SGD(0.1, 2))), spread_out(plain_start(False), mesh)
         for probe in mf.probes.DEFAULT:
             given = cells.dynamics, DATA, DATA, cells.keys, states
             text = program.observe.lower(*given, probes=(probe,), mesh=mesh).compile().as_text()
