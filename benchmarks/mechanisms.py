@@ -116,13 +116,13 @@ PLANTED = {
 }
 
 
-def truth(planted: Planted, widths: tuple[int, ...]) -> dict[str, np.ndarray]:
+def truth(planted: Planted, widths: tuple[int, ...], draws: int = TRUTH) -> dict[str, np.ndarray]:
     """The parts at every width, and the slope of each as its last entry."""
     rng, widest = np.random.default_rng(0), widths[-1]
 
     def log_error(draw: Sizes, n: int, width: int) -> float:
         at_once = max(1, 2_000_000 // n)
-        counts = [min(at_once, TRUTH - start) for start in range(0, TRUTH, at_once)]
+        counts = [min(at_once, draws - start) for start in range(0, draws, at_once)]
         errors = [pruning.error_curve(draw(rng, runs, n, width)[..., None], KAPPA, "node") for runs in counts]
         return float(np.log(np.mean(np.concatenate(errors))))
 
@@ -204,8 +204,7 @@ def report(content: dict) -> str:
     lines = [
         "# Parts of pruning errors",
         "",
-        f"Seed {content['seed']}, {rows[0]['repeats']} repeats, widths {', '.join(str(n) for n in dict.fromkeys(r['at'] for r in rows) if n != 'slope')}."
-        f" {content['machine']}; `python -m benchmarks.mechanisms --seed {content['seed']}`.",
+        f"Seed {content['seed']}, {rows[0]['repeats']} repeats. {content['machine']}; `python -m benchmarks.mechanisms`.",
         "Shares of 95 % intervals that hold the true part, with exact 95 % intervals of their own (Clopper, Pearson). Bias and",
         "deviation are those of the estimates; the standard error is the root mean square of those stated.",
         "",

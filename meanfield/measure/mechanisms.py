@@ -10,7 +10,7 @@ import numpy as np
 from meanfield import _check, _keys
 from meanfield._estimate import Estimate
 from meanfield.measure import _jackknife
-from meanfield.measure._arrays import Float
+from meanfield.measure._arrays import Bool, Float, Int
 from meanfield.measure.pruning.errors import KINDS, error_curve
 from meanfield.measure.pruning.layers import exponent, row_norms
 
@@ -18,6 +18,7 @@ PARTS = ("level", "sampling", "law", "dependence")
 _BALANCE = (
     16  # permutations of a pool at the widest width: the draws then add a sixteenth to the variance of one draw for each seed
 )
+_ENTRIES = 4_000_000  # weights that are drawn and pruned at a time
 
 
 @final
@@ -96,8 +97,9 @@ def decompose(
     widths, runs = list(arrays), next(iter(arrays.values())).shape[0]
 
     def error(rows: Float[np.ndarray, "*lead N d"]) -> Float[np.ndarray, "*lead"]:
-        return error_curve(rows, kappa, kind, p)
+        return error_curve(rows, kappa, "magnitude" if kind == "node" else kind, p)
 
+    # The norms are all that node pruning sees: entries of a single column.
     pools = {n: row_norms(x, p)[..., None] if kind == "node" else x for n, x in arrays.items()}
     measured, within, single, level = [], [], [], []
     for n, pool in pools.items():
@@ -152,15 +154,21 @@ def _drawn_across(
     paths, rows = len(pool), pool.reshape(-1, pool.shape[-1])
     per_path = len(rows) // paths
     starts = np.arange(len(rows) // n) * n
+    at_once = max(1, _ENTRIES // rows.size)
     found, repeats = np.zeros(1 + paths), -(-_BALANCE * n // per_path)
     for _ in range(repeats):
         order = rng.permutation(len(rows))
-        for left_out in range(-1, paths):
-            stays = order // per_path != left_out
-            first = np.cumsum(stays)[starts] - stays[starts]  # of those that stay, at or after each start
-            kept = order[stays]
-            found[1 + left_out] += error(rows[kept[(first[:, None] + np.arange(n)) % len(kept)]]).mean()
+        for first in range(0, 1 + paths, at_once):
+            several = [_blocks(order, order // per_path != i, starts, n) for i in range(first - 1, min(first + at_once, 1 + paths) - 1)]
+            found[first : first + at_once] += error(rows[np.stack(several)]).mean(axis=1)
     return found / repeats
+
+
+def _blocks(order: Int[np.ndarray, " row"], stays: Bool[np.ndarray, " row"], starts, n: int) -> Int[np.ndarray, "draw N"]:
+    """The `n` rows that stay, at and after each start, around the end to the beginning."""
+    kept = order[stays]
+    first = np.cumsum(stays)[starts] - stays[starts]
+    return kept[(first[:, None] + np.arange(n)) % len(kept)]
 
 
 def _logs(errors: Float[np.ndarray, " path"], width: int) -> Float[np.ndarray, " left_out"]:

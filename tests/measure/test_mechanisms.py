@@ -1,0 +1,185 @@
+"""Parts of pruning errors: planted decompositions, sums to the bit, what each part is alone, bad input."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import mechanisms as planted
+from meanfield.measure import mechanisms, pruning
+from meanfield.measure.mechanisms import decompose
+
+WIDTHS, NARROW = (64, 256, 1024), (32, 256)
+KEY = jax.random.key(0)
+
+
+def made(case: str, runs: int = 8, seed: int = 0, widths=WIDTHS) -> dict[int, np.ndarray]:
+    """Networks of a planted case, neurons of one coordinate."""
+    rng = np.random.default_rng(seed)
+    return {n: planted.PLANTED[case].networks(rng, runs, n, n)[..., None] for n in widths}
+
+
+def z(estimate, true) -> np.ndarray:
+    """Deviations in standard errors; 0 where both are exact."""
+    gap = np.abs(np.asarray(estimate.value) - true)
+    return np.where(gap < 1e-12, 0, gap / np.maximum(estimate.standard_error, 1e-300))
+
+
+@pytest.mark.parametrize(
+    "case", ["independent, Pareto 1.5", "a law that moves with the width", "every neuron twice", "all together"]
+)
+def test_parts_sum_to_the_measured_error(case):
+    """To rounding at every width; the measured error is the logarithm of the networks' mean error; nothing is left at the widest."""
+    neurons = made(case)
+    found = decompose(neurons, key=KEY)
+    total = sum(getattr(found, name).value for name in mechanisms.PARTS)
+    np.testing.assert_allclose(total, found.measured.value, rtol=0, atol=1e-12)
+    direct = [np.log(np.mean(pruning.error_curve(neurons[n], 0.1, "node"))) for n in WIDTHS]
+    np.testing.assert_allclose(found.measured.value, direct, rtol=1e-12)
+    for part in (found.sampling, found.law):
+        assert part.value[-1] == part.standard_error[-1] == 0
+    assert abs(sum(float(found.slopes[name]) for name in mechanisms.PARTS) - float(found.slopes["measured"])) < 1e-12
+    assert found.measured.dof == 7 and found.paths == 8
+
+
+@pytest.mark.short(1)
+@pytest.mark.parametrize(
+    ("case", "carries"),
+    [
+        ("independent, Pareto 1.5", {"sampling"}),
+        ("a law that moves with the width", {"law", "sampling"}),
+        ("a factor that each run shares", {"dependence", "sampling"}),
+        ("every neuron twice", {"dependence", "sampling"}),
+    ],
+)
+def test_each_mechanism_is_found_where_it_was_planted(case, carries):
+    """24 runs: parts that were not planted lie within 3 standard errors of 0, planted ones beyond; all are near the truth."""
+    found, true = decompose(made(case, 24, widths=NARROW), key=KEY), planted.truth(planted.PLANTED[case], NARROW, 20_000)
+    for part in ("sampling", "law", "dependence"):
+        from_zero = np.max(z(getattr(found, part), 0.0))
+        assert (from_zero > 3) == (part in carries), (part, from_zero)
+    for part, parts in true.items():
+        assert np.max(z(getattr(found, part), parts[:-1])) < 5.5, part  # Student's law with 23 degrees
+        assert z(found.slopes[part], parts[-1]) < 5.5, part
+
+
+@pytest.mark.long
+def test_a_shared_factor_leaves_no_bias():
+    """4 runs, 40 times: the mean dependence is the true one; half of it would be missed if pairs within a run were not corrected for."""
+    case, widths = "a factor that each run shares", (32, 128)
+    true = planted.truth(planted.PLANTED[case], widths, 20_000)["dependence"][:-1]
+    values = np.array([decompose(made(case, 4, seed, widths), key=jax.random.key(seed)).dependence.value for seed in range(40)])
+    error = np.std(values, axis=0) / np.sqrt(len(values))
+    assert np.all(np.abs(values.mean(axis=0) - true) < 4 * error)
+    assert np.all(np.abs(0.75 * values.mean(axis=0) - true) > 0.5 * error)  # without the correction
+
+
+def test_draws_are_those_of_a_pool_without_replacement():
+    """Three runs of three neurons: the mean over all choices of three of the nine, and of the six that a run leaves."""
+    rng = np.random.default_rng(3)
+    pool = rng.pareto(1.0, (3, 1, 3, 1)) + 1
+
+    def error(rows):
+        return pruning.error_curve(rows, 0.34, "node")
+
+    many = np.mean([mechanisms._drawn_across(pool, 3, error, rng) for _ in range(40)], axis=0)
+    for left_out in range(-1, 3):
+        rows = pool[np.arange(3) != left_out].reshape(-1, 1)
+        every = [float(error(rows[list(one)])) for one in itertools.combinations(range(len(rows)), 3)]
+        assert abs(many[1 + left_out] - np.mean(every)) < 5 * np.std(every) / np.sqrt(40)
+
+
+@pytest.mark.parametrize("kind", pruning.KINDS)
+def test_kinds_agree_on_neurons_of_one_coordinate_and_differ_on_more(kind):
+    """With one coordinate nodes are entries, and magnitude is node pruning to the bit; a matrix of one column has one singular value."""
+    if kind == "singular":
+        rng = np.random.default_rng(0)
+        spikes = {n: rng.standard_normal((4, n, 20)) * np.linspace(1, 3, 20) for n in (32, 128)}
+        found = decompose(spikes, 0.1, "singular", key=KEY)
+        direct = [np.log(np.mean(pruning.error_curve(spikes[n], 0.1, "singular"))) for n in (32, 128)]
+        np.testing.assert_allclose(found.measured.value, direct, rtol=1e-9)
+        assert np.all(z(found.dependence, 0.0) < 8)
+        return
+    neurons = made("independent, Pareto 3", 4, widths=(32, 128))
+    ours, node = decompose(neurons, kind=kind, key=KEY), decompose(neurons, kind="node", key=KEY)
+    assert np.array_equal(ours.sampling.value, node.sampling.value)
+
+
+def test_several_networks_on_a_path_split_the_dependence():
+    """A factor of the path and duplicates in the network: each is found in its part, and the parts sum to the dependence."""
+    rng, neurons = np.random.default_rng(5), {}
+    for n in (64, 256):
+        factor = np.exp(np.arange(24) % 2)[:, None, None]
+        own = np.exp(0.3 * rng.standard_normal((24, 4, n // 8)))
+        neurons[n] = (np.tile(own, 8) * factor)[..., None]
+    found = decompose(neurons, key=KEY)
+    assert found.path is not None and found.network is not None
+    np.testing.assert_allclose(found.path.value + found.network.value, found.dependence.value, atol=1e-12)
+    one = {n: x[:, :, : n // 8] for n, x in neurons.items()}
+    alone = decompose({n // 8: x for n, x in one.items()}, 0.125, key=KEY)
+    assert alone.network is not None and np.all(z(alone.network, 0.0) < 4.5)
+    assert found.network.value[0] > 4.5 * found.network.standard_error[0]
+    assert found.path.interval[-1, 0] > 0
+
+
+def test_scale_and_order_do_not_matter():
+    """Errors are relative: a factor changes nothing but rounding; the order in which widths are given changes nothing."""
+    neurons = made("independent, Pareto 1.5", 4)
+    found = decompose(neurons, key=KEY)
+    scaled = decompose({n: 2.0**40 * x for n, x in reversed(neurons.items())}, key=KEY)
+    np.testing.assert_allclose(scaled.law.value, found.law.value, rtol=1e-9)
+    assert scaled.widths.tolist() == list(WIDTHS)
+
+
+def bad(**change):
+    """Arguments of `decompose`, one of them changed."""
+    neurons = {n: np.random.default_rng(n).standard_normal((3, n, 2)) for n in (16, 32)}
+    return {"neurons": neurons, "kappa": 0.1, "key": KEY} | change
+
+
+GOOD = np.ones((3, 16, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"neurons": [GOOD]}, r"`neurons` must map widths to arrays of neurons, but is"),
+        ({"neurons": {16: GOOD}}, r"`neurons` must hold at least two widths, but is neurons of the widths \(16,\)"),
+        (
+            {"neurons": {16: GOOD, 32: GOOD}},
+            r"`neurons\[32\]` must have 32 neurons, in the last axis but one, but is an array of shape \(3, 16, 2\)",
+        ),
+        ({"neurons": {16: GOOD[:1], 32: GOOD}}, r"`neurons\[16\]` must hold at least 3 independent runs"),
+        (
+            {"neurons": {16: GOOD, 32: np.ones((3, 32, 3))}},
+            r"`neurons\[32\]` must have as many axes, runs and coordinates as \(3, 16, 2\) at width 16",
+        ),
+        ({"neurons": {16: GOOD, 32: np.ones((4, 32, 2))}}, r"`neurons\[32\]` must have as many axes, runs and coordinates"),
+        ({"neurons": {16: GOOD * np.nan, 32: np.ones((3, 32, 2))}}, r"`neurons\[16\]` must .*finite"),
+        ({"kappa": 0.01}, r"`kappa` must be at least 0\.062, which keeps one part of the narrowest network, but is 0\.01"),
+        ({"kappa": 1.0}, r"`kappa` must be a number in \(0, 1\)"),
+        ({"kind": "neuron"}, r"`kind` must be"),
+        ({"p": 0.0}, r"`p` must be a number > 0"),
+        ({"key": 0}, r"`key` must be"),
+        (
+            {"neurons": {n: np.eye(n)[None, :, :1].repeat(3, 0) for n in (16, 32)}},
+            r"`neurons` must have errors above 0 in two runs or more of every width: their logarithm at width 16 is infinite",
+        ),
+    ],
+)
+def test_bad_input_is_a_sentence(change, says):
+    with pytest.raises(ValueError, match=says):
+        decompose(**bad(**change))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", list(planted.PLANTED))
+def test_intervals_cover(case):
+    """24 runs, 200 repeats: intervals of all parts and slopes hold the truth in .93 to .97, four binomial errors of .0154 allowed."""
+    rows = planted.score(planted.Config(widths=(64, 256)), case, 24)
+    shares = {(row["part"], row["at"]): row["covered"] / row["repeats"] for row in rows if not planted.known(row)}
+    assert len(shares) == 11
+    outside = {name: share for name, share in shares.items() if not 0.93 - 0.0616 <= share <= 0.97 + 0.0616}
+    assert not outside
+    assert np.mean(list(shares.values())) > 0.93 - 0.02
