@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import mechanisms as planted
 from meanfield.measure import mechanisms, pruning
-from meanfield.measure.mechanisms import decompose
+from meanfield.measure.mechanisms import decompose, parts
 
 WIDTHS, NARROW = (64, 256, 1024), (32, 256)
 KEY = jax.random.key(0)
@@ -59,9 +59,9 @@ def test_each_mechanism_is_found_where_it_was_planted(case, carries):
     for part in ("sampling", "law", "dependence"):
         from_zero = np.max(z(getattr(found, part), 0.0))
         assert (from_zero > 3) == (part in carries), (part, from_zero)
-    for part, parts in true.items():
-        assert np.max(z(getattr(found, part), parts[:-1])) < 5.5, part  # Student's law with 23 degrees
-        assert z(found.slopes[part], parts[-1]) < 5.5, part
+    for part, known in true.items():
+        assert np.max(z(getattr(found, part), known[:-1])) < 5.5, part  # Student's law with 23 degrees
+        assert z(found.slopes[part], known[-1]) < 5.5, part
 
 
 @pytest.mark.long
@@ -83,7 +83,7 @@ def test_draws_are_those_of_a_pool_without_replacement():
     def error(rows):
         return pruning.error_curve(rows, 0.34, "node")
 
-    many = np.mean([mechanisms._drawn_across(pool, 3, error, rng) for _ in range(40)], axis=0)
+    many = np.mean([parts._drawn_across(pool, 3, error, rng) for _ in range(40)], axis=0)
     for left_out in range(-1, 3):
         rows = pool[np.arange(3) != left_out].reshape(-1, 1)
         every = [float(error(rows[list(one)])) for one in itertools.combinations(range(len(rows)), 3)]
