@@ -20,7 +20,14 @@ OTHERS = {
     "width_scaling",
     *(part for parts in PARTS.values() for part in parts),
 }  # with tests in another file, or with their figure
-LONG = ("compressibility", "index_two_wall", "propagation_of_chaos", "stable_sgd", "transients")  # a quarter of a minute and more
+LONG = (
+    "compressibility",
+    "index_two_wall",
+    "propagation_of_chaos",
+    "regimes",
+    "stable_sgd",
+    "transients",
+)  # a quarter of a minute and more
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in JOBS if name not in OTHERS]
 
 
