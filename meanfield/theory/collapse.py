@@ -131,8 +131,10 @@ def exponent(
         if drawn is not None:
             return exact(max(_mean_log(f, drawn[1]) for f in _factors(drawn[0], step_size, weight_decay)))
     law = steps_near_zero(x, r, step_size, batch_size, weight_decay, activation=activation, momentum=momentum)
-    dead = _dead(x, step_size * weight_decay, momentum) if slope is None else None
-    _alive("inputs", x, slope)
+    dead = None
+    if slope is None:
+        _some_alive(x)
+        dead = _dead(x, step_size * weight_decay, momentum)
     return random_products.survivors(*law, dead, key=key, population=population, steps=steps).growth
 
 
@@ -171,7 +173,7 @@ def death_rate(
     """
     x, r = _examples(inputs, residuals)
     law = steps_near_zero(x, r, step_size, batch_size, weight_decay, momentum=momentum)
-    _alive("inputs", x, None)
+    _some_alive(x)
     dead = _dead(x, step_size * weight_decay, momentum)
     return random_products.survivors(*law, dead, key=key, population=population, steps=steps).rate
 
@@ -205,6 +207,8 @@ def steps_near_zero(
     _step(step_size, batch_size, weight_decay)
     _momentum(momentum)
     slope = _slope(activation)
+    if slope is None and momentum == 0:
+        return network.relu_steps(x, r, step_size, batch_size, weight_decay)
     dim = x.shape[1] + r.shape[1]
 
     def gradient(neurons, rows):
@@ -221,7 +225,7 @@ def steps_near_zero(
             rows = (len(x) * random_products.stratified(rng, len(u))).astype(int)
             moved = moved + step_size / batch_size * gradient(neurons, rows)
         if momentum == 0:
-            return neurons - moved
+            return u - moved
         velocity = momentum * u[:, dim:] + moved
         return np.hstack([neurons - velocity, velocity])
 
@@ -512,9 +516,8 @@ def _scalar_slope(slope) -> float:
     return _check.number("slope", slope, "be a number", lambda v: v == v)
 
 
-def _alive(name: str, x: np.ndarray, slope: float | None) -> None:
-    text = _check.words("an array of zeros, on which every neuron is dead")
-    _check.require(slope is not None or bool(np.any(x)), name, "not be 0", text)
+def _some_alive(x: np.ndarray) -> None:
+    _check.require(bool(np.any(x)), "inputs", "not be 0", _check.words("an array of zeros, on which every neuron is dead"))
 
 
 # -- steps ----------------------------------------------------------------------------------------------------------------
