@@ -39,7 +39,7 @@ from meanfield import _check
 from meanfield._estimate import Estimate, exact
 from meanfield.theory import _scalar, network, random_products
 
-MOST = 200_000  # mini-batches that are summed over one by one
+MOST = 1_000_000  # examples in all different mini-batches together, which are summed over one by one
 STEEPEST = 1e4  # index at 0 up to which a root is looked for
 
 
@@ -105,7 +105,8 @@ def exponent(
         population, steps: of the solver, see `random_products.survivors`.
 
     Returns:
-        gamma; with standard error 0 from the sum above if it has at most `MOST` terms. -inf if a map makes a neuron 0.
+        gamma; with standard error 0 from the sum above if its mini-batches hold at most `MOST` examples together. -inf if a map makes
+        a neuron 0.
 
     Raises:
         ValueError: an argument out of its range, inputs on which every neuron is dead.
@@ -248,7 +249,7 @@ def half_line_exponents(inputs, residuals, step_size: float, batch_size: int, we
         The two exponents, (2,). On a side without examples it is that of dead neurons.
 
     Raises:
-        ValueError: an argument out of its range, a step size at which a factor is not positive, more than `MOST` mini-batches.
+        ValueError: an argument out of its range, a step size at which a factor is not positive, too many mini-batches to sum over.
 
     Source: ours.
 
@@ -433,8 +434,8 @@ def origin_index(
         s > 0; infinite if no step makes the neuron smaller.
 
     Raises:
-        ValueError: an argument out of its range, inputs or residuals with more than one component, more than `MOST` mini-batches, an
-            exponent that is not positive.
+        ValueError: an argument out of its range, inputs or residuals with more than one component, too many mini-batches to
+            sum over, an exponent that is not positive.
 
     Source: ours. The first equation is Cramer's for the random walk log |theta|; the second is the large deviation of the larger one of
     two random walks.
@@ -556,10 +557,10 @@ def _dead(x: np.ndarray, ridge: float, momentum: float) -> Callable[[np.ndarray]
 
 
 def _mini_batches(values: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Means of `batch_size` draws with replacement and their probabilities; None if there are more than `MOST`."""
+    """Means of `batch_size` draws with replacement and their probabilities; None if all that differ hold more than `MOST` draws."""
     values, counts = np.unique(values, return_counts=True)
     size = len(values)
-    if scipy.special.comb(size + batch_size - 1, batch_size) > MOST:
+    if batch_size * scipy.special.comb(size + batch_size - 1, batch_size) > MOST:
         return None
     rows = np.array(list(itertools.combinations_with_replacement(range(size), batch_size)))
     repeat, log = np.ones(len(rows)), np.full(len(rows), scipy.special.gammaln(batch_size + 1))
@@ -573,7 +574,7 @@ def _mini_batches(values: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.n
 def _summed(values: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """`_mini_batches`, refused if there are too many."""
     drawn = _mini_batches(values, batch_size)
-    must = f"be such that at most {MOST} mini-batches of {len(np.unique(values))} different products r_i x_i exist"
+    must = f"be such that all different mini-batches of {len(np.unique(values))} products r_i x_i together hold at most {MOST} examples"
     _check.require(drawn is not None, "batch_size", must, batch_size)
     assert drawn is not None  # for the type checker
     return drawn

@@ -220,8 +220,8 @@ def _spread(first: np.ndarray, second: np.ndarray) -> float:
     """Standard deviation of what is common to two measurements of each vector, 0 where they are not correlated."""
     if np.ptp(first) <= 1e-9 * np.max(np.abs(first)):  # growth that rounding alone makes different
         return 0.0
-    covariance = np.cov(first, second)
-    known = covariance[0, 1] > MEMORY * np.sqrt(covariance[0, 0] * covariance[1, 1] / len(first))
+    covariance, families = np.cov(first, second), len(np.unique(first))  # copies share what their ancestor had grown
+    known = covariance[0, 1] > MEMORY * np.sqrt(covariance[0, 0] * covariance[1, 1] / families)
     return float(np.sqrt(covariance[0, 1])) if known else 0.0
 
 

@@ -211,6 +211,15 @@ def test_relu_with_inputs_of_one_sign_is_the_half_line():
     assert not within(found, dead) and not within(found, (exact + dead) / 2)
 
 
+def test_relu_with_momentum_on_one_side_is_a_smooth_network():
+    """Inputs of one sign: a neuron that is alive for ever sees every example, and its map is linear."""
+    x, eta, lam, mu = np.abs(X), 0.3, 0.05, 0.4
+    found, smooth = (collapse.exponent(x, R, eta, 2, lam, activation=act, momentum=mu, **SMALL) for act in ("relu", 1.0))
+    assert abs(found.value - smooth.value) < 4 * np.hypot(found.standard_error, smooth.standard_error) < 0.005
+    assert found.value - collapse.dead_exponent(eta, lam, mu) > 0.01
+    assert found.value - collapse.exponent(x, R, eta, 2, lam, **SMALL).value > 0.01
+
+
 def test_cones_with_an_exponent_each_are_told():
     """Inputs of both signs. Neurons on a side stay there; those with a > |w| go to and fro, because both sides push w across 0.
 
@@ -495,7 +504,10 @@ CASES = {
         lambda: collapse.origin_index(X, R, 0.1, 1, 1.0),
         "`step_size` must be such that the exponent is > 0 (here -0.0",
     ),
-    "many": (lambda: collapse.half_line_exponents(X, R, 0.1, 200), "`batch_size` must be such that at most 200000 mini-batches"),
+    "many": (
+        lambda: collapse.half_line_exponents(X, R, 0.1, 200),
+        "`batch_size` must be such that all different mini-batches of 4",
+    ),
     "mixed": (lambda: collapse.origin_index(X, R, 0.1, 1, mixed=1), "`mixed` must be True or False"),
     "step sizes": (lambda: collapse.boundary(X, R, 1, [0.1, -1.0], key=KEY), "`step_sizes` must be a number > 0"),
     "noise": (lambda: collapse.quadratic_exponent(0.1, 0.1, 0.0), "`noise_std` must be a number > 0"),
