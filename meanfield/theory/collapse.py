@@ -16,7 +16,9 @@ r_i = dl/df(x_i). For ReLU that is the whole step, `network.relu_steps`. A smoot
   random directions at the start, and `bias` of the `Estimate` is the standard deviation of the exponents. Where the two largest
   exponents of the maps are equal, as in one dimension with residuals that are symmetric, the solver converges like steps^(-1/2) only.
 - **Residuals are given.** Those of one moment usually have a mean gradient, which lets small neurons grow. For a run at rest use the
-  mean residuals of many moments, as for `network.tail_index`.
+  mean residuals of many moments, as for `network.tail_index`, or the residuals of many moments, each with its input. With shared
+  mini-batches and large steps the residuals answer to the last mini-batches, are not independent of the next map, and the prediction
+  need not even have the right sign.
 - **Momentum** is that of `optax.sgd`, with the ridge in the gradient: `v <- momentum v + gradient + lam theta`,
   `theta <- theta - eta v`. That is `optax.chain(optax.add_decayed_weights(lam), optax.sgd(eta, momentum))` in `dynamics.Optax`.
 
