@@ -21,6 +21,7 @@ r_i = dl/df(x_i). For ReLU that is the whole step, `network.relu_steps`. A smoot
   need not even have the right sign.
 - **Momentum** is that of `optax.sgd`, with the ridge in the gradient: `v <- momentum v + gradient + lam theta`,
   `theta <- theta - eta v`. That is `optax.chain(optax.add_decayed_weights(lam), optax.sgd(eta, momentum))` in `dynamics.Optax`.
+  Its velocity can bring back a neuron that is off on every example. Only a neuron that stays off for ever counts as dead.
 
 With one input component and one output everything is a sum over mini-batches. The lines spanned by (w, a) = (1, 1) and (1, -1) are
 mapped onto themselves, with the factors `1 - eta lam -+ (eta/b) c sum_i r_i x_i`.

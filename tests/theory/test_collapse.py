@@ -390,6 +390,9 @@ def test_boundary_by_the_solver():
     exact = optimize_root(lambda lam: collapse.half_line_exponents(x, R, eta, 2, lam)[0], 1e-6, 1.0)
     assert abs(lam - exact) < 4 * found.standard_error < 0.1 * exact
     assert found.interval[0] < lam < found.interval[1] and isinstance(lam, float)
+    slope = np.diff([collapse.half_line_exponents(x, R, eta, 2, ridge)[0] for ridge in (exact + 1e-4, exact - 1e-4)])[0] / 2e-4
+    at = collapse.exponent(x, R, eta, 2, lam, **SMALL)
+    assert found.standard_error == pytest.approx(at.standard_error / slope, rel=0.02)
 
 
 def optimize_root(function, low, high):
