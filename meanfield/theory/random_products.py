@@ -19,6 +19,8 @@ the weights (systematic resampling). log k(s) is the mean over the steps of the 
 - **Degenerate weights.** For large s a few vectors carry all weight and what is rarer is missed. The effective number of vectors,
   `(sum w)^2 / sum w^2` over all steps, is measured, and below `SMALLEST` a step the result is refused. (Measured with 12 a step: 12
   errors in units of the standard error had mean -0.3 and standard deviation 0.9.)
+- **Absorption.** Maps that are not linear can have a cone that no vector leaves. `survivors` puts copies of the others in the place of
+  vectors that have entered it (Fleming, Viot 1979), and follows lineages: what the survivors have grown, and how many survive.
 
 Source: the population is the "cloning" of Giardina, Kurchan, Peliti (2006), for products of matrices Vanneste (2010), a particle
 filter in the words of Del Moral, Miclo (2003); that the logarithm is nearly normal with the mean -variance / 2: Berard, Del Moral,
@@ -40,6 +42,9 @@ Growth = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 AGE = 12  # steps: lineages are followed for twice that
 SMALLEST = 20  # vectors a step that must carry the weight
 HIGHEST = 1_000.0  # order up to which a root is looked for
+LOOK = 10  # steps between two looks for absorbed vectors
+LAG = 100  # steps after which the growth of a survivor is counted: by then what is absorbed after it is known
+MEMORY = 4.0  # errors of a correlation 0 from which on the growth of a vector in both halves of a run is called correlated
 
 
 def stratified(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -119,6 +124,105 @@ def lyapunov(grow: Growth, dim: int, *, key: jax.Array, population: int = 10_000
     _checked(grow, dim, key, population, steps)
     run = _measured(grow, dim, 0.0, key, population, steps)
     return Estimate(run.value, run.error, dof=run.dof) if np.isfinite(run.value) else exact(-np.inf)
+
+
+class Survivors(NamedTuple):
+    """Growth per step of vectors that are not absorbed, and the rate per step at which vectors are absorbed."""
+
+    growth: Estimate
+    rate: Estimate
+
+
+def survivors(
+    grow: Growth,
+    dim: int,
+    absorbed: Callable[[np.ndarray], np.ndarray] | None = None,
+    *,
+    key: jax.Array,
+    population: int = 10_000,
+    steps: int = 1_000,
+) -> Survivors:
+    """Lyapunov exponent and rate of loss of products of maps that absorb vectors, given that a vector is not absorbed.
+
+        rho = lim (1/n) E[log |M_n ... M_1 u| given alive at step n],    rate = -lim (1/n) log P(alive at step n)
+
+    These are slope and value at 0 of `log k(s)`, `k(s) = lim E[|M_n ... M_1 u|^s; alive at n]^(1/n)`. An absorbed vector is replaced by
+    a copy of another one, its past included. Growth in a step is averaged over the vectors whose ancestors had it `LAG` steps ago.
+
+    Args:
+        grow: the law of the maps, see `log_growth`.
+        dim: d >= 1.
+        absorbed: `absorbed(u)` says which of the vectors (population, dim) are in a cone that no vector leaves, (population,); None if
+            there is no such cone.
+        key: random key.
+        population: vectors, at least 100.
+        steps: averaged, at least 500, after a fifth as many that are not.
+
+    Returns:
+        rho and the rate. rho is -inf if a vector that is not absorbed became 0. Where no vector is lost, the standard error of the rate
+        is that of one. If the growth of a vector in both halves of the run is correlated, rho is a mean over vectors of different
+        exponents, and `bias` is their standard deviation: maps that are not linear can have several cones with an exponent each.
+
+    Raises:
+        ValueError: an argument out of its range, a `grow` that does not give finite vectors, maps that absorb every vector.
+
+    Source: Fleming, Viot (1979) for the replacement, Del Moral, Miclo (2003) for lineages. The spread of the exponents is ours.
+
+    Examples:
+        >>> def tripled_or_lost(rng, u):  # one vector in 50 is turned into the cone u < 0
+        ...     lost = stratified(rng, len(u)) < 0.02
+        ...     return u * np.where(u[:, 0] < 0, 0.5, np.where(lost, -1.0, 3.0))[:, None]
+        >>> found = survivors(tripled_or_lost, 1, lambda u: u[:, 0] <= 0, key=jax.random.key(0), population=1_000, steps=500)
+        >>> round(found.growth.value, 6) == round(float(np.log(3)), 6), round(found.rate.value, 4), round(-float(np.log(0.98)), 4)
+        (True, 0.0202, 0.0202)
+    """
+    _checked(grow, dim, key, population, steps)
+    _check.require(
+        absorbed is None or callable(absorbed), "absorbed", "be None or a function of an array (population, dim)", absorbed
+    )
+    rng = _keys.generator(key)
+    u = rng.normal(size=(population, dim))
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    recent, halves, means, alive = np.zeros((LAG, population)), np.zeros((2, population)), [], []
+    for step in range(-(steps // 5) - LAG, steps):
+        means.append(np.mean(recent[step % LAG]))
+        moved, length, log = _move(grow, rng, u)
+        u = moved / np.where(length > 0, length, 1)[:, None]
+        recent[step % LAG] = log
+        if step >= 0:
+            halves[2 * step // steps] += log
+        if absorbed is not None and step % LOOK == 0:
+            lost = absorbed(u)
+            _check.require(not np.all(lost), "grow", "not absorb all vectors", _check.words("one that does"))
+            donors = rng.choice(np.flatnonzero(~lost), np.count_nonzero(lost))
+            for numbers in (u.T, recent, halves):
+                numbers[:, lost] = numbers[:, donors]
+            alive.append(np.log1p(-np.mean(lost)))
+    if not np.isfinite(means[-steps:]).all():
+        return Survivors(exact(-np.inf), exact(0.0))
+    value, error, dof = _batched(np.array(means[-steps:]), corrected=False)
+    spread = _spread(*halves) / (steps / 2)
+    why = f"the exponents of different vectors, a standard deviation of {spread:.2g}" if spread else ""
+    return Survivors(
+        Estimate(value, error, dof=dof, bias=spread, why=why), _rate(np.array(alive[-(steps // LOOK) :]), population)
+    )
+
+
+def _rate(alive: np.ndarray, population: int) -> Estimate:
+    """Rate of loss from logarithms of the parts of a population that survive `LOOK` steps."""
+    if alive.size == 0:
+        return exact(0.0)
+    value, error, dof = _batched(alive, corrected=True)
+    return Estimate((0.0 - value) / LOOK, max(error, 1 / (population * len(alive))) / LOOK, dof=dof)
+
+
+def _spread(first: np.ndarray, second: np.ndarray) -> float:
+    """Standard deviation of what is common to two measurements of each vector, 0 where they are not correlated."""
+    if np.ptp(first) <= 1e-9 * np.max(np.abs(first)):  # growth that rounding alone makes different
+        return 0.0
+    covariance, families = np.cov(first, second), len(np.unique(first))  # copies share what their ancestor had grown
+    known = covariance[0, 1] > MEMORY * np.sqrt(covariance[0, 0] * covariance[1, 1] / families)
+    return float(np.sqrt(covariance[0, 1])) if known else 0.0
 
 
 def tail_index(grow: Growth, dim: int, *, key: jax.Array, population: int = 10_000, steps: int = 1_000) -> Estimate:
