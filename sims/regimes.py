@@ -241,7 +241,7 @@ def plot(summary: dict) -> Figure:
     figure, axes = _figures.panels(15.5, 7.6, rows=2)
     cells = [row for row in summary["cells"] if "slope" in row]
     draw_map(axes[0], "(a) test accuracy, widest", cells, lambda r: r["accuracy"][-1], "viridis", (0, 1))
-    draw_map(axes[1], "(b) slope of log error in log width", cells, lambda r: r["slope"]["measured"], "magma", None)
+    draw_map(axes[1], "(b) slope of log error in log width", cells, lambda r: r["slope"]["measured"], "magma", (-1, 0))
     draw_map(axes[2], "(c) share of the slope that sampling carries", cells, _carried, "viridis", (0, 1))
     vanished = lambda r: r["dead"] + r["collapsing"]  # noqa: E731
     draw_map(axes[3], "(d) dead and collapsing neurons, widest", cells, vanished, "viridis", (0, 1))
@@ -254,14 +254,13 @@ def _carried(row: dict) -> float:
     return row["slope"]["sampling"] / row["slope"]["measured"]
 
 
-def draw_map(ax: Axes, title: str, cells: Sequence[dict], value, colors: str, limits: tuple[float, float] | None) -> None:
+def draw_map(ax: Axes, title: str, cells: Sequence[dict], value, colors: str, limits: tuple[float, float]) -> None:
     """A number in every cell of step size against ridge."""
     steps, ridges = (sorted({row[name] for row in cells}) for name in ("step_size", "weight_decay"))
     image = np.full((len(ridges), len(steps)), np.nan)
     for row in cells:
         image[ridges.index(row["weight_decay"]), steps.index(row["step_size"])] = value(row)
-    low, high = limits or (np.nanmin(image), np.nanmax(image))
-    shades = ax.imshow(image, origin="lower", aspect="auto", cmap=colors, vmin=low, vmax=high)
+    shades = ax.imshow(image, origin="lower", aspect="auto", cmap=colors, vmin=limits[0], vmax=limits[1])
     for (i, j), number in np.ndenumerate(image):
         if np.isfinite(number):
             dark = sum(shades.cmap(shades.norm(number))[:3]) < 1.5

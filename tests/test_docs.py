@@ -12,7 +12,7 @@ from meanfield.verify import CLAIMS
 ROOT = Path(__file__).parent.parent
 
 
-OTHERS = ["docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/verify.md"]
+OTHERS = ["docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/mechanisms.md", "docs/verify.md"]
 
 
 @pytest.mark.long
@@ -30,6 +30,12 @@ def test_programs_run(page, capsys):
         return
     if page.endswith("compressibility.md"):
         assert 0 < space["curve"].error[1] < space["curve"].error[0] < 1
+        return
+    if page.endswith("mechanisms.md"):
+        sampling = space["parts"].slopes["sampling"]
+        assert (
+            f"# {sampling.value:.2f} [{sampling.interval[0]:.2f}, {sampling.interval[1]:.2f}]".replace("0.", ".") in programs[0]
+        )
         return
     if page.endswith("verify.md"):
         assert space["evidence"].verdict.name == "CONSISTENT"
@@ -91,6 +97,42 @@ def test_numbers_of_the_dynamics_page_are_those_of_the_committed_runs():
             assert f"| {between(row['slope'], row['interval'])} |" in text, row["what"]
     assert max(abs(row["scale"] / row["scale_predicted"] - 1) for row in results["stable_sgd"]["scales"]) < 0.007
     assert f"{results['radial_pde']['threshold']:.6f}" in text
+
+
+def test_numbers_of_the_page_of_mechanisms_are_those_of_the_committed_run():
+    """Its tables, and what its sentences say of all cells of the map."""
+    text = (ROOT / "docs" / "mechanisms.md").read_text()
+    summary = json.loads((ROOT / "docs" / "results" / "regimes.json").read_text())
+    cells, shown = summary["cells"], 0
+    for row in cells:
+        low, high = row["slope_interval"]["measured"]
+        slope = f"{row['slope']['measured']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        start = f"| {row['step_size']:g} | {row['weight_decay']:g} | {row['accuracy'][-1]:.2f} | {slope} |"
+        if start in text:
+            rest = " | ".join(f"{row['slope'][part]:+.3f}" for part in ("sampling", "law", "dependence"))
+            shares = f"{row['dead']:.2f} | {row['collapsing']:.2f} | {row['error'][-1]:.3f} | {row['error_of_live']:.3f} |"
+            assert f"{start} {rest} | {shares}" in text
+            shown += 1
+    assert shown == 6
+    for row in summary["controls"]:
+        parts = (
+            f"{row['slope'][part]:+.3f} [{low:+.3f}, {high:+.3f}]"
+            for part, (low, high) in row["slope_interval"].items()
+            if part != "level"
+        )
+        assert f"| {row['control']} | {' | '.join(parts)} |" in text
+    assert all(row["holds"] for row in summary["verdict"]) and "a 99 % interval does not" in text
+    shares = [row["slope"]["sampling"] / row["slope"]["measured"] for row in cells if row["step_size"] == 1]
+    assert f"carries {100 * min(shares):.0f} to {100 * max(shares):.0f} %" in text
+    assert sum(not low <= 0 <= high for low, high in (row["slope_interval"]["dependence"] for row in cells)) == 1
+    assert sum(row["stationary"] for row in cells) == 1 and "in all cells but one" in text
+    assert all(abs(row["dead_rate"] - row["ridge_rate"]) <= 1e-3 * abs(row["ridge_rate"]) for row in cells)
+    carried = [row for row in cells if row["slope"]["sampling"] < 0.5 * row["slope"]["measured"]]
+    assert all(
+        row["step_size"] == 2 and row["weight_decay"] >= 1e-3 and row["accuracy"][-1] < 0.2 and row["dead"] > 0.99
+        for row in carried
+    )
+    assert len(carried) == 2 and not any(row["stationary"] and row["index"] < 2 for row in cells)
 
 
 SIMULATED = ("tail_index", "transients", "index_two_wall")
