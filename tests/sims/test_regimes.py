@@ -67,7 +67,7 @@ def test_bad_arguments_are_sentences(change, says):
         regimes.run(dataclasses.replace(CONFIG, **change))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_quick_map_adds_up(quick):
     """Parts sum to the slope in every cell; the dead decay by the ridge alone; shares sum to 1; the figure is there."""
     summary, out = quick("regimes")

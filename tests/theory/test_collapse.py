@@ -72,7 +72,7 @@ def test_one_step_to_zero():
     assert collapse.dead_exponent(0.5, 2.0) == -np.inf
 
 
-@pytest.mark.long
+@pytest.mark.long(1)
 @pytest.mark.parametrize("momentum", [0.0, 0.3])
 def test_dead_neurons_of_a_simulation_decay_by_the_ridge(digits, momentum, optimised):
     """512 neurons on digits with batch size 1: neurons that are off on all digits lose their norm at the predicted rate, within 0.1 %."""
@@ -321,7 +321,7 @@ def test_neurons_of_a_trained_network_collapse_at_the_exponent():
     assert np.mean(f[-1].argmax(axis=1) == y) > 0.5 and rate > collapse.dead_exponent(eta, lam) / 5
 
 
-@pytest.mark.long
+@pytest.mark.long(1)
 @pytest.mark.parametrize(("eta", "ridge", "sign"), [(0.5, 0.3, -1), (0.2, 0.01, 1)])
 def test_neurons_of_a_smooth_network_collapse_or_grow_in_a_simulation(eta, ridge, sign):
     """2000 small tanh neurons, in units in which they are not small, in `mf.simulate`: the mean growth is the exponent (5 errors)."""
@@ -403,7 +403,7 @@ def optimize_root(function, low, high):
     return low
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_boundary_of_a_simulation(optimised):
     """ReLU neurons on digits in `mf.simulate`: 1000 shrink above the boundary and grow below it, by 4 errors of the mean."""
     x, r, eta = *frozen_digits(), 0.5

@@ -175,11 +175,15 @@ def test_bad_input_is_a_sentence(change, says):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", list(planted.PLANTED))
-def test_intervals_cover(case):
-    """24 runs, 200 repeats: intervals of all parts and slopes hold the truth in .93 to .97, four binomial errors of .0154 allowed."""
-    rows = planted.score(planted.Config(widths=(64, 256)), case, 24)
+def test_intervals_cover_as_stated(case):
+    """8 runs, 100 repeats: no part is covered less than the docstring's worst by four binomial errors; on average more than .88 are.
+
+    Standard errors a third too small would cover .81 on average.
+    """
+    rows = planted.score(planted.Config(widths=(64, 256), repeats=100), case, 8)
     shares = {(row["part"], row["at"]): row["covered"] / row["repeats"] for row in rows if not planted.known(row)}
-    assert len(shares) == 11
-    outside = {name: share for name, share in shares.items() if not 0.93 - 0.0616 <= share <= 0.97 + 0.0616}
-    assert not outside
-    assert np.mean(list(shares.values())) > 0.93 - 0.02
+    assert len(shares) == 12
+    worst = {"dependence": 0.85, "sampling": 0.87, "level": 0.88, "measured": 0.89, "law": 0.92}
+    for (part, at), share in shares.items():
+        assert share > worst[part] - 4 * np.sqrt(worst[part] * (1 - worst[part]) / 100), (part, at)
+    assert np.mean(list(shares.values())) > 0.88
