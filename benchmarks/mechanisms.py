@@ -205,7 +205,7 @@ def report(content: dict) -> str:
         "# Parts of pruning errors",
         "",
         f"Seed {content['seed']}, {rows[0]['repeats']} repeats. {content['machine']}; `python -m benchmarks.mechanisms`.",
-        "Shares of 95 % intervals that hold the true part, with exact 95 % intervals of their own (Clopper, Pearson). Bias and",
+        "Shares of 95 % intervals that hold the true part, each with its exact 95 % interval (Clopper, Pearson). Bias and",
         "deviation are those of the estimates; the standard error is the root mean square of those stated.",
         "",
         "## By case",

@@ -32,7 +32,7 @@ whose criterion is `diffusion_criterion`. The sums, the conditioning on being al
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -579,8 +579,7 @@ def _summed(values: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray
     drawn = _mini_batches(values, batch_size)
     must = f"be such that all different mini-batches of {len(np.unique(values))} products r_i x_i together hold at most {MOST} examples"
     _check.require(drawn is not None, "batch_size", must, batch_size)
-    assert drawn is not None  # for the type checker
-    return drawn
+    return cast(tuple[np.ndarray, np.ndarray], drawn)
 
 
 def _factors(means: np.ndarray, step_size: float, weight_decay: float) -> list[np.ndarray]:
