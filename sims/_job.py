@@ -19,6 +19,8 @@ from meanfield import _check, _files
 from . import _tables
 
 Out = Annotated[Path, tyro.conf.arg(help="Directory for the results; made if it is not there.")]
+_DATA = "digits, mnist_sample (needs the extra `data`), or a path: .npz file, idx images file, directory of idx files."
+Data = Annotated[str, tyro.conf.arg(help=_DATA)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +60,17 @@ class Job:
         run: config -> summary. With `simulation`: (config, results) -> summary, and the results with all that was measured.
         tables: summary -> tables.
         plot: summary -> figure. With `simulation`: (summary, results) -> figure; a run has completed then.
-        simulation: of a job that keeps its arrays in results.nc: config -> a function that simulates. It refuses wrong arguments
-            before it returns.
+        simulation: of a job that keeps its arrays: config -> a function that simulates, and returns the results, or several by
+            name. It refuses wrong arguments before it returns.
+        files: names of the files for the results, without .nc: one, or those of the several.
     """
 
     config: type[Base]
     run: Callable[..., Any]
     tables: Callable[[dict], list[Table]]
     plot: Callable[..., Figure]
-    simulation: Callable[[Any], Callable[[], mf.Results]] | None = None
+    simulation: Callable[[Any], Callable[[], Any]] | None = None
+    files: tuple[str, ...] = ("results",)
 
     def __call__(self, config: Any) -> int:
         """Run, write the files into `config.out`, and print the tables.
@@ -81,47 +85,57 @@ class Job:
         simulate = self.simulation(config) if self.simulation else None
         with _check.own_directory("out", config.out) as out:
             start = time.perf_counter()
-            summary, results = self._kept(out, config, simulate) if simulate else (self.run(config), None)
+            summary, results = self._kept(out, config, simulate) if simulate else (self.run(config), {})
             seconds = time.perf_counter() - start
             _files.write_json(out / "config.json", _files.manifest(config.record()))
             _files.write_json(out / "summary.json", summary | {"seconds": seconds})
-            finished = results is None or bool((results.dataset["status"] == mf.Status.COMPLETE.code).any())
+            statuses = [one.dataset["status"] for one in results.values()]
+            finished = not results or any(bool((status == mf.Status.COMPLETE.code).any()) for status in statuses)
             if finished:
-                figure = self.plot(summary) if results is None else self.plot(summary, results)
+                figure = self.plot(summary, self._given(results)) if simulate else self.plot(summary)
                 figure.savefig(out / "figure.png", dpi=160)
-        files = {"config.json": True, "results.nc": results is not None, "summary.json": True, "figure.png": finished}
-        written = ", ".join(name for name in files if files[name]) + " (no figure: no run completed)" * (not finished)
-        _tables.show(self.tables(summary), f"{seconds:.0f} s. Written to {out}: {written}", *_endings(results))
-        return 130 if results is not None and results.interrupted else int(not finished)
+        kept = [f"{name}.nc" for name in results]
+        written = ", ".join(["config.json", *kept, "summary.json", *["figure.png"] * finished])
+        written += " (no figure: no run completed)" * (not finished)
+        endings = [line for name, one in results.items() for line in _endings(one, f"{name}: " if len(self.files) > 1 else "")]
+        _tables.show(self.tables(summary), f"{seconds:.0f} s. Written to {out}: {written}", *endings)
+        return 130 if any(one.interrupted for one in results.values()) else int(not finished)
 
-    def _kept(self, out: Path, config: Base, simulate: Callable[[], mf.Results]) -> tuple[dict, mf.Results]:
-        """Summary and results, which are in results.nc before they are measured: Ctrl-C may cut that short."""
-        for name in ("results.nc", "summary.json", "figure.png"):
+    def _kept(self, out: Path, config: Base, simulate: Callable[[], Any]) -> tuple[dict, dict[str, mf.Results]]:
+        """Summary and results, which are in their files before they are measured: Ctrl-C may cut that short."""
+        for name in (*(f"{name}.nc" for name in self.files), "summary.json", "figure.png"):
             (out / name).unlink(missing_ok=True)
         _files.write_json(out / "config.json", _files.manifest(config.record()))
-        results = simulate()
-        results.save(out / "results.nc")
-        summary, results = self.run(config, results)
-        results.save(out / "results.nc")
-        return summary, results
+        made = self._saved(out, simulate())
+        summary, measured = self.run(config, self._given(made))
+        return summary, self._saved(out, measured)
+
+    def _saved(self, out: Path, results: Any) -> dict[str, mf.Results]:
+        """The results by the names of their files, in which they are."""
+        named = results if isinstance(results, dict) else {self.files[0]: results}
+        for name, one in named.items():
+            one.save(out / f"{name}.nc")
+        return named
+
+    def _given(self, named: dict[str, mf.Results]) -> Any:
+        """The results as the job's own functions take them: by name if there are several."""
+        return named if len(self.files) > 1 else named[self.files[0]]
 
     def command(self, arguments: Sequence[str] | None = None) -> None:
         """Run what the command line says, and exit."""
         command(self.config, self, arguments)
 
 
-def _endings(results: mf.Results | None) -> Iterator[str]:
+def _endings(results: mf.Results, of: str) -> Iterator[str]:
     """One line for every way of ending that is not that of a complete run."""
-    if results is None:
-        return
     status = results.dataset["status"]
     for one in (mf.Status.DIVERGED, mf.Status.INTERRUPTED):
         count = int((status == one.code).sum())
         if count:
-            yield f"{count} of {status.size} runs {one.name.lower()}. {one.value}"
+            yield f"{of}{count} of {status.size} runs {one.name.lower()}. {one.value}"
     left_out = sorted(set(results.provenance["widths"]) - set(results.particles))
     if left_out:
-        yield f"Interrupted before the widths {typed(tuple(left_out))}: they are left out."
+        yield f"{of}Interrupted before the widths {typed(tuple(left_out))}: they are left out."
 
 
 # -- the command line -------------------------------------------------------------------------------------------------------------
@@ -197,6 +211,16 @@ def _of_the_option(message: str, kind: Any) -> str:
         return option_name(names[0]) if names else name
 
     return _check.renamed(message, new)
+
+
+def classes_of(data: str) -> mf.data.FiniteData:
+    """The data set that a `Data` names, which must have classes: the jobs report accuracy."""
+    sources = {"digits": mf.data.digits, "mnist_sample": mf.data.mnist_sample}
+    with options(path="data"):
+        found = sources[data]() if data in sources else mf.data.load(data)
+    must = "hold classes (integer labels): the job reports accuracy"
+    _check.require(found.classes > 0, "data", must, _check.words(f"{data!r}, with real targets"))
+    return found
 
 
 # -- files ------------------------------------------------------------------------------------------------------------------------

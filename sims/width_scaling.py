@@ -15,14 +15,13 @@ from rich.table import Table
 import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
-from meanfield.measure import pruning, rates, tails
+from meanfield.measure import mechanisms, pruning, rates, tails
 
-from . import _figures, _job, _tables
+from . import _figures, _job, _regimes, _tables
 
 KAPPAS = np.round(np.linspace(0, 1, 101), 2)
 KAPPA = 0.1  # fraction kept at which widths are compared
 ERROR = 0.1  # relative error at which prunable fractions are compared
-DRAWS = 100  # times that N neurons are drawn from the widest network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +29,7 @@ class Config(_job.Base):
     """Pruning error against width, from light to heavy tails: two-layer ReLU networks, both layers trained by plain SGD."""
 
     out: _job.Out = Path("out/width_scaling")
-    data: str = "digits"
-    """digits, mnist_sample (needs the extra `data`), or a path: .npz file, idx images file, directory of idx files."""
+    data: _job.Data = "digits"
     widths: tuple[int, ...] = (128, 512, 1024, 2048, 8192)
     """Numbers of neurons."""
     step_sizes: tuple[float, ...] = (0.1, 0.5, 1.0, 4.0)
@@ -45,10 +43,9 @@ class Config(_job.Base):
 
     def sized(self):
         """The quick run."""
-        return dataclasses.replace(self, widths=(64, 256), seeds=2, steps=300)
+        return dataclasses.replace(self, widths=(64, 256), seeds=3, steps=300)
 
 
-@_job.options(path="data")
 def prepare(config: Config) -> mf.System:
     """Check the config and put the system together."""
     _check.integer("seeds", config.seeds, at_least=1)
@@ -57,12 +54,8 @@ def prepare(config: Config) -> mf.System:
     must = "hold different numbers > 0"
     _check.require(len(set(config.step_sizes)) == len(config.step_sizes), "step_sizes", must, config.step_sizes)
     _check.integers("widths", config.widths, at_least=1)
-    sources = {"digits": mf.data.digits, "mnist_sample": mf.data.mnist_sample}
-    data = sources[config.data]() if config.data in sources else mf.data.load(config.data)
-    must = "hold classes (integer labels): the job reports accuracy"
-    _check.require(data.classes > 0, "data", must, _check.words(f"{config.data!r}, with real targets"))
     sgd = mf.dynamics.SGD(step_size=config.step_sizes, batch_size=config.batch_size)
-    return mf.System(mf.TwoLayer("relu", "cross_entropy"), data, sgd)
+    return mf.System(mf.TwoLayer("relu", "cross_entropy"), _job.classes_of(config.data), sgd)
 
 
 def simulate(config: Config, system: mf.System) -> mf.Results:
@@ -104,17 +97,16 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
     kind = labels("kind", list(pruning.KINDS), "what is pruned in the matrix of rows (w_i, a_i)")
     kappa = labels("kappa", KAPPAS, "fraction kept, 1 - pruning ratio")
     hill = "Hill tail index of |(w_i, a_i)|"
-    node = f"node pruning error at kappa = {KAPPA}"
     found = {
         "tail_index": empty(f"{hill}, upper 5 % (at least 10)"),
         "tail_index_far": empty(f"{hill} from a fifth as many values: the same if the tail is a power law"),
         "tail_index_interval": empty("95 % interval of the tail index, for neurons independent given the data", **bound),
         "error": empty("relative l_2 pruning error of the matrix of rows (w_i, a_i)", **kind, **kappa),
-        "node_error_drawn": empty(f"{node} of N neurons drawn from the widest network that completed with the same seed"),
         "prunable_fraction": empty(f"largest fraction pruned at relative l_2 error {ERROR}", **kind),
-        "node_error_limit": empty(f"limit at infinite width of the {node}, from the fitted tail and its interval", **ends),
+        "node_error_limit": empty(
+            f"limit at infinite width of the node error at kappa = {KAPPA}, from the fitted tail and its interval", **ends
+        ),
     }
-    found["node_error_drawn"][:] = _drawn(results)
     for i, width in enumerate(results.particles):
         ok = results.complete(width)
         if not ok.any():
@@ -131,31 +123,6 @@ def measure(results: mf.Results) -> dict[str, xr.DataArray]:
         for j, name in enumerate(pruning.KINDS):
             values["error"][ok, j] = pruning.error_curve(vectors, KAPPAS, name)
             values["prunable_fraction"][ok, j] = pruning.prunable_fraction(vectors, ERROR, name)
-    return found
-
-
-def _drawn(results: mf.Results) -> np.ndarray:
-    """Node errors at `KAPPA` of N neurons drawn from the widest complete network of the seed: geometric means over `DRAWS` draws.
-
-    The law of the neurons is then that of one network at every N: what is left of the fall is due to the size of the sample. The draws
-    are without replacement: of neurons that are independent of one law, any N are again, and N of N are the network itself. With
-    replacement its largest neuron would come twice, and nothing larger.
-    """
-    widths, shape = list(results.particles), results.dataset["status"].shape
-    seeds = results.dataset["seed"].to_numpy()
-    complete = np.array([results.complete(width) for width in widths])
-    found = np.full(shape, np.nan)
-    for cell in np.ndindex(shape[1:]):
-        if not complete[(slice(None), *cell)].any():
-            continue
-        last = int(np.flatnonzero(complete[(slice(None), *cell)])[-1])
-        norms = np.linalg.norm(np.asarray(results.particles[widths[last]].vectors[cell], np.float64), axis=-1)
-        rng = np.random.default_rng(int(seeds[cell[-1]]))
-        orders = rng.permuted(np.tile(np.arange(len(norms)), (DRAWS, 1)), axis=1)
-        for i, width in enumerate(widths[: last + 1]):
-            sample = norms[orders[: DRAWS if i < last else 1, :width, None]]
-            with np.errstate(divide="ignore"):  # nothing is left out of a single neuron
-                found[(i, *cell)] = np.exp(np.mean(np.log(pruning.error_curve(sample, KAPPA, "node"))))
     return found
 
 
@@ -183,14 +150,14 @@ def summarise(results: mf.Results, config: Config) -> dict:
                     "tail_index_far": 1 / (1 / all_seeds["tail_index_far"]).mean("seed").item(),
                     "growth": _growth(one),
                     "error": {str(k): error.sel(kind=k).item() for k in pruning.KINDS},
-                    "node_error_drawn": one["node_error_drawn"].item(),
                     "prunable_fraction": {str(k): one["prunable_fraction"].sel(kind=k).item() for k in pruning.KINDS},
                     "runs_complete": complete,
                     "runs": seeds,
                 }
             )
         of_step_size = [cell for cell in cells if cell["step_size"] == step_size and cell["runs_complete"]]
-        slopes.append({"step_size": step_size} | _slopes(dataset.sel(step_size=step_size), of_step_size))
+        found = _slopes(dataset.sel(step_size=step_size), of_step_size)
+        slopes.append({"step_size": step_size} | found | {"parts": _parts(results, float(step_size), config.key)})
     classes, count = results.dataset.attrs["classes"], results.dataset.attrs[f"{split}_examples"]
     statuses = {s.name.lower(): int((dataset["status"] == s.code).sum()) for s in mf.Status}
     return {
@@ -198,9 +165,8 @@ def summarise(results: mf.Results, config: Config) -> dict:
             "chance_accuracy": f"accuracy of a guess among the classes, plus three standard errors of {count} examples",
             "accuracy": f"share of {count} {split} examples classified right after the last step, mean over seeds",
             "error": f"relative l_2 error at kappa = {KAPPA}, mean over seeds",
-            "node_error_drawn": "node error of N neurons drawn without replacement from the widest network of the same seed, "
-            f"geometric mean over {DRAWS} draws, mean over seeds",
-            "drawn": "slope of node_error_drawn, as `slope`: what sampling from one law gives; the rest is the law moving with the width",
+            "parts": "slope of the logarithm of the mean node error = sampling + law + dependence, from 3 seeds on that completed at all"
+            " widths; of_one_law: the error of N draws from the widest law",
             "growth": "d log q / d log step of the 99 % quantile q of the norms at the last two recorded steps; 0 if stationary",
             "prunable_fraction": f"at relative l_2 error {ERROR}, mean over seeds",
             "slope": f"of log error at kappa = {KAPPA} against log width, mean and 95 % t-interval over the seeds' slopes",
@@ -241,27 +207,37 @@ def _slopes(dataset: xr.Dataset, complete: list[dict]) -> dict:
     """
     if not complete:
         nothing = {"value": np.nan, "interval": [np.nan, np.nan]}
-        return {"measured": {}, "drawn": {}, "predicted": {}, "node_error_at_infinite_width": nothing}
+        return {"measured": {}, "predicted": {}, "node_error_at_infinite_width": nothing}
     dataset, widest = dataset.sel(width=[cell["width"] for cell in complete]), complete[-1]
     errors = dataset["error"].sel(kappa=KAPPA, method="nearest").transpose("kind", "seed", "width")
-    whole = errors.notnull().all(["kind", "width"])
-    errors = errors.sel(seed=whole)
-    measured, drawn = {}, {}
+    errors = errors.sel(seed=errors.notnull().all(["kind", "width"]))
+    measured = {}
     if errors.sizes["width"] > 1 and errors.sizes["seed"] and bool((errors > 0).all()):
-        widths = errors["width"].to_numpy()
-        fit = rates.rate(widths, errors.to_numpy())
+        fit = rates.rate(errors["width"].to_numpy(), errors.to_numpy())
         measured = {k: {"slope": fit.value[i], "interval": fit.interval[i]} for i, k in enumerate(pruning.KINDS)}
-        one_law = rates.rate(widths, dataset["node_error_drawn"].sel(seed=whole).transpose("seed", "width").to_numpy())
-        drawn = {"slope": one_law.value, "interval": one_law.interval}
     alphas = (widest["tail_index"], *widest["tail_index_interval"])
     predicted = [0.0 - float(mf.theory.compressibility.decay_exponent(a)) for a in alphas if a > 0]
     limit = dataset["node_error_limit"].isel(width=-1).mean("seed").to_numpy()
     return {
         "measured": measured,
-        "drawn": drawn,
         "predicted": {"slope": predicted[0], "interval": predicted[1:]} if predicted else {},
         "node_error_at_infinite_width": {"value": limit[1], "interval": limit[[0, 2]]},
     }
+
+
+def _parts(results: mf.Results, step_size: float, key: int) -> dict:
+    """What the node error's slope is made of; nothing for fewer than three seeds, or widths of which nothing is kept."""
+    widths = [width for width in results.particles if width * KAPPA >= 1]
+    complete = [
+        (results.dataset["status"].sel(width=w, step_size=step_size) == mf.Status.COMPLETE.code).to_numpy() for w in widths
+    ]
+    if len(widths) < 2 or np.all(complete, axis=0).sum() < 3:
+        return {}
+    whole = np.all(complete, axis=0)
+    neurons = {w: results.particles_at(width=w, step_size=step_size).to_numpy()[whole] for w in widths}
+    parts = mechanisms.decompose(neurons, KAPPA, key=jax.random.key(key))
+    slopes = {name: {"slope": float(slope), "interval": slope.interval} for name, slope in parts.slopes.items()}
+    return slopes | {"widths": parts.widths, "of_one_law": np.exp(parts.level.value + parts.sampling.value)}
 
 
 def tables(summary: dict) -> list[Table]:
@@ -299,7 +275,7 @@ def tables(summary: dict) -> list[Table]:
         ("step\nsize", "{step_size:g}"),
         ("step/\nbatch", lambda row: f"{ratios[row['step_size']]:g}"),
         *((f"{kind}\nmeasured", slope("measured", kind)) for kind in pruning.KINDS),
-        ("node, drawn from\nthe widest law", slope("drawn")),
+        *((f"node:\n{part}", slope("parts", part)) for part in _regimes.PARTS),
         ("predicted by\ntail index", slope("predicted")),
         ("node error at\ninfinite width", limit),
     )
@@ -322,11 +298,11 @@ def plot(summary: dict, results: mf.Results) -> Figure:
     levels = [(row["interval"][0], row["value"], row["interval"][1]) for row in limits]
     exponents = [-row["predicted"].get("slope", 0.0) for row in summary["slopes"]]
     mfplot.error_against_width(left, widths, list(errors.to_numpy()), labels, levels, exponents)
-    for i, one in enumerate(dataset["node_error_drawn"].mean("seed").transpose("step_size", "width").to_numpy()):
-        look = mfplot.style(i, len(labels)) | {"linestyle": "-", "markerfacecolor": "white", "markersize": 4.5}
-        known = one > 0  # the error of a single neuron is 0
-        left.plot(widths[known], one[known], linewidth=0.7, zorder=1, **look)
-    (open_marks,) = left.plot([], [], "o-", color="black", markerfacecolor="white", markersize=4.5, linewidth=0.7, label="drawn")
+    for i, row in enumerate(summary["slopes"]):
+        if row["parts"]:
+            look = mfplot.style(i, len(labels)) | {"linestyle": "-", "markerfacecolor": "white", "markersize": 4.5}
+            left.plot(row["parts"]["widths"], row["parts"]["of_one_law"], linewidth=0.7, zorder=1, **look)
+    (open_marks,) = left.plot([], [], "o-", color="black", markerfacecolor="white", markersize=4.5, linewidth=0.7)
     mfplot.plain_numbers(left.yaxis)
     left.set_ylabel(f"relative node pruning error, {KAPPA:.0%} kept")
 
@@ -347,7 +323,7 @@ def plot(summary: dict, results: mf.Results) -> Figure:
     curves = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     tail = dict(zip(*reversed(middle.get_legend_handles_labels()), strict=True))["fitted tail"]
     handles = {f"step size {name}": curves[name] for name in labels} | {
-        "drawn from the widest (a)": open_marks,
+        "of draws from the widest law (a)": open_marks,
         r"predicted (a), interval at $\infty$": curves["predicted"],
         "fitted tail (b)": tail,
     }

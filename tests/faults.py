@@ -131,7 +131,7 @@ FAULTS = (
         "[i]} for i, k in enumerate(pruning.KINDS)}",
         "[i]} for i, k in enumerate(pruning.KINDS[::-1])}",
     ),
-    Fault("drawn slope shown as predicted", WIDTHS, 'slope("predicted")', 'slope("drawn")'),
+    Fault("sampling shown as predicted", WIDTHS, 'slope("predicted")', 'slope("parts", "sampling")'),
 )
 
 

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 import meanfield as mf
-from meanfield.measure import pruning, rates
+from meanfield.measure import mechanisms, pruning
 from sims import width_scaling
 from tests.common import read_until
 
@@ -205,52 +205,28 @@ def test_figure_says_what_it_shows():
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "step size 0.1",
         "step size 2",
-        "drawn from the widest (a)",
+        "of draws from the widest law (a)",
         r"predicted (a), interval at $\infty$",
         "fitted tail (b)",
     ]
 
 
-@pytest.mark.slow
-def test_drawn_from_the_widest_network():
-    """10 of 11 neurons against the mean over all subsets (100 draws, 5 standard errors); with replacement it would be another number."""
+@pytest.mark.long
+def test_parts_of_the_slope():
+    """Those of `decompose` for the runs that completed at every width, and nothing from two runs."""
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD([0.1, 1.0], 1))
-    results = mf.simulate(system, widths=[5, 10, 11], steps=0, seeds=3, key=jax.random.key(0), probes=())
-    norms = 1.5 ** np.arange(11)
-    particles = {n: mf.Particles(np.tile(norms[:n, None], (2, 3, 1, 1)), np.zeros((2, 3, n, 1))) for n in (5, 10, 11)}
-    results = dataclasses.replace(results, particles=particles)
+    results = mf.simulate(system, widths=[5, 16, 64], steps=0, seeds=4, key=jax.random.key(0), probes=())
     results.dataset["status"][{"width": 2, "step_size": 1, "seed": 2}] = mf.Status.DIVERGED.code
-    drawn = width_scaling._drawn(results)
-
-    def log_error(sample):  # one of ten is kept
-        return np.log(np.sqrt(np.sum(np.sort(sample)[:-1] ** 2) / np.sum(sample**2)))
-
-    subsets = np.array([log_error(np.delete(norms, i)) for i in range(11)])
-    own = np.full((2, 3), True)
-    own[1, 2] = False  # there the network of 10 is the widest
-    error = subsets.std() / np.sqrt(width_scaling.DRAWS)
-    assert np.all(np.abs(np.log(drawn[1][own]) - subsets.mean()) < 5 * error)
-    np.testing.assert_allclose(drawn[2][own], np.exp(log_error(norms)))
-    np.testing.assert_allclose(drawn[1][~own], np.exp(log_error(norms[:10])))
-    assert np.isnan(drawn[2][~own]) and np.all(drawn[0] == 1)  # of five neurons none is kept
-    rng = np.random.default_rng(0)
-    replaced = np.array([log_error(rng.choice(norms, 10)) for _ in range(4000)])
-    assert abs(replaced.mean() - subsets.mean()) > 5 * error
-
-
-@pytest.mark.slow
-def test_a_law_that_has_settled_and_one_that_moves():
-    """Pareto 1.2 at every width, 24 seeds: drawn and measured slopes agree. Light in narrow networks: only the measured one is steep."""
-    system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(0.1, 1))
-    widths, rng = (64, 256, 1024), np.random.default_rng(1)
-    results = mf.simulate(system, widths=widths, steps=0, seeds=24, key=jax.random.key(0), probes=())
-    for moves in (False, True):
-        norms = {n: rng.pareto(1.2 if n == 1024 or not moves else 6.0, (1, 24, n, 1)) + 1 for n in widths}
-        particles = {n: mf.Particles(v, np.zeros(v.shape)) for n, v in norms.items()}
-        drawn = width_scaling._drawn(dataclasses.replace(results, particles=particles))[:, 0].T
-        measured = np.array([pruning.error_curve(norms[n][0], 0.1, "node") for n in widths]).T
-        gap = rates.mean_interval(np.log(measured) @ [-1, 0, 1] - np.log(drawn) @ [-1, 0, 1])[1]  # the middle has no weight
-        assert (gap[0] < 0 < gap[1]) != moves and (gap[1] < -0.5) == moves
+    parts = width_scaling._parts(results, 1.0, 7)
+    neurons = {n: results.particles[n].vectors[1][[0, 1, 3]] for n in (16, 64)}  # nothing of five neurons is kept
+    expected = mechanisms.decompose(neurons, width_scaling.KAPPA, key=jax.random.key(7))
+    for name, slope in expected.slopes.items():
+        assert parts[name]["slope"] == float(slope)
+        np.testing.assert_array_equal(parts[name]["interval"], slope.interval)
+    np.testing.assert_array_equal(parts["widths"], [16, 64])
+    np.testing.assert_allclose(parts["of_one_law"], np.exp(expected.measured.value - expected.law.value - expected.dependence.value))
+    results.dataset["status"][{"width": 2, "step_size": 1, "seed": 3}] = mf.Status.DIVERGED.code
+    assert width_scaling._parts(results, 1.0, 7) == {} and width_scaling._parts(results, 0.1, 7)
 
 
 @pytest.mark.slow
@@ -339,7 +315,7 @@ def test_quick_mode(tmp_path):
     done = job("--out", tmp_path, "--quick")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert sorted({cell["width"] for cell in summary["cells"]}) == [64, 256] and summary["status"]["complete"] == 16
+    assert sorted({cell["width"] for cell in summary["cells"]}) == [64, 256] and summary["status"]["complete"] == 24
 
 
 @pytest.mark.slow
@@ -352,14 +328,13 @@ def test_order_of_widths_does_not_matter(tmp_path):
 
 
 def test_slopes_of_known_powers():
-    """Errors that fall like N^-0.1, N^-0.2 and N^-0.3 by kind, N^-0.4 drawn; an index of 1.25 predicts 1/1.25 - 1/2 = 0.3."""
+    """Errors that fall like N^-0.1, N^-0.2 and N^-0.3 by kind; an index of 1.25 predicts 1/1.25 - 1/2 = 0.3."""
     widths = np.array([64, 256, 1024])
     seeds, kinds = np.array([0.8, 0.9]), list(pruning.KINDS)
     errors = seeds[:, None, None] * widths[None, :, None] ** -np.array([0.1, 0.2, 0.3])
     dataset = xr.Dataset(
         {
             "error": (("seed", "width", "kind", "kappa"), np.stack([errors, 0 * errors + 1], axis=-1)),
-            "node_error_drawn": (("seed", "width"), seeds[:, None] * widths**-0.4),
             "node_error_limit": (("seed", "width", "estimate"), np.tile([0.1, 0.2, 0.4], (2, 3, 1))),
         },
         {"width": widths, "kind": kinds, "kappa": [width_scaling.KAPPA, 0.5]},
@@ -368,17 +343,17 @@ def test_slopes_of_known_powers():
     found = width_scaling._slopes(dataset, cells)
     assert [found["measured"][kind]["slope"] for kind in kinds] == pytest.approx([-0.1, -0.2, -0.3])
     assert found["measured"]["node"]["interval"] == pytest.approx([-0.2, -0.2])
-    assert found["drawn"]["slope"] == pytest.approx(-0.4)
     assert (found["predicted"]["slope"], *found["predicted"]["interval"]) == pytest.approx((-0.3, -0.5, 0.0))
     assert found["node_error_at_infinite_width"]["value"] == pytest.approx(0.2)
 
 
 def test_every_slope_is_shown_in_its_column():
-    numbers = iter([-0.11, -0.22, -0.33, -0.44, -0.55, 0.66])
+    numbers = iter([-0.11, -0.22, -0.33, -0.44, -0.55, -0.66, -0.77, 0.88])
     slope = lambda: {"slope": (value := next(numbers)), "interval": [value, value]}  # noqa: E731
-    row = {"step_size": 0.5, "measured": {kind: slope() for kind in pruning.KINDS}, "drawn": slope(), "predicted": slope()}
+    row: dict = {"step_size": 0.5, "measured": {kind: slope() for kind in pruning.KINDS}}
+    row |= {"parts": {name: slope() for name in ("sampling", "law", "dependence")}, "predicted": slope()}
     row["node_error_at_infinite_width"] = {"value": (limit := next(numbers)), "interval": [limit, limit]}
     summary = {"cells": [], "slopes": [row], "step_size_over_batch_size": [0.25], "chance_accuracy": 0.1}
     shown = [next(iter(column.cells)) for column in width_scaling.tables(summary)[1].columns]
     assert shown[:2] == ["0.5", "0.25"]
-    assert shown[2:] == [f"{v} [{v}, {v}]" for v in ("-0.110", "-0.220", "-0.330", "-0.440", "-0.550", "0.660")]
+    assert shown[2:] == [f"{v} [{v}, {v}]" for v in ("-0.110", "-0.220", "-0.330", "-0.440", "-0.550", "-0.660", "-0.770", "0.880")]

@@ -1,0 +1,140 @@
+"""What the map of regimes and the main job share: the parts of a pruning error, who vanishes, and whether the theorem is at work."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+import meanfield as mf
+from meanfield import plot as mfplot
+from meanfield._estimate import quantile
+from meanfield.measure import distances, mechanisms
+from meanfield.theory.compressibility import decay_exponent
+
+from . import _figures, _tables, _two_wall
+
+KAPPA = 0.1  # fraction kept
+PARTS = ("sampling", "law", "dependence")
+LEVEL = 0.99  # of the intervals by which a part differs from 0
+HALF, TENTH = 0.5, 0.1  # of the slope: what sampling must carry at least, and what other parts may, where the theorem is at work
+ABOUT = {
+    "slope": f"of the log of the mean node error ({KAPPA:.0%} kept, l_p) against log width: measured = sampling + law + dependence",
+    "predicted": "slope of the error of independent draws from a law with this index, -(1/index - 1/p), 0 above p",
+    "shares": "of the widest networks' neurons between half of the steps and the end: dead (off on every example), collapsing"
+    " (alive, the norm fell by a factor e), growing (it rose by e), live",
+    "growth": "d log q / d log step of the 99 % quantile q of the widest networks' norms over the second half of the steps",
+    "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths",
+    "index": "Hill, largest 1 % of the widest networks' norms, with the family that tail_family names",
+    "fails": "conditions of the founding theorem that do not hold; none: it is at work. The slope and the index are judged by 95 %"
+    f" intervals, sampling must carry {HALF:.0%} of the slope, the law and the dependence must not differ from 0 ({LEVEL:.0%} intervals)"
+    f" or carry at most {TENTH:.0%} of it",
+}
+
+
+def row_of(results: mf.Results, cell: dict[str, float], half: int, inputs: np.ndarray | None, key: int, p: float = 2.0) -> dict:
+    """Everything about one cell of a simulation with a snapshot at the step `half`; less of it where fewer than three runs completed.
+
+    `inputs` are the examples of ReLU neurons; None: neurons of another kind, which are never off.
+    """
+    dataset, widths = results.dataset.sel(cell), sorted(results.particles)
+    complete = (dataset["status"] == mf.Status.COMPLETE.code).all("width").to_numpy()
+    row: dict[str, Any] = cell | {"runs": len(complete), "complete": int(complete.sum())}
+    if complete.sum() < 3:
+        return row
+    steps = int(dataset["step"].max())
+    pairs = {w: [results.particles_at(t, width=w, **cell)[complete] for t in (half, None)] for w in widths}
+    split = "test" if "test" in dataset["split"] else "train"
+    accuracy = dataset["accuracy"].sel(split=split, step=steps)
+    row["accuracy"] = [float(accuracy.sel(width=w)[complete].mean()) for w in widths]
+    earlier, later = pairs[widths[-1]]
+    off = [_dead(one, inputs) for one in (earlier, later)]
+    found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], steps - half, off[0], kappa=KAPPA, p=p)
+    row |= {fate.name.lower(): float(getattr(found, fate.name.lower())) for fate in mechanisms.Fate}
+    row |= {"dead_rate": float(found.dead_rate), "error_without_dead": float(found.error_without_dead)}
+    row["error_of_live"] = float(found.error_of_live)
+    neurons = {w: last.to_numpy() for w, (_, last) in pairs.items()}
+    return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key, p)
+
+
+def _dead(neurons: xr.DataArray, inputs: np.ndarray | None) -> np.ndarray:
+    return np.zeros(neurons.shape[:2], bool) if inputs is None else mechanisms.dead(neurons.sel(part="w").to_numpy(), inputs)
+
+
+def measured(neurons: Mapping[int, np.ndarray], earlier: np.ndarray, log_time: float, key: int, p: float = 2.0) -> dict:
+    """Parts of the error, tail and stationarity of the widest law, distances of the laws of neighbouring widths."""
+    parts = mechanisms.decompose(neurons, KAPPA, p=p, key=jax.random.key(key))
+    norms = {w: np.linalg.norm(np.asarray(x, np.float64), axis=-1) for w, x in neurons.items()}
+    before, after = np.linalg.norm(np.asarray(earlier, np.float64), axis=-1), norms[max(norms)]
+    growth = np.log(np.quantile(after, 0.99, axis=1) / np.quantile(before, 0.99, axis=1)) / log_time
+    end, widths = mechanisms.limit(after, KAPPA, p), sorted(norms)
+    pairs = [(norms[a].ravel(), norms[b].ravel()) for a, b in itertools.pairwise(widths)]
+    predicted = [0.0 - float(decay_exponent(a, p)) for a in (float(end.index), *end.index.interval)]
+    row = {
+        "widths": widths,
+        "p": p,
+        "error": np.exp(parts.measured.value),
+        "error_interval": np.exp(parts.measured.interval),
+        "of_one_law": np.exp(parts.level.value + parts.sampling.value),
+        "slope": {name: float(slope) for name, slope in parts.slopes.items()},
+        "slope_interval": {name: slope.interval for name, slope in parts.slopes.items()},
+        "slope_error": {name: slope.standard_error for name, slope in parts.slopes.items()},
+        "slope_sure": quantile((1 + LEVEL) / 2, parts.paths - 1),
+        "predicted": predicted[0],
+        "predicted_interval": predicted[1:],
+        "growth": float(growth.mean()),
+        "growth_interval": mf.measure.rates.mean_interval(growth)[1],
+        "stationary": bool(_two_wall.family(after.ravel(), before.ravel()).stationary),
+        "index": float(end.index),
+        "index_interval": end.index.interval,
+        "family": end.family.name,
+        "limit": float(end.finite),
+        "limit_of_power_law": float(end.power),
+        "law_distance": [float(distances.kolmogorov(a, b)) for a, b in pairs],
+    }
+    return row | {"fails": fails(row)}
+
+
+def fails(row: dict) -> list[str]:
+    """Conditions of the founding theorem, and its conclusion, that do not hold in a row of `measured`."""
+    slope = row["slope"]
+
+    def matters(part: str) -> bool:
+        """It differs from 0 and is more than a tenth of the slope: a law settles like a power of the width, never wholly."""
+        return abs(slope[part]) > max(row["slope_sure"] * row["slope_error"][part], TENTH * abs(slope["measured"]))
+
+    holds = {
+        "no fall": row["slope_interval"]["measured"][1] < 0,
+        "not stationary": row["stationary"],
+        "index not below p": row["index_interval"][1] < row["p"],
+        "law moves with the width": not matters("law") and slope["sampling"] <= HALF * slope["measured"],
+        "dependent": not matters("dependence"),
+    }
+    return [name for name, right in holds.items() if not right]
+
+
+def part(name: str):
+    """For a column: a part of the slope with its interval."""
+    return lambda row: _tables.with_interval(row["slope"][name], row["slope_interval"][name])
+
+
+def at_work(row: dict) -> str:
+    """For a column: whether the theorem is at work, or what fails."""
+    return ", ".join(row["fails"]) or "yes"
+
+
+def draw_parts(ax: Axes, title: str, names: Iterable[str], rows: Iterable[dict]) -> None:
+    """The slope of every row and its parts, with their intervals."""
+    rows = list(rows)
+    for i, name in enumerate(("measured", *PARTS)):
+        values = [row["slope"][name] for row in rows]
+        intervals = [row["slope_interval"][name] for row in rows]
+        if rows:
+            look = mfplot.style(i, 4, "plasma") | {"linestyle": "none"}  # not the colours of the regimes
+            _figures.errorbars(ax, np.arange(len(rows)) + 0.15 * (i - 1.5), values, intervals, label=name, **look)
+    ax.axhline(0, color="black", linewidth=0.6)
+    ax.set_xticks(range(len(rows)), list(names), fontsize="small")
+    _figures.panel(ax, title, "", "slope of log error in log width", {} if rows else None)
