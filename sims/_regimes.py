@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield._estimate import quantile
-from meanfield.measure import distances, mechanisms
+from meanfield.measure import distances, mechanisms, rates
 from meanfield.theory.compressibility import decay_exponent
 
 from . import _figures, _tables, _two_wall
@@ -27,7 +27,8 @@ ABOUT = {
     "shares": "of the widest networks' neurons between half of the steps and the end: dead (off on every example), collapsing"
     " (alive, the norm fell by a factor e), growing (it rose by e), live",
     "growth": "d log q / d log step of the 99 % quantile q of the widest networks' norms over the second half of the steps",
-    "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths",
+    "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths, all seeds together, and its slope in log width",
+    "slope_halfway": "slope and parts after half of the steps",
     "index": "Hill, largest 1 % of the widest networks' norms, with the family that tail_family names",
     "fails": "conditions of the founding theorem that do not hold; none: it is at work. The slope and the index are judged by 95 %"
     f" intervals, sampling must carry {HALF:.0%} of the slope, the law and the dependence must not differ from 0 ({LEVEL:.0%} intervals)"
@@ -35,10 +36,13 @@ ABOUT = {
 }
 
 
-def row_of(results: mf.Results, cell: dict[str, float], half: int, inputs: np.ndarray | None, key: int, p: float = 2.0) -> dict:
+def row_of(
+    results: mf.Results, cell: dict[str, float], half: int, key: int, inputs: np.ndarray | None = None, constant: float = np.nan
+) -> dict:
     """Everything about one cell of a simulation with a snapshot at the step `half`; less of it where fewer than three runs completed.
 
-    `inputs` are the examples of ReLU neurons; None: neurons of another kind, which are never off.
+    `inputs` are the examples of ReLU neurons; None: neurons of another kind, which are never off. `constant` is the risk of the best
+    constant, to which the risk is compared where there are no classes.
     """
     dataset, widths = results.dataset.sel(cell), sorted(results.particles)
     complete = (dataset["status"] == mf.Status.COMPLETE.code).all("width").to_numpy()
@@ -48,16 +52,19 @@ def row_of(results: mf.Results, cell: dict[str, float], half: int, inputs: np.nd
     steps = int(dataset["step"].max())
     pairs = {w: [results.particles_at(t, width=w, **cell)[complete] for t in (half, None)] for w in widths}
     split = "test" if "test" in dataset["split"] else "train"
-    accuracy = dataset["accuracy"].sel(split=split, step=steps)
+    quality = dataset["accuracy"] if "accuracy" in dataset else 1 - dataset["risk"] / constant
+    accuracy = quality.sel(split=split, step=steps)
     row["accuracy"] = [float(accuracy.sel(width=w)[complete].mean()) for w in widths]
     earlier, later = pairs[widths[-1]]
     off = [_dead(one, inputs) for one in (earlier, later)]
-    found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], steps - half, off[0], kappa=KAPPA, p=p)
+    found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], steps - half, off[0], kappa=KAPPA)
     row |= {fate.name.lower(): float(getattr(found, fate.name.lower())) for fate in mechanisms.Fate}
     row |= {"dead_rate": float(found.dead_rate), "error_without_dead": float(found.error_without_dead)}
     row["error_of_live"] = float(found.error_of_live)
-    neurons = {w: last.to_numpy() for w, (_, last) in pairs.items()}
-    return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key, p)
+    halfway, neurons = ({w: pair[i].to_numpy() for w, pair in pairs.items()} for i in (0, 1))
+    parts = mechanisms.decompose(halfway, KAPPA, key=jax.random.key(key))
+    row["slope_halfway"] = {name: float(slope) for name, slope in parts.slopes.items()}
+    return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key)
 
 
 def _dead(neurons: xr.DataArray, inputs: np.ndarray | None) -> np.ndarray:
@@ -93,7 +100,8 @@ def measured(neurons: Mapping[int, np.ndarray], earlier: np.ndarray, log_time: f
         "family": end.family.name,
         "limit": float(end.finite),
         "limit_of_power_law": float(end.power),
-        "law_distance": [float(distances.kolmogorov(a, b)) for a, b in pairs],
+        "law_distance": (apart := [float(distances.kolmogorov(a, b)) for a, b in pairs]),
+        "law_distance_rate": float(rates.rate(np.array(widths[:-1]), np.array(apart)[None]).value) if len(apart) > 1 else np.nan,
     }
     return row | {"fails": fails(row)}
 

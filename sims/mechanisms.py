@@ -88,7 +88,7 @@ def run(config: Config, results: dict[str, mf.Results]) -> tuple[dict, dict[str,
         steps = made[name][1]
         whole = not set(config.widths) - set(result.particles)
         cell = {"step_size": float(result.dataset["step_size"][0])}
-        row = _regimes.row_of(result, cell, steps // 2, None if name == "theorem" else inputs, config.key) if whole else {}
+        row = _regimes.row_of(result, cell, steps // 2, config.key, None if name == "theorem" else inputs) if whole else {}
         rows.append({"regime": name, "what": _what(name), "steps": steps} | row)
     _, labels = data.splits.get("test", data.splits["train"])
     examples = mf.probes.Evaluation().count(len(labels))

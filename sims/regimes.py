@@ -1,8 +1,9 @@
-"""Where a pruning error falls with the width, and why: a map over step size and ridge, with controls whose mechanism is known."""
+"""Where a pruning error falls with the width, and why: a map over step size and ridge, maps beside it, and controls with a known answer."""
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,21 +15,20 @@ from rich.table import Table
 
 import meanfield as mf
 from meanfield import _check
-from meanfield._estimate import quantile
-from meanfield.measure import distances, mechanisms
+from meanfield.measure import rates
 from meanfield.systems.examples import quadratic_system
 from meanfield.theory import network, recursion
 
-from . import _figures, _job, _tables, _two_wall
-
-KAPPA = 0.1  # fraction kept
-PARTS = ("sampling", "law", "dependence")
-LEVEL = 0.99  # of the intervals by which a part of a control differs from 0
+from . import _figures, _job, _regimes, _tables, _two_wall
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(_job.Base):
-    """ReLU networks on digits, step size against ridge: the parts of their pruning errors, and who vanishes."""
+    """ReLU networks on digits, step size against ridge: the parts of their pruning errors, and who vanishes.
+
+    Beside this map stand smaller ones: other mini-batches, step-size laws, data and teachers, and networks with injected noise.
+    A day on a GPU: --steps 100000 --seeds 12 --widths 128 512 2048 8192 32768.
+    """
 
     out: _job.Out = Path("out/regimes")
     step_sizes: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
@@ -43,13 +43,15 @@ class Config(_job.Base):
     """SGD steps; neurons are looked at after half of them, too."""
     seeds: int = 6
     """Independent runs, at least 3."""
+    beside: bool = True
+    """Make the maps beside it, too; one of them needs the extra `data`."""
     controls: bool = True
     """Run the controls, too."""
 
     def sized(self):
         """The quick run."""
         small = {"step_sizes": (0.5, 1.0), "ridges": (0.0, 1e-3), "widths": (64, 256), "steps": 400, "seeds": 3}
-        return dataclasses.replace(self, **small)
+        return dataclasses.replace(self, **small, beside=False)
 
 
 @_job.options(step_size="step_sizes", weight_decay="ridges")
@@ -57,87 +59,84 @@ def run(config: Config) -> dict:
     """Simulate and measure."""
     _check.integer("seeds", config.seeds, at_least=3)
     _check.integer("steps", config.steps, at_least=2)
-    widths = _check.integers("widths", config.widths, at_least=round(1 / KAPPA))
+    widths = _check.integers("widths", config.widths, at_least=round(1 / _regimes.KAPPA))
     _check.require(len(widths) >= 2, "widths", "hold at least two widths", config.widths)
-    rows = networks(config)
-    made = controls(config) if config.controls else []
+    others = sheets(config) if config.beside else []  # refuses before anything runs: one needs the extra `data`
+    sheet = Sheet("digits", mf.data.digits(), mf.dynamics.SGD(config.step_sizes, config.batch_size, weight_decay=config.ridges))
+    cells = rows_of(sheet, config)
+    beside = [row for other in others for row in rows_of(other, config)]
+    made, collapse = (controls(config), collapse_control(config)) if config.controls else ([], [])
     return {
-        "about": {
-            "slope": f"of the log of the mean node error ({KAPPA:.0%} kept, l_p) against log width: measured = sampling + law + dependence",
-            "shares": "of the widest networks' neurons between half of the steps and the end: dead (off on every example), collapsing"
-            " (alive, the norm fell by a factor e), growing (it rose by e), live",
-            "growth": "d log q / d log step of the 99 % quantile q of the widest networks' norms over the second half of the steps",
-            "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths",
-            "index": "Hill, largest 1 % of the widest networks' norms, with the family that tail_family names",
-        },
-        "verdict": [_verdict(row) for row in made],
-        "cells": rows,
+        "about": _regimes.ABOUT
+        | {"accuracy": "test accuracy; 1 - risk / (risk of the best constant) where there are no classes", "collapse": COLLAPSE},
+        "verdict": [_verdict(row) for row in made] + ([_collapse_verdict(collapse)] if collapse else []),
+        "cells": cells,
+        "beside": beside,
         "controls": made,
+        "collapse": collapse,
     }
 
 
-def networks(config: Config) -> list[dict]:
-    """One row per step size and ridge."""
-    digits, half = mf.data.digits(), config.steps // 2
-    x, widths = np.asarray(digits.splits["train"][0]), sorted(config.widths)
-    dynamics = mf.dynamics.SGD(config.step_sizes, config.batch_size, weight_decay=config.ridges)
-    system = mf.System(mf.TwoLayer("relu", "cross_entropy"), digits, dynamics)
-    probes = [mf.probes.Evaluation(at=(config.steps,)), mf.probes.Snapshot(at=(half,))]
-    run = {"widths": widths, "steps": config.steps, "seeds": config.seeds, "key": jax.random.key(config.key), "probes": probes}
+RELU = mf.TwoLayer("relu", "cross_entropy")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A map: every combination of the swept numbers of a dynamics. `share` of the steps of the config are taken."""
+
+    name: str
+    data: mf.data.AbstractSource
+    dynamics: mf.dynamics.AbstractDynamics
+    network: mf.TwoLayer = RELU
+    share: float = 1.0
+
+
+def sheets(config: Config) -> list[Sheet]:
+    """The maps beside that of the digits."""
+    digits, corners = mf.data.digits(), {"weight_decay": [0.0, 1e-3]}
+    teacher = mf.data.teacher(jax.random.key(1), dim=10, neurons=5, noise_std=0.1)
+    law = mf.scaling.StepSizeLaw(gamma=[float(max(config.widths) ** 0.25)], beta=0.75)  # a step of 1 in the widest network
+    tanh = mf.TwoLayer("tanh", "squared", train_output=False)
+    noise = {"weight_decay": [0.01, 0.03, 0.1], "alpha": [1.5, 1.8, 2.0], "scale": 0.05, "mode": "isotropic"}
+    return [
+        Sheet("digits, batch size 8", digits, mf.dynamics.SGD([1.0, 4.0], 8, **corners)),
+        Sheet("digits, steps fall like N^-1/4", digits, mf.dynamics.SGD(law, 1, **corners)),
+        Sheet("mnist_sample", mf.data.mnist_sample(), mf.dynamics.SGD([1.0], 1, **corners), share=0.5),
+        Sheet("teacher of 5 neurons", teacher, mf.dynamics.SGD([0.5, 1.0], 1, **corners), mf.TwoLayer("relu", "squared")),
+        Sheet("digits, injected noise", digits, mf.dynamics.StableSGD([0.5], 10, **noise), tanh, share=0.06),
+    ]
+
+
+def rows_of(sheet: Sheet, config: Config) -> list[dict]:
+    """One row per cell of a map."""
+    steps = max(2, round(sheet.share * config.steps))
+    half, widths, relu = steps // 2, sorted(config.widths), sheet.network.activation == "relu"
+    system = mf.System(sheet.network, sheet.data, sheet.dynamics)
+    probes = [mf.probes.Evaluation(at=(steps,)), mf.probes.Snapshot(at=(half,))]
+    run = {"widths": widths, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key), "probes": probes}
     results = mf.simulate(system, **run)
+    axes = {str(name): results.dataset[name].to_numpy().tolist() for name in results.dataset["status"].dims[1:-1]}
+    inputs = _inputs(sheet.data) if relu else None
+    constant = float(np.var(np.asarray(sheet.data.splits["test"][1]))) / 2
     rows = []
-    for step_size in config.step_sizes:
-        for ridge in config.ridges:
-            cell = {"step_size": step_size, "weight_decay": ridge}
-            complete = (results.dataset["status"].sel(cell) == mf.Status.COMPLETE.code).all("width").to_numpy()
-            row = cell | {"runs": len(complete), "complete": int(complete.sum())}
-            if complete.sum() < 3:
-                rows.append(row)
-                continue
-            pairs = {w: [results.particles_at(t, width=w, **cell)[complete] for t in (half, None)] for w in widths}
-            earlier, later = pairs[widths[-1]]
-            off = [mechanisms.dead(one.sel(part="w").to_numpy(), x) for one in (earlier, later)]
-            found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], config.steps - half, off[0], kappa=KAPPA)
-            accuracy = results.dataset["accuracy"].sel(cell | {"split": "test"}).isel(step=-1)
-            row |= {"accuracy": [float(accuracy.sel(width=w)[complete].mean()) for w in widths]}
-            row |= {fate.name.lower(): float(getattr(found, fate.name.lower())) for fate in mechanisms.Fate}
-            row |= {"dead_rate": float(found.dead_rate), "ridge_rate": float(np.log1p(-step_size * ridge))}
-            row |= {"error_without_dead": float(found.error_without_dead), "error_of_live": float(found.error_of_live)}
-            neurons = {w: last.to_numpy() for w, (_, last) in pairs.items()}
-            rows.append(row | measured(neurons, earlier.to_numpy(), config, np.log(config.steps / half)))
+    for values in itertools.product(*axes.values()):
+        cell = dict(zip(axes, values, strict=True))
+        known = cell.get("alpha", 2.0)
+        row = {"map": sheet.name, "weight_decay": 0.0} | _regimes.row_of(results, cell, half, config.key, inputs, constant)
+        row["ridge_rate"] = float(np.log1p(-cell["step_size"] * row["weight_decay"]))
+        rows.append(row | {"index_predicted": known if known < 2 else np.nan, "steps": steps})
     return rows
 
 
-def measured(neurons: dict[int, np.ndarray], earlier: np.ndarray, config: Config, log_time: float, p: float = 2.0) -> dict:
-    """Parts of the error, tail and stationarity of the widest law, distances of the laws of neighbouring widths."""
-    parts = mechanisms.decompose(neurons, KAPPA, p=p, key=jax.random.key(config.key))
-    norms = {w: np.linalg.norm(np.asarray(x, np.float64), axis=-1) for w, x in neurons.items()}
-    before, after = np.linalg.norm(np.asarray(earlier, np.float64), axis=-1), norms[max(norms)]
-    growth = np.log(np.quantile(after, 0.99, axis=1) / np.quantile(before, 0.99, axis=1)) / log_time
-    end, widths = mechanisms.limit(after, KAPPA, p), sorted(norms)
-    pairs = [(norms[a].ravel(), norms[b].ravel()) for a, b in itertools.pairwise(widths)]
-    return {
-        "widths": widths,
-        "p": p,
-        "error": np.exp(parts.measured.value),
-        "of_one_law": np.exp(parts.level.value + parts.sampling.value),
-        "slope": {name: float(slope) for name, slope in parts.slopes.items()},
-        "slope_interval": {name: slope.interval for name, slope in parts.slopes.items()},
-        "slope_error": {name: slope.standard_error for name, slope in parts.slopes.items()},
-        "slope_sure": quantile((1 + LEVEL) / 2, parts.paths - 1),
-        "growth": float(growth.mean()),
-        "growth_interval": mf.measure.rates.mean_interval(growth)[1],
-        "stationary": bool(_two_wall.family(after.ravel(), before.ravel()).stationary),
-        "index": float(end.index),
-        "index_interval": end.index.interval,
-        "family": end.family.name,
-        "limit": float(end.finite),
-        "limit_of_power_law": float(end.power),
-        "law_distance": [float(distances.kolmogorov(a, b)) for a, b in pairs],
-    }
+def _inputs(data: mf.data.AbstractSource) -> np.ndarray:
+    """The examples on which a neuron is dead or alive: all of a finite set, the test sample of an endless one."""
+    return np.asarray(data.splits["train" if data.size else "test"][0])
 
 
-# Controls: systems in which one mechanism must carry everything. ----------------------------------------------------------
+# Controls: systems in which one mechanism must carry everything, and its size is known. ---------------------------------------
+
+COLLAPSE = "least squares without label noise: mean of log(|x_30| / |x_10|) / 20 per chain, and its Lyapunov exponent"
+COLLAPSE_STEPS, COLLAPSE_RIDGES, COLLAPSE_TIMES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5), (0.0, 0.2, 0.4), (10, 30)
 
 
 def controls(config: Config) -> list[dict]:
@@ -168,7 +167,7 @@ def _control(
     name: str, carries: str, system, step_size: float, times, config: Config, p: float = 2.0, index: float = np.nan
 ) -> dict:
     neurons, earlier = _snapshots(system, step_size, sorted(config.widths), times, config)
-    row = measured(neurons, earlier, config, float(np.log(times[1] / times[0])), p)
+    row = _regimes.measured(neurons, earlier, float(np.log(times[1] / times[0])), config.key, p)
     return {"control": name, "carries": carries, "index_predicted": index} | row
 
 
@@ -178,7 +177,7 @@ def _moving(name: str, steps: dict[int, float], data, times, config: Config) -> 
         system = mf.System(mf.dynamics.chains(), data, mf.dynamics.LinearRecursion(eta, 1))
         one, earlier = _snapshots(system, eta, [width], times, config)
         neurons |= one
-    row = measured(neurons, earlier, config, float(np.log(times[1] / times[0])))
+    row = _regimes.measured(neurons, earlier, float(np.log(times[1] / times[0])), config.key)
     return {"control": name, "carries": "law", "index_predicted": float(_indices(config.widths)[-1])} | row
 
 
@@ -197,21 +196,56 @@ def _snapshots(system, step_size: float, widths: list[int], times, config: Confi
 
 def _verdict(row: dict) -> dict:
     """Whether the part that must carry the slope does, and those that must not do not differ from 0."""
-    differs = {part: abs(row["slope"][part]) > row["slope_sure"] * row["slope_error"][part] for part in PARTS}
+    differs = {part: abs(row["slope"][part]) > row["slope_sure"] * row["slope_error"][part] for part in _regimes.PARTS}
     may = {"sampling": {"sampling"}, "law": {"law", "sampling"}}[row["carries"]]
-    evidence = f"slope {row['slope']['measured']:.3f} = " + " ".join(f"{row['slope'][part]:+.3f} {part}" for part in PARTS)
-    holds = differs[row["carries"]] and not any(differs[part] for part in PARTS if part not in may)
-    return _two_wall.statement(f"{row['control']}: {row['carries']} carries the fall, {LEVEL:.0%} intervals", evidence, holds)
+    evidence = f"slope {row['slope']['measured']:.3f} = " + " ".join(
+        f"{row['slope'][part]:+.3f} {part}" for part in _regimes.PARTS
+    )
+    holds = differs[row["carries"]] and not any(differs[part] for part in _regimes.PARTS if part not in may)
+    return _two_wall.statement(
+        f"{row['control']}: {row['carries']} carries the fall, {_regimes.LEVEL:.0%} intervals", evidence, holds
+    )
+
+
+def collapse_control(config: Config) -> list[dict]:
+    """Chains without anything added: they shrink or grow at their Lyapunov exponent, whose zero is the boundary of collapse."""
+    silent = mf.data.gaussian_regression(1, optimum=np.zeros(1), noise_std=0.0)
+    dynamics = mf.dynamics.LinearRecursion(COLLAPSE_STEPS, 1, weight_decay=COLLAPSE_RIDGES)
+    width, (first, last) = max(config.widths), COLLAPSE_TIMES
+    run = {"widths": width, "steps": last, "seeds": config.seeds, "key": jax.random.key(config.key)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mf.StabilityWarning)  # some are beyond the boundary
+        system = mf.System(mf.dynamics.chains(), silent, dynamics)
+        results = mf.simulate(system, probes=[mf.probes.Snapshot(at=(first,))], **run)
+    rows = []
+    for step_size, ridge in itertools.product(COLLAPSE_STEPS, COLLAPSE_RIDGES):
+        cell = {"width": width, "step_size": step_size, "weight_decay": ridge}
+        before, after = (np.abs(results.particles_at(t, **cell).to_numpy().astype(np.float64)) for t in (first, None))
+        rate = np.log(after / before).mean(axis=(1, 2)) / (last - first)
+        value, interval = rates.mean_interval(rate)
+        predicted = recursion.lyapunov(step_size, 1, 1, weight_decay=ridge)
+        rows.append({"step_size": step_size, "weight_decay": ridge, "rate": value, "interval": interval, "predicted": predicted})
+    return rows
+
+
+def _collapse_verdict(rows: list[dict]) -> dict:
+    """Whether rates are those predicted, within 2 % or four standard errors, and have their signs."""
+    signs = sum(row["rate"] * row["predicted"] > 0 for row in rows)
+    inside = sum(map(_tables.inside, rows))
+    off = [abs(row["rate"] - row["predicted"]) for row in rows]
+    allowed = [max(0.02 * abs(row["predicted"]), 1.6 * np.ptp(row["interval"]) / 2) for row in rows]
+    evidence = f"{inside} of {len(rows)} exponents in 95 % intervals, {signs} signs right, largest difference {max(off):.4f}"
+    return _two_wall.statement(
+        "least squares without label noise: collapse at the Lyapunov exponent",
+        evidence,
+        bool(np.all(np.less(off, allowed)) and signs == len(rows)),
+    )
 
 
 def tables(summary: dict) -> list[Table]:
-    """The map; the controls; the verdict."""
-    shown = [row for row in summary["cells"] if "slope" in row]
-    part = lambda name: lambda row: _tables.with_interval(row["slope"][name], row["slope_interval"][name])  # noqa: E731
-    parts = [(name, part(name)) for name in ("measured", *PARTS)]
-    cells = _tables.of_rows(
-        f"Parts of the slope of log error against log width, {KAPPA:.0%} of the neurons kept",
-        shown,
+    """The maps; the controls; the verdict."""
+    parts = [(name, _regimes.part(name)) for name in ("measured", *_regimes.PARTS)]
+    shared = [
         ("step\nsize", "{step_size:g}"),
         ("ridge", "{weight_decay:g}"),
         ("accuracy, narrow\nto wide", lambda r: f"{r['accuracy'][0]:.2f} {r['accuracy'][-1]:.2f}"),
@@ -224,29 +258,44 @@ def tables(summary: dict) -> list[Table]:
         ("error", lambda r: f"{r['error'][-1]:.3f}"),
         ("of the\nlive", "{error_of_live:.3f}"),
         ("law moves,\nlast pair", lambda r: f"{r['law_distance'][-1]:.3f}"),
-    )
-    known = _tables.of_rows(
-        "Controls",
-        summary["controls"],
-        ("control", "{control}"),
-        *parts,
-        ("index\npredicted", "{index_predicted:.2f}"),
-        ("top 1 %", _tables.measured("index", 2)),
-    )
-    return [cells, known, _two_wall.verdict(summary)] if summary["controls"] else [cells]
+        ("theorem at work?", _regimes.at_work),
+    ]
+    title = f"Parts of the slope of log error against log width, {_regimes.KAPPA:.0%} of the neurons kept"
+    made = [_tables.of_rows(title, _measured(summary["cells"]), *shared)]
+    if summary["beside"]:
+        alpha = ("alpha", lambda r: f"{r['alpha']:g}" if "alpha" in r else "")
+        made.append(_tables.of_rows("Beside it", _measured(summary["beside"]), ("", "{map}"), alpha, *shared))
+    if summary["controls"]:
+        index = [("index\npredicted", "{index_predicted:.2f}"), ("top 1 %", _tables.measured("index", 2))]
+        made.append(_tables.of_rows("Controls", summary["controls"], ("control", "{control}"), *parts, *index))
+        rate = [("rate per step", lambda r: _tables.with_interval(r["rate"], r["interval"], 4)), ("predicted", "{predicted:.4f}")]
+        made.append(_tables.of_rows("Collapse of least squares", summary["collapse"], *shared[:2], *rate))
+        made.append(_two_wall.verdict(summary))
+    return made
+
+
+def _measured(rows: Sequence[dict]) -> list[dict]:
+    """Those of which three runs completed."""
+    return [row for row in rows if "slope" in row]
 
 
 def plot(summary: dict) -> Figure:
-    """Maps of accuracy, slope, what carries it, and who vanishes; parts of the controls."""
-    figure, axes = _figures.panels(15.5, 7.6, rows=2)
-    cells = [row for row in summary["cells"] if "slope" in row]
+    """Maps of accuracy, slope, what carries it, and who vanishes; parts of the maps beside it; the controls."""
+    figure, axes = _figures.panels(16, 12, rows=3)
+    cells = _measured(summary["cells"])
     draw_map(axes[0], "(a) test accuracy, widest", cells, lambda r: r["accuracy"][-1], "viridis", (0, 1))
     draw_map(axes[1], "(b) slope of log error in log width", cells, lambda r: r["slope"]["measured"], "magma", (-1, 0))
     draw_map(axes[2], "(c) share of the slope that sampling carries", cells, _carried, "viridis", (0, 1))
     vanished = lambda r: r["dead"] + r["collapsing"]  # noqa: E731
     draw_map(axes[3], "(d) dead and collapsing neurons, widest", cells, vanished, "viridis", (0, 1))
     draw_map(axes[4], "(e) growth of the 99 % quantile, 0 at rest", cells, lambda r: r["growth"], "coolwarm", (-1, 1))
-    draw_controls(axes[5], "(f) controls", summary["controls"])
+    draw_indices(axes[5], "(f) index where a theory predicts it", [*_measured(summary["beside"]), *summary["controls"]])
+    noisy = [row for row in _measured(summary["beside"]) if "alpha" in row]
+    names = [f"{row['alpha']:g}\n{row['weight_decay']:g}" for row in noisy]
+    _regimes.draw_parts(axes[6], "(g) digits, injected noise: index above, ridge below", names, noisy)
+    names = [row["control"].replace(", ", ",\n") for row in summary["controls"]]
+    _regimes.draw_parts(axes[7], "(h) controls", names, summary["controls"])
+    draw_collapse(axes[8], "(i) least squares without label noise", summary["collapse"])
     return figure
 
 
@@ -270,19 +319,27 @@ def draw_map(ax: Axes, title: str, cells: Sequence[dict], value, colors: str, li
     _figures.panel(ax, title, "step size", "ridge")
 
 
-def draw_controls(ax: Axes, title: str, rows: Iterable[dict]) -> None:
-    """The parts of every control's slope, with their intervals."""
-    rows = list(rows)
-    for i, part in enumerate(("measured", *PARTS)):
-        values = [row["slope"][part] for row in rows]
-        intervals = [row["slope_interval"][part] for row in rows]
-        if rows:
-            _figures.errorbars(
-                ax, np.arange(len(rows)) + 0.15 * (i - 1.5), values, intervals, label=part, **_figures.points(i, 4)
-            )
+def draw_indices(ax: Axes, title: str, rows: Sequence[dict]) -> None:
+    """Hill's index of the widest networks' norms against the predicted one."""
+    known = [row for row in rows if np.isfinite(row["index_predicted"])]
+    if known:
+        _figures.errorbars(ax, *_figures.columns(known, "index_predicted", "index", "index_interval"), **_figures.points(1, 2))
+    ends = [1.0, max([2.0, *(row["index_predicted"] for row in known)]) + 0.5]
+    ax.plot(ends, ends, color="black", linewidth=0.8)
+    _figures.panel(ax, title, "predicted index", "measured index, top 1 %")
+
+
+def draw_collapse(ax: Axes, title: str, rows: Sequence[dict]) -> None:
+    """Measured exponents against the step size, over the predicted ones; the boundary of collapse is where they cross 0."""
+    ridges = sorted({row["weight_decay"] for row in rows})
+    for i, ridge in enumerate(ridges):
+        some = [row for row in rows if row["weight_decay"] == ridge]
+        look = _figures.points(i, len(ridges))
+        _figures.errorbars(ax, *_figures.columns(some, "step_size", "rate", "interval"), label=f"{ridge:g}", **look)
+        ends = np.linspace(some[0]["step_size"], some[-1]["step_size"], 60)
+        ax.plot(ends, [recursion.lyapunov(eta, 1, 1, weight_decay=ridge) for eta in ends], ":", color=look["color"])
     ax.axhline(0, color="black", linewidth=0.6)
-    ax.set_xticks(range(len(rows)), [row["control"].replace(", ", ",\n") for row in rows], fontsize="small")
-    _figures.panel(ax, title, "control", "slope of log error", {} if rows else None)
+    _figures.panel(ax, title, "step size", "log-growth per step", {"title": "ridge"} if rows else None)
 
 
 main = _job.Job(Config, run, tables, plot)

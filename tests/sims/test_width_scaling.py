@@ -1,6 +1,5 @@
 """The main job as a user runs it: a process, its files, its table; and the numbers in them recomputed."""
 
-import dataclasses
 import json
 import math
 import os
@@ -224,7 +223,9 @@ def test_parts_of_the_slope():
         assert parts[name]["slope"] == float(slope)
         np.testing.assert_array_equal(parts[name]["interval"], slope.interval)
     np.testing.assert_array_equal(parts["widths"], [16, 64])
-    np.testing.assert_allclose(parts["of_one_law"], np.exp(expected.measured.value - expected.law.value - expected.dependence.value))
+    np.testing.assert_allclose(
+        parts["of_one_law"], np.exp(expected.measured.value - expected.law.value - expected.dependence.value)
+    )
     results.dataset["status"][{"width": 2, "step_size": 1, "seed": 3}] = mf.Status.DIVERGED.code
     assert width_scaling._parts(results, 1.0, 7) == {} and width_scaling._parts(results, 0.1, 7)
 
@@ -356,4 +357,6 @@ def test_every_slope_is_shown_in_its_column():
     summary = {"cells": [], "slopes": [row], "step_size_over_batch_size": [0.25], "chance_accuracy": 0.1}
     shown = [next(iter(column.cells)) for column in width_scaling.tables(summary)[1].columns]
     assert shown[:2] == ["0.5", "0.25"]
-    assert shown[2:] == [f"{v} [{v}, {v}]" for v in ("-0.110", "-0.220", "-0.330", "-0.440", "-0.550", "-0.660", "-0.770", "0.880")]
+    assert shown[2:] == [
+        f"{v} [{v}, {v}]" for v in ("-0.110", "-0.220", "-0.330", "-0.440", "-0.550", "-0.660", "-0.770", "0.880")
+    ]
