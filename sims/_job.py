@@ -70,7 +70,7 @@ class Job:
     tables: Callable[[dict], list[Table]]
     plot: Callable[..., Figure]
     simulation: Callable[[Any], Callable[[], Any]] | None = None
-    files: tuple[str, ...] = ("results",)
+    files: Sequence[str] = ("results",)
 
     def __call__(self, config: Any) -> int:
         """Run, write the files into `config.out`, and print the tables.

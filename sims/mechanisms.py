@@ -160,7 +160,7 @@ def plot(summary: dict, results: dict[str, mf.Results]) -> Figure:
         look = mfplot.style(i, len(rows))
         name = f"{row['regime']}, accuracy {row['accuracy'][-1]:.2f}"
         _figures.errorbars(left, row["widths"], row["error"], row["error_interval"], label=name, linewidth=1.3, **look)
-        left.plot(row["widths"], row["of_one_law"], linewidth=0.9, **look | {"linestyle": "--", "marker": ""})
+        left.plot(row["widths"], row["of_one_law"], "--", color=look["color"], linewidth=0.9)
         if row["predicted"] < 0:
             mfplot.power(left, row["widths"], row["error"][0], row["predicted"], color=look["color"])
     _figures.named(left, "draws from the widest law (a)", linestyle="--")

@@ -15,9 +15,11 @@ from sims import (
     compressible_networks,
     index_two_wall,
     linear_recursion,
+    mechanisms,
     propagation_of_chaos,
     quadratic_network,
     radial_pde,
+    regimes,
     relu_networks,
     relu_residuals,
     shared_noise,
@@ -91,6 +93,8 @@ def test_config_json_is_what_ran(tmp_path):
     ("module", "arguments", "name"),
     [
         (width_scaling, {"widths": (0,)}, "widths"),
+        (mechanisms, {"seeds": 2}, "seeds"),
+        (regimes, {"widths": (8, 64)}, "widths"),
         (linear_recursion, {"chains": 5}, "chains"),
         (tail_index, {"chains": 5}, "chains"),
         (transients, {"chains": 5}, "chains"),
@@ -108,7 +112,7 @@ def test_config_json_is_what_ran(tmp_path):
         (stable_networks, {"widths": (0,)}, "widths"),
         (bench, {"widths": (0,)}, "widths"),
     ],
-    ids=[*(f"{i}" for i in range(16)), "bench"],
+    ids=[*(f"{i}" for i in range(18)), "bench"],
 )
 def test_wrong_sizes_are_refused_beside_quick(module, arguments, name, tmp_path):
     with pytest.raises(mf.ArgumentError, match=f"Argument `{name}` must"):

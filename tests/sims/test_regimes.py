@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sims import regimes
+from sims import _regimes, regimes
 
 CONFIG = regimes.Config(widths=(64, 256), seeds=8)
 
@@ -38,14 +38,43 @@ def test_measurements_of_planted_neurons():
     """Exponential norms that have doubled since: the growth is that of a doubling in the time given; laws at two widths agree."""
     rng = np.random.default_rng(0)
     neurons = {n: rng.exponential(size=(8, n, 1)) for n in (64, 256)}
-    row = regimes.measured(neurons, neurons[256] / 2, CONFIG, np.log(2))
+    row = _regimes.measured(neurons, neurons[256] / 2, np.log(2), 0)
     assert row["growth"] == pytest.approx(1.0) and not row["stationary"]
-    assert regimes.measured(neurons, neurons[256][:, ::-1], CONFIG, np.log(2))["growth"] == 0
+    assert _regimes.measured(neurons, neurons[256][:, ::-1], np.log(2), 0)["growth"] == 0
     assert 0 < row["law_distance"][0] < 0.12 and len(row["law_distance"]) == 1
     assert abs(row["slope"]["law"]) < 4 * row["slope_error"]["law"]
-    far = regimes.measured({64: 3 * neurons[64], 256: neurons[256]}, neurons[256], CONFIG, np.log(2))
+    far = _regimes.measured({64: 3 * neurons[64], 256: neurons[256]}, neurons[256], np.log(2), 0)
     assert far["law_distance"][0] > 0.3 and far["slope"]["measured"] == pytest.approx(row["slope"]["measured"])
     np.testing.assert_allclose(np.log(row["of_one_law"][-1] / row["error"][-1]), 0, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "fails"),
+    [
+        ({}, []),
+        ({"stationary": False}, ["not stationary"]),
+        ({"index_interval": [1.4, 2.1]}, ["index not below p"]),
+        ({"slope": {"sampling": -0.09, "law": -0.09, "dependence": 0.0}}, ["law moves with the width"]),
+        ({"slope": {"sampling": -0.2, "law": 0.05, "dependence": 0.0}}, ["law moves with the width"]),
+        ({"slope": {"sampling": -0.2, "law": 0.015, "dependence": 0.0}}, []),  # a tenth of the slope at most
+        ({"slope": {"sampling": -0.2, "law": 0.0, "dependence": 0.05}}, ["dependent"]),
+        ({"slope_interval": {"measured": [-0.3, 0.01]}}, ["no fall"]),
+    ],
+)
+def test_conditions_of_the_theorem(change, fails):
+    """Each alone; standard errors of .01, eight runs."""
+    slope = {"sampling": -0.2, "law": 0.0, "dependence": 0.0} | change.get("slope", {})
+    row = planted(**slope) | {"slope_interval": {"measured": [-0.3, -0.1]}, "stationary": True, "p": 2.0}
+    changed = {name: value for name, value in change.items() if name != "slope"}
+    assert _regimes.fails(row | {"index_interval": [1.4, 1.6]} | changed) == fails
+
+
+def test_a_collapse_off_by_more_than_is_allowed_is_told():
+    """2 % or four standard errors, and the sign."""
+    row = {"rate": -0.5, "interval": [-0.501, -0.499], "predicted": -0.505}
+    holds = lambda **change: regimes._collapse_verdict([row | change, row])["holds"]  # noqa: E731
+    assert holds() and not holds(predicted=-0.52) and holds(predicted=-0.52, interval=[-0.52, -0.48])
+    assert not holds(rate=0.001, predicted=-0.001, interval=[-0.01, 0.012])
 
 
 def test_light_indices_move_from_narrow_to_wide():
@@ -71,9 +100,10 @@ def test_bad_arguments_are_sentences(change, says):
 def test_the_quick_map_adds_up(quick):
     """Parts sum to the slope in every cell; the dead decay by the ridge alone; shares sum to 1; the figure is there."""
     summary, out = quick("regimes")
-    assert len(summary["cells"]) == 4 and len(summary["controls"]) == len(summary["verdict"]) == 3
+    assert len(summary["cells"]) == 4 and len(summary["controls"]) == 3 and len(summary["verdict"]) == 4
+    assert next(row for row in summary["verdict"] if "collapse" in row["statement"])["holds"] is True
     for row in [*summary["cells"], *summary["controls"]]:
-        assert sum(row["slope"][part] for part in regimes.PARTS) == pytest.approx(row["slope"]["measured"], abs=1e-12)
+        assert sum(row["slope"][part] for part in _regimes.PARTS) == pytest.approx(row["slope"]["measured"], abs=1e-12)
     for row in summary["cells"]:
         assert row["dead"] + row["collapsing"] + row["growing"] + row["live"] == pytest.approx(1)
         if row["dead"] and row["dead_rate"] is not None:
