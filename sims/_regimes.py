@@ -13,6 +13,7 @@ import meanfield as mf
 from meanfield import plot as mfplot
 from meanfield._estimate import quantile
 from meanfield.measure import distances, mechanisms, rates
+from meanfield.measure.pruning import error_curve
 from meanfield.theory.compressibility import decay_exponent
 
 from . import _figures, _tables, _two_wall
@@ -28,6 +29,7 @@ ABOUT = {
     " (alive, the norm fell by a factor e), growing (it rose by e), live",
     "growth": "d log q / d log step of the 99 % quantile q of the widest networks' norms over the second half of the steps",
     "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths, all seeds together, and its slope in log width",
+    "duplicates": "of the widest networks: share of neurons that equal another up to a factor; error_of_distinct: without them",
     "slope_halfway": "slope and parts after half of the steps",
     "index": "Hill, largest 1 % of the widest networks' norms, with the family that tail_family names",
     "fails": "conditions of the founding theorem that do not hold; none: it is at work. The slope and the index are judged by 95 %"
@@ -61,10 +63,18 @@ def row_of(
     row |= {fate.name.lower(): float(getattr(found, fate.name.lower())) for fate in mechanisms.Fate}
     row |= {"dead_rate": float(found.dead_rate), "error_without_dead": float(found.error_without_dead)}
     row["error_of_live"] = float(found.error_of_live)
+    row |= _of_duplicates(later.to_numpy())
     halfway, neurons = ({w: pair[i].to_numpy() for w, pair in pairs.items()} for i in (0, 1))
     parts = mechanisms.decompose(halfway, KAPPA, key=jax.random.key(key))
     row["slope_halfway"] = {name: float(slope) for name, slope in parts.slopes.items()}
     return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key)
+
+
+def _of_duplicates(neurons: np.ndarray) -> dict:
+    """Share of neurons that equal another up to a factor, mean error of the others."""
+    twice = [mechanisms.duplicates(one) for one in neurons]
+    errors = [error_curve(one[~double], KAPPA, "node") for one, double in zip(neurons, twice, strict=True)]
+    return {"duplicates": float(np.mean(twice)), "error_of_distinct": float(np.mean(errors))}
 
 
 def _dead(neurons: xr.DataArray, inputs: np.ndarray | None) -> np.ndarray:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 import meanfield as mf
 from meanfield import _check
+from meanfield import plot as mfplot
 from meanfield.measure import rates
 from meanfield.systems.examples import quadratic_system
 from meanfield.theory import network, recursion
@@ -68,6 +69,7 @@ def run(config: Config) -> dict:
     made, collapse = (controls(config), collapse_control(config)) if config.controls else ([], [])
     return {
         "about": _regimes.ABOUT
+        | {"dead_then": "share of dead neurons of the widest networks at the steps dead_at, mean over all seeds"}
         | {"accuracy": "test accuracy; 1 - risk / (risk of the best constant) where there are no classes", "collapse": COLLAPSE},
         "verdict": [_verdict(row) for row in made] + ([_collapse_verdict(collapse)] if collapse else []),
         "cells": cells,
@@ -114,7 +116,8 @@ def rows_of(sheet: Sheet, config: Config) -> list[dict]:
     steps = max(2, round(sheet.share * config.steps))
     half, widths, relu = steps // 2, sorted(config.widths), sheet.network.activation == "relu"
     system = mf.System(sheet.network, sheet.data, sheet.dynamics)
-    probes = [mf.probes.Evaluation(at=(steps,)), mf.probes.Snapshot(at=(half,))]
+    looks = tuple({steps // 32, steps // 8, half // 2, half, steps} - {0})
+    probes = [mf.probes.Evaluation(at=(steps,)), mf.probes.Snapshot(at=(half,)), *[mf.probes.Dead(at=looks)] * relu]
     run = {"widths": widths, "steps": steps, "seeds": config.seeds, "key": jax.random.key(config.key), "probes": probes}
     results = mf.simulate(system, **run)
     axes = {str(name): results.dataset[name].to_numpy().tolist() for name in results.dataset["status"].dims[1:-1]}
@@ -126,6 +129,9 @@ def rows_of(sheet: Sheet, config: Config) -> list[dict]:
         known = cell.get("alpha", 2.0)
         row = {"map": sheet.name, "weight_decay": 0.0} | _regimes.row_of(results, cell, half, config.key, inputs, constant)
         row["ridge_rate"] = float(np.log1p(-cell["step_size"] * row["weight_decay"]))
+        if relu:
+            died = results.dataset["dead"].sel(cell).isel(width=-1).mean("seed").dropna("step")
+            row |= {"dead_at": died["step"].to_numpy(), "dead_then": died.to_numpy()}
         rows.append(row | {"index_predicted": known if known < 2 else np.nan, "steps": steps})
     return rows
 
@@ -285,7 +291,7 @@ def _measured(rows: Sequence[dict]) -> list[dict]:
 
 def plot(summary: dict) -> Figure:
     """Maps of accuracy, slope, what carries it, and who vanishes; parts of the maps beside it; the controls."""
-    figure, axes = _figures.panels(16, 12, rows=3)
+    figure, axes = _figures.panels(16, 16, rows=4)
     cells = _measured(summary["cells"])
     draw_map(axes[0], "(a) test accuracy, widest", cells, lambda r: r["accuracy"][-1], "viridis", (0, 1))
     draw_map(axes[1], "(b) slope of log error in log width", cells, lambda r: r["slope"]["measured"], "magma", (-1, 0))
@@ -300,6 +306,24 @@ def plot(summary: dict) -> Figure:
     names = [row["control"].replace(", ", ",\n") for row in summary["controls"]]
     _regimes.draw_parts(axes[7], "(h) controls", names, summary["controls"])
     draw_collapse(axes[8], "(i) least squares without label noise", summary["collapse"])
+    middle = sorted({row["step_size"] for row in cells})[-2]
+    column = [row for row in cells if row["step_size"] == middle]
+    draw_curves(axes[9], f"(j) when neurons die, step size {middle:g}", "step", "share dead", "dead_at", "dead_then", column)
+    draw_curves(
+        axes[10],
+        f"(k) the law settles, step size {middle:g}",
+        "width",
+        "distance from the next",
+        "widths",
+        "law_distance",
+        column,
+    )
+    axes[10].set_yscale("log")
+    for i, name in enumerate(("measured", *_regimes.PARTS)):
+        ends = [[row[when][name] for row in cells] for when in ("slope_halfway", "slope")]
+        axes[11].plot(*ends, label=name, **mfplot.style(i, 4, "plasma") | {"linestyle": "none", "markersize": 4})
+    axes[11].plot([-1, 0.1], [-1, 0.1], color="black", linewidth=0.6)
+    _figures.panel(axes[11], "(l) slopes through training", "after half of the steps", "at the end", {})
     return figure
 
 
@@ -321,6 +345,14 @@ def draw_map(ax: Axes, title: str, cells: Sequence[dict], value, colors: str, li
     ax.set_xticks(range(len(steps)), [f"{s:g}" for s in steps])
     ax.set_yticks(range(len(ridges)), [f"{r:g}" for r in ridges])
     _figures.panel(ax, title, "step size", "ridge")
+
+
+def draw_curves(ax: Axes, title: str, xlabel: str, ylabel: str, x: str, y: str, rows: Sequence[dict]) -> None:
+    """A list of every row against another, one curve per ridge."""
+    for i, row in enumerate(rows):
+        ax.plot(row[x][: len(row[y])], row[y], label=f"{row['weight_decay']:g}", markersize=4.5, **mfplot.style(i, len(rows)))
+    ax.set_xscale("log")
+    _figures.panel(ax, title, xlabel, ylabel, {"title": "ridge"})
 
 
 def draw_indices(ax: Axes, title: str, rows: Sequence[dict]) -> None:

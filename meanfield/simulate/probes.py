@@ -16,7 +16,7 @@ import numpy as np
 from meanfield import _check
 from meanfield.systems.data import AbstractSource
 from meanfield.systems.dynamics.base import AbstractDynamics, State
-from meanfield.systems.networks import AbstractNetwork, Particles, losses
+from meanfield.systems.networks import AbstractNetwork, Particles, TwoLayer, losses
 from meanfield.systems.system import System
 
 _BLOCK = 2**22  # numbers in one block of pre-activations when a whole data set is evaluated
@@ -266,6 +266,50 @@ class Moments(AbstractProbe):
     def coords(self, data):
         """The orders."""
         return {"order": list(self.orders)}
+
+
+@dataclass(frozen=True)
+class Dead(AbstractProbe):
+    """Share of ReLU neurons that no training example activates: when they die, through training.
+
+    A neuron is dead where `max_x <w, x> + bias <= 0` over all examples of the training set (of the test sample of an endless source), as
+    in `measure.mechanisms.dead`. Numbers of the device, float32, decide it.
+
+    Raises:
+        ValueError: a network of another activation, data without fixed sets.
+
+    Examples:
+        >>> import meanfield as mf
+        >>> system = mf.System(mf.TwoLayer("relu"), mf.data.digits(), mf.dynamics.SGD(4.0, 1))
+        >>> results = mf.simulate(system, widths=64, steps=200, seeds=1, key=jax.random.key(0), probes=[Dead(at=(0, 200))])
+        >>> first, last = results.dataset["dead"].squeeze().to_numpy()
+        >>> float(first), bool(last > 0.4)
+        (0.0, True)
+    """
+
+    def __call__(self, view):
+        """Array "dead" without axes."""
+        relu = isinstance(view.network, TwoLayer) and view.network.activation == "relu"
+        must = "have a `TwoLayer` of the activation 'relu' where `probes.Dead` looks"
+        _check.require(relu, "system", must, _check.words(f"one with {view.network}"))
+        _check.require(bool(view.data.splits), "data", "have examples where `probes.Dead` looks", view.data)
+        w, bias = view.particles.w, view.particles.bias
+        x, _ = view.data.splits.get("train", next(iter(view.data.splits.values())))
+        block = max(1, min(len(x), _BLOCK // len(w)))
+        last = len(x) - block  # the last block takes some examples again: a largest value does not mind
+        starts = jnp.minimum(jnp.arange(-(-len(x) // block)) * block, last)
+
+        def top(found, start):
+            part = jax.lax.dynamic_slice_in_dim(jnp.asarray(x), start, block)
+            return jnp.maximum(found, jnp.max(part @ w.T, axis=0)), None
+
+        tops, _ = jax.lax.scan(top, jnp.full(len(w), -jnp.inf, w.dtype), starts)
+        return {"dead": jnp.mean(tops + (0 if bias is None else bias) <= 0)}
+
+    @property
+    def variables(self):
+        """A share."""
+        return {"dead": Variable((), "share of neurons that no training example activates")}
 
 
 @dataclass(frozen=True)

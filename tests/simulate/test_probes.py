@@ -1,6 +1,8 @@
 """Probes: schedules and values."""
 
+import dataclasses
 from dataclasses import dataclass
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -89,3 +91,26 @@ def test_a_view_has_the_info_and_the_noise_of_the_coming_step(digits, key):
         seen = results.dataset.sel(step=step).isel(width=0, step_size=0, seed=0)
         np.testing.assert_allclose(seen["coming_risk"], info["risk"], rtol=1e-5)
         assert float(seen["coming_noise"]) == float(jax.random.normal(noise))
+
+
+@pytest.mark.long
+def test_dead_is_what_mechanisms_counts(digits, key):
+    """Neurons with a bias, some off on every example, in blocks of one example and whole; another activation is refused."""
+    network = mf.TwoLayer("relu", dim=digits.dim, outputs=10, bias=True)
+    particles = network.init(key, 300)
+    particles = dataclasses.replace(particles, bias=jnp.linspace(-3, 1, 300))
+    expected = np.mean(mf.measure.mechanisms.dead(particles.w, digits.splits["train"][0], particles.bias))
+    assert 0.1 < expected < 0.9
+    for block in (2**22, 1000, 300):
+        with mock.patch("meanfield.simulate.probes._BLOCK", block):
+            found = mf.probes.Dead()(view(network, particles, digits))["dead"]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(mf.ArgumentError, match=r"`system` must have a `TwoLayer` of the activation 'relu' where"):
+        mf.simulate(
+            mf.System(mf.TwoLayer("tanh"), digits, mf.dynamics.SGD(0.1, 1)),
+            widths=4,
+            steps=1,
+            seeds=1,
+            key=key,
+            probes=[mf.probes.Dead()],
+        )

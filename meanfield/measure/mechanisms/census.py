@@ -160,38 +160,40 @@ def census(
     )
 
 
-def duplicates(vectors, angle: float = 0.01) -> Float[np.ndarray, "*run"]:
-    """Share of the neurons that another neuron equals up to a positive factor.
+def duplicates(vectors, angle: float = 0.01) -> Bool[np.ndarray, "*run N"]:
+    """Which neurons equal an earlier one of their network up to a positive factor.
+
+    The mean is the share of duplicates. `vectors[~duplicates(vectors)]` are the neurons without them: the pruning error of these says what
+    duplicates do to it.
 
     Args:
         vectors: neurons, (..., N, D).
         angle: between two neurons that count as equal, in radians.
 
     Returns:
-        Shares, (...). Neurons that are 0 have no direction and count as no duplicates.
+        Truth values, (..., N). Neurons that are 0 have no direction and are no duplicates.
 
     Raises:
         ValueError: NaN or infinite entries, an angle outside (0, 1).
 
     Examples:
-        >>> float(duplicates([[1.0, 0.0], [3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
-        0.5
+        >>> duplicates([[1.0, 0.0], [3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]).tolist()
+        [False, True, False, False]
     """
     x = np.asarray(_check.finite("vectors", vectors, ndim=tuple(range(2, 9))), np.float64)
     angle = _check.number("angle", angle, "be a number in (0, 1), in radians", lambda v: (v > 0) & (v < 1))
     norms = row_norms(x, 2.0)[..., None]
     unit = np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
-    shares = [np.mean(_has_equal(one, np.cos(angle))) for one in unit.reshape(-1, *x.shape[-2:])]
-    return np.array(shares).reshape(x.shape[:-2])
+    found = [_equals_earlier(one, np.cos(angle)) for one in unit.reshape(-1, *x.shape[-2:])]
+    return np.array(found).reshape(x.shape[:-1])
 
 
-def _has_equal(unit: Float[np.ndarray, "N d"], least: float) -> Bool[np.ndarray, " N"]:
+def _equals_earlier(unit: Float[np.ndarray, "N d"], least: float) -> Bool[np.ndarray, " N"]:
     at_once, found = max(1, _ENTRIES // len(unit)), []
     for start in range(0, len(unit), at_once):
-        cosines = unit[start : start + at_once] @ unit.T
-        rows = np.arange(len(cosines))
-        cosines[rows, start + rows] = -1  # itself
-        found.append(np.max(cosines, axis=1) >= least)
+        cosines = unit[start : start + at_once] @ unit[: start + at_once].T
+        earlier = np.arange(cosines.shape[1]) < (start + np.arange(len(cosines)))[:, None]
+        found.append(np.any((cosines >= least) & earlier, axis=1))
     return np.concatenate(found)
 
 

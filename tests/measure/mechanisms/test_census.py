@@ -63,10 +63,19 @@ def test_dead_is_off_on_every_example():
 def test_duplicates_are_equal_up_to_a_positive_factor():
     x = RNG.standard_normal((2, 400, 10))
     copies = np.concatenate([x, 3 * x[:, :100], -x[:, 100:200], np.zeros((2, 50, 10))], axis=1)
-    np.testing.assert_allclose(duplicates(copies), 200 / 650)
+    np.testing.assert_array_equal(duplicates(copies), np.tile((np.arange(650) >= 400) & (np.arange(650) < 500), (2, 1)))
     turned = x[0] + 0.02 * np.linalg.norm(x[0], axis=-1, keepdims=True) * RNG.standard_normal((400, 10)) / np.sqrt(10)
     both = np.concatenate([x[0], turned])
-    assert duplicates(both, angle=0.001) == 0 and duplicates(both, angle=0.05) == 1
+    assert not duplicates(both, angle=0.001).any()
+    np.testing.assert_array_equal(duplicates(both, angle=0.05), np.arange(800) >= 400)
+
+
+def test_duplicates_in_blocks(monkeypatch):
+    """Three neurons at a time find what all together find, also across the blocks."""
+    x = RNG.standard_normal((10, 3))
+    x[[4, 7, 9]] = 2 * x[[0, 0, 5]]
+    monkeypatch.setattr("meanfield.measure.mechanisms.census._ENTRIES", 30)
+    np.testing.assert_array_equal(np.flatnonzero(duplicates(x)), [4, 7, 9])
 
 
 @pytest.mark.long
