@@ -95,6 +95,43 @@ def test_draws_are_those_of_a_pool_without_replacement():
         assert abs(many[1 + left_out] - without) < deviation[1 + left_out] < abs(many[1 + left_out] - again)
 
 
+def test_pairs_within_a_run_are_taken_out_of_a_pool():
+    """Pairs of S runs: of the S^2 in the pool S lie within a run; what is left is the mean over the pairs of two runs, to rounding."""
+    for runs in (2, 3, 8):
+        pairs = np.random.default_rng(runs).normal(size=(runs, runs))
+        within, pool = np.array([np.mean(np.diag(pairs))]), np.array([np.mean(pairs)])
+        apart = np.mean(pairs[~np.eye(runs, dtype=bool)])
+        np.testing.assert_allclose(parts._unshared(pool, within, runs), apart, rtol=1e-12)
+        assert abs(pool - apart) > 0.01
+
+
+def test_draws_within_a_run_are_without_replacement():
+    """Two runs of two networks of three neurons, 40 times: the mean over all choices of three of the six neurons of a run.
+
+    Draws with replacement would be beyond the five standard errors.
+    """
+    rng = np.random.default_rng(4)
+    pool = rng.pareto(1.0, (2, 2, 3, 1)) + 1
+
+    def error(rows):
+        return pruning.error_curve(rows, 0.34, "node")
+
+    draws = np.array([parts._drawn_within(pool, 3, error, rng) for _ in range(40)])
+    many, deviation = draws.mean(axis=0), 5 * np.std(draws, axis=0) / np.sqrt(40)
+    for run, rows in enumerate(pool.reshape(2, 6, 1)):
+        choices, replaced = itertools.combinations(range(6), 3), itertools.product(range(6), repeat=3)
+        without, again = (np.mean([error(rows[list(one)]) for one in every]) for every in (choices, replaced))
+        assert abs(many[run] - without) < deviation[run] < abs(many[run] - again)
+
+
+def test_slopes_are_those_of_a_line_in_log_n():
+    """Least squares through the parts of four widths, by numpy, and not in another unit of log N."""
+    found = decompose(made("a law that moves with the width", 4, widths=(32, 64, 200, 256)), key=KEY)
+    for part, slope in found.slopes.items():
+        line = np.polyfit(np.log(found.widths), getattr(found, part).value, 1)[0]
+        assert abs(float(slope) - line) < 1e-12 and (part == "level" or abs(float(slope) - line / np.log(2)) > 1e-4), part
+
+
 def test_nodes_of_one_coordinate_are_entries():
     """To the bit, all parts; with two coordinates they are not."""
     alone = made("independent, Pareto 3", 4, widths=(32, 128))

@@ -243,7 +243,6 @@ def test_boundary_in_one_dimension():
             assert sign * np.mean(log) > 4 * np.std(log) / 20
 
 
-@pytest.mark.long
 def test_boundary_by_the_solver():
     """ReLU with inputs of one sign, whose half line has the exact root."""
     x, eta = np.abs(X), 0.4
