@@ -1,6 +1,6 @@
 """Wrong numbers, planted one at a time in a copy of the library: what do the tests catch?
 
-    python -m tests.faults                       # all of them, 20 minutes on two cores; writes tests/known/faults.md
+    python -m tests.faults                       # all of them, 23 minutes on two cores; writes tests/known/faults.md
     python -m tests.faults "output without 1/N"  # this one; its row is written anew, the others stay
 
 A fault is looked for where it is cheapest: by the module's own test file, its room, then all, in `make test`; then so in `make test-all`.
