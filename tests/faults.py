@@ -1,6 +1,6 @@
 """Wrong numbers, planted one at a time in a copy of the library: what do the tests catch?
 
-    python -m tests.faults                       # all of them, 20 minutes on two cores; writes tests/known/faults.md
+    python -m tests.faults                       # all of them, 23 minutes on two cores; writes tests/known/faults.md
     python -m tests.faults "output without 1/N"  # this one; its row is written anew, the others stay
 
 A fault is looked for where it is cheapest: by the module's own test file, its room, then all, in `make test`; then so in `make test-all`.
@@ -38,6 +38,7 @@ class Fault:
 
 SYSTEMS, SIMULATE, MEASURE, THEORY = (f"meanfield/{room}" for room in ("systems", "simulate", "measure", "theory"))
 NETWORKS, DATA, STEPS, PRUNING = f"{SYSTEMS}/networks", f"{SYSTEMS}/data", f"{SYSTEMS}/dynamics", f"{MEASURE}/pruning"
+MECHANISMS, COLLAPSE = f"{MEASURE}/mechanisms", f"{THEORY}/collapse"
 ESTIMATE, CLAIM, WIDTHS = "meanfield/_estimate.py", "meanfield/verify/claim.py", "sims/width_scaling.py"
 FAULTS = (
     Fault("output without 1/N", f"{NETWORKS}/two_layer.py", "is None else a) / w.shape[0]", "is None else a)"),
@@ -115,6 +116,113 @@ FAULTS = (
         "law.log_total(p)",
     ),
     Fault("minimal risk without its factor 1/2", f"{THEORY}/solvable.py", "0.5 * max(0.0, -_margin", "max(0.0, -_margin"),
+    Fault(
+        "sampling and law swapped",
+        f"{MECHANISMS}/parts.py",
+        '"sampling": level - level[-1],\n        "law": single - level,',
+        '"law": level - level[-1],\n        "sampling": single - level,',
+    ),
+    Fault(
+        "pairs that share a run, S for S - 1",
+        f"{MECHANISMS}/parts.py",
+        "(groups * pool - within) / (groups - 1)",
+        "(groups * pool - within) / groups",
+    ),
+    Fault("pairs that share a run left in", f"{MECHANISMS}/parts.py", "(groups * pool - within) / (groups - 1)", "pool"),
+    Fault(
+        "draws with replacement",
+        f"{MECHANISMS}/parts.py",
+        "order = rng.permutation(len(rows))",
+        "order = rng.integers(len(rows), size=len(rows))",
+    ),
+    Fault(
+        "draws within a run with replacement",
+        f"{MECHANISMS}/parts.py",
+        "else rng.permutation(rows.shape[1])",
+        "else rng.integers(rows.shape[1], size=rows.shape[1])",
+    ),
+    Fault(
+        "slope of the parts in log2 N",
+        f"{MECHANISMS}/parts.py",
+        "x = np.log(widths) - np.mean(np.log(widths))",
+        "x = np.log2(widths) - np.mean(np.log2(widths))",
+    ),
+    Fault(
+        "dead on one example is dead",
+        f"{MECHANISMS}/census.py",
+        "np.max(rows[i : i + at_once] @ x.T",
+        "np.min(rows[i : i + at_once] @ x.T",
+    ),
+    Fault(
+        "rates of the census not per step", f"{MECHANISMS}/census.py", "np.log(after / before) / steps", "np.log(after / before)"
+    ),
+    Fault(
+        "collapse and growth swapped",
+        f"{MECHANISMS}/census.py",
+        "[Fate.COLLAPSING, Fate.GROWING]",
+        "[Fate.GROWING, Fate.COLLAPSING]",
+    ),
+    Fault(
+        "a neuron is its own duplicate",
+        f"{MECHANISMS}/census.py",
+        "cosines[rows, start + rows] = -1",
+        "cosines[rows, start + rows] = 1",
+    ),
+    Fault("power limit of p = 2 for every p", f"{MECHANISMS}/limit.py", "a, fit.k, p)", "a, fit.k, 2.0)"),
+    Fault(
+        "finite limit of p = 2 for every p",
+        f"{MECHANISMS}/limit.py",
+        'value = np.asarray(error_curve(pooled, kappa, "magnitude", p))',
+        'value = np.asarray(error_curve(pooled, kappa, "magnitude"))',
+    ),
+    Fault("Hill's index of a tenth", f"{MECHANISMS}/limit.py", "pooled.size // 100", "pooled.size // 10"),
+    Fault(
+        "dead neurons without a ridge",
+        f"{COLLAPSE}/steps.py",
+        "_roots(step_size * weight_decay, momentum)",
+        "_roots(0.0, momentum)",
+    ),
+    Fault(
+        "gradient of a mini-batch summed",
+        f"{COLLAPSE}/steps.py",
+        "step_size / batch_size * gradient(neurons, rows)",
+        "step_size * gradient(neurons, rows)",
+    ),
+    Fault(
+        "momentum revives no dead neuron",
+        f"{COLLAPSE}/steps.py",
+        "end = (1 - ridge - low.real) * w - momentum * velocity",
+        "end = w",
+    ),
+    Fault("boundary of neurons that grow", f"{COLLAPSE}/growth.py", "first.value <= 0", "first.value >= 0"),
+    Fault(
+        "error of the boundary times the slope",
+        f"{COLLAPSE}/growth.py",
+        "found.standard_error / slope",
+        "found.standard_error * slope",
+    ),
+    Fault(
+        "exponent of the line that falls faster",
+        f"{COLLAPSE}/lines.py",
+        "return max(_mean_log(f, chance)",
+        "return min(_mean_log(f, chance)",
+    ),
+    Fault("mini-batches without their multiplicities", f"{COLLAPSE}/lines.py", "- np.log(repeat)", "- 0 * np.log(repeat)"),
+    Fault(
+        "diffusion criterion without its factor 1/2",
+        f"{COLLAPSE}/lines.py",
+        "step_size / (2 * batch_size)",
+        "step_size / batch_size",
+    ),
+    Fault(
+        "index at 0 of the lesser line",
+        f"{COLLAPSE}/lines.py",
+        "key=lambda log: -float(chance @ log)",
+        "key=lambda log: float(chance @ log)",
+    ),
+    Fault(
+        "quadratic noise without x squared", f"{COLLAPSE}/quadratic.py", "np.log(gain) + 2 * u[kept]", "np.log(gain) + u[kept]"
+    ),
     Fault("Bonferroni in place of Holm", CLAIM, "rate / (len(p_values) - rank)", "rate / len(p_values)"),
     Fault("verdict without power", CLAIM, "elif all(row.needed <= 1 for row in rows):", "elif holds:"),
     Fault("bias makes a refutation easier", CLAIM, "max(low - measured.value - bias,", "max(low - measured.value + bias,"),
