@@ -165,8 +165,8 @@ FAULTS = (
     Fault(
         "a neuron is its own duplicate",
         f"{MECHANISMS}/census.py",
-        "cosines[rows, start + rows] = -1",
-        "cosines[rows, start + rows] = 1",
+        "np.arange(cosines.shape[1]) < (start",
+        "np.arange(cosines.shape[1]) <= (start",
     ),
     Fault("power limit of p = 2 for every p", f"{MECHANISMS}/limit.py", "a, fit.k, p)", "a, fit.k, 2.0)"),
     Fault(

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import scipy
 
-from meanfield import _check
-from meanfield._estimate import Estimate, exact
+from meanfield import _check, _keys
+from meanfield._estimate import Estimate
 from meanfield.theory import random_products
 from meanfield.theory.collapse import _arguments, lines
 from meanfield.theory.collapse.steps import dead_for_ever, steps_near_zero
@@ -45,8 +45,8 @@ def exponent(
         population, steps: of the solver, see `random_products.survivors`.
 
     Returns:
-        gamma; with standard error 0 from the sum above if its mini-batches hold at most a million examples together. -inf if a map makes
-        a neuron 0.
+        gamma; from the formula above where it holds, with standard error 0 if its mini-batches hold at most a million examples together,
+        else from a sample of them. -inf if a map makes a neuron 0.
 
     Raises:
         ValueError: an argument out of its range, inputs on which every neuron is dead.
@@ -68,9 +68,7 @@ def exponent(
     _arguments.momentum(momentum)
     slope = _arguments.slope(activation)
     if slope is not None and x.shape[1] == r.shape[1] == 1 and momentum == 0:
-        summed = lines.summed_exponent(slope * x[:, 0] * r[:, 0], step_size, batch_size, weight_decay)
-        if summed is not None:
-            return exact(summed)
+        return lines.exponent_of_lines(slope * x[:, 0] * r[:, 0], step_size, batch_size, weight_decay, _keys.generator(key))
     return _survivors(x, r, step_size, batch_size, weight_decay, activation, momentum, key, population, steps).growth
 
 

@@ -7,10 +7,12 @@ import numpy as np
 import scipy
 
 from meanfield import _check
+from meanfield._estimate import Estimate, exact, mean
 from meanfield.theory import _scalar
 from meanfield.theory.collapse import _arguments
 
 MOST = 1_000_000  # examples in all different mini-batches together, which are summed over one by one
+DRAWN = 20_000_000  # examples in the mini-batches that stand for more than those
 STEEPEST = 1e4  # index at 0 up to which a root is looked for
 
 
@@ -160,13 +162,21 @@ def origin_index(
     return _scalar.root(growth, lower, upper)
 
 
-def summed_exponent(products: np.ndarray, step_size: float, batch_size: int, weight_decay: float) -> float | None:
-    """The larger exponent of the two lines; None if there are too many mini-batches to sum over."""
+def exponent_of_lines(
+    products: np.ndarray, step_size: float, batch_size: int, weight_decay: float, rng: np.random.Generator
+) -> Estimate:
+    """The larger exponent of the two lines: summed over mini-batches, or their mean over a sample if those are too many.
+
+    A population of directions would come to the larger line as slowly as the two exponents are near each other.
+    """
     drawn = _mini_batches(products, batch_size)
-    if drawn is None:
-        return None
-    means, chance = drawn
-    return max(_mean_log(f, chance) for f in _factors(means, step_size, weight_decay))
+    if drawn is not None:
+        means, chance = drawn
+        return exact(max(_mean_log(f, chance) for f in _factors(means, step_size, weight_decay)))
+    means = np.concatenate(
+        [rng.choice(products, (max(1, DRAWN // batch_size // 20), batch_size)).mean(axis=1) for _ in range(20)]
+    )
+    return max((mean(np.log(np.abs(f))) for f in _factors(means, step_size, weight_decay)), key=float)
 
 
 def _mini_batches(values: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -38,8 +38,11 @@ def test_the_solver_finds_the_sum():
     assert not within(found, collapse.exponent(X, R, eta, 1, lam, activation=1.0, key=KEY).value)
 
 
-def test_too_many_mini_batches_go_to_the_solver():
-    """Forty products that are multiples of 1/20, so that the law of a sum of ten is a convolution; lines of exponents that are apart."""
+def test_too_many_mini_batches_are_sampled():
+    """Forty products that are multiples of 1/20, so that the law of a sum of ten is a convolution.
+
+    And two lines whose exponents nearly agree, at which a population would still be on its way.
+    """
     counts = np.arange(-20, 60, 2)  # times 1/20
     one = np.zeros(80)
     one[counts + 20] = 1 / 40
@@ -51,6 +54,9 @@ def test_too_many_mini_batches_go_to_the_solver():
 
     found = collapse.exponent(np.ones((40, 1)), counts[:, None] / 20, 0.3, 10, 0.1, activation=1.0, **SMALL)
     assert abs(found.value - summed(10)) < 5 * found.standard_error < abs(found.value - summed(9))
+    x = np.linspace(-1, 1, 60)
+    near = collapse.exponent(x[:, None], np.cos(5 * x)[:, None] + 0.3, 0.5, 10, 0.1, activation=1.0, key=KEY)
+    assert abs(near.value + 0.0523) < 5 * near.standard_error + 2e-5 and near.standard_error < 2e-4  # eight million mini-batches
 
 
 @pytest.mark.long
