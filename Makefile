@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SHARE ?= 1/1
-OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,width_scaling)
+OUT ?= out/$(if $(filter bench,$(MAKECMDGOALS)),bench,mechanisms)
 
 .PHONY: run check test test-all test-slow test-for bench docs clean python
 
 run: $(VENV)/.installed
-	$(BIN)/python -m sims.width_scaling --out $(OUT)
+	$(BIN)/python -m sims.mechanisms --out $(OUT)
 
 # What a change should not break.
 test: $(VENV)/.installed-test

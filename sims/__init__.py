@@ -2,5 +2,6 @@
 
     python -m sims.NAME --out DIR
 
-writes into DIR config.json, summary.json, figure.png (width_scaling and its results.nc), and prints tables. --help lists the options.
+writes into DIR config.json, summary.json, figure.png, and prints tables; mechanisms and width_scaling keep their
+arrays, too (.nc). --help lists the options.
 """

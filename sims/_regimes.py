@@ -27,6 +27,7 @@ ABOUT = {
     "predicted": "slope of the error of independent draws from a law with this index, -(1/index - 1/p), 0 above p",
     "shares": "of the widest networks' neurons between half of the steps and the end: dead (off on every example), collapsing"
     " (alive, the norm fell by a factor e), growing (it rose by e), live",
+    "vanishing": "share of neurons that are dead or collapsing, at every width",
     "growth": "d log q / d log step of the 99 % quantile q of the widest networks' norms over the second half of the steps",
     "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths, all seeds together, and its slope in log width",
     "duplicates": "of the widest networks: share of neurons that equal another up to a factor; error_of_distinct: without them",
@@ -57,6 +58,7 @@ def row_of(
     quality = dataset["accuracy"] if "accuracy" in dataset else 1 - dataset["risk"] / constant
     accuracy = quality.sel(split=split, step=steps)
     row["accuracy"] = [float(accuracy.sel(width=w)[complete].mean()) for w in widths]
+    row["vanishing"] = [_vanishing(*pair, inputs) for pair in pairs.values()]
     earlier, later = pairs[widths[-1]]
     off = [_dead(one, inputs) for one in (earlier, later)]
     found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], steps - half, off[0], kappa=KAPPA)
@@ -68,6 +70,13 @@ def row_of(
     parts = mechanisms.decompose(halfway, KAPPA, key=jax.random.key(key))
     row["slope_halfway"] = {name: float(slope) for name, slope in parts.slopes.items()}
     return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key)
+
+
+def _vanishing(earlier: xr.DataArray, later: xr.DataArray, inputs: np.ndarray | None) -> float:
+    """Share of neurons that are dead or collapsing."""
+    return float(
+        np.mean(mechanisms.fates(earlier.to_numpy(), later.to_numpy(), _dead(later, inputs)) <= mechanisms.Fate.COLLAPSING)
+    )
 
 
 def _of_duplicates(neurons: np.ndarray) -> dict:

@@ -111,7 +111,7 @@ def tables(summary: dict) -> list[Table]:
     rows = [row for row in summary["rows"] if "slope" in row]
     by_width = [
         {"regime": row["regime"], "width": width, "accuracy": row["accuracy"][i], "error": row["error"][i]}
-        | {"error_interval": row["error_interval"][i], "of_one_law": row["of_one_law"][i]}
+        | {"vanishing": row["vanishing"][i], "error_interval": row["error_interval"][i], "of_one_law": row["of_one_law"][i]}
         for row in rows
         for i, width in enumerate(row["widths"])
     ]
@@ -124,6 +124,7 @@ def tables(summary: dict) -> list[Table]:
         ("accuracy", learns),
         ("error", _tables.measured("error")),
         ("of draws from\nthe widest law", "{of_one_law:.3f}"),
+        ("dead or\ncollapsing", "{vanishing:.2f}"),
     )
     for line, (row, following) in zip(widths.rows, itertools.pairwise([*by_width, {"regime": None}]), strict=True):
         line.end_section = row["regime"] != following["regime"]

@@ -296,15 +296,12 @@ class Dead(AbstractProbe):
         w, bias = view.particles.w, view.particles.bias
         x, _ = view.data.splits.get("train", next(iter(view.data.splits.values())))
         block = max(1, min(len(x), _BLOCK // len(w)))
-        last = len(x) - block  # the last block takes some examples again: a largest value does not mind
-        starts = jnp.minimum(jnp.arange(-(-len(x) // block)) * block, last)
-
-        def top(found, start):
-            part = jax.lax.dynamic_slice_in_dim(jnp.asarray(x), start, block)
-            return jnp.maximum(found, jnp.max(part @ w.T, axis=0)), None
-
-        tops, _ = jax.lax.scan(top, jnp.full(len(w), -jnp.inf, w.dtype), starts)
-        return {"dead": jnp.mean(tops + (0 if bias is None else bias) <= 0)}
+        short = -len(x) % block  # the last block takes the first example again, which changes nothing
+        blocks = jnp.concatenate([x, jnp.repeat(x[:1], short, axis=0)]).reshape(-1, block, x.shape[1])
+        offset = jnp.zeros((1, 1)) if bias is None else bias[None]
+        # Truth values, not the largest product: XLA's program for that crashes on CPU (jax 0.10.1, 60 runs of 2048 neurons).
+        alive = jax.lax.map(lambda part: jnp.any(part @ w.T + offset > 0, axis=0), blocks)
+        return {"dead": 1 - jnp.mean(jnp.any(alive, axis=0))}
 
     @property
     def variables(self):

@@ -58,6 +58,7 @@ def test_numbers_are_those_of_the_saved_particles(finished):
         assert slope["measured"] == pytest.approx((logs[1] - logs[0]) / np.log(4), rel=1e-9)
         assert slope["sampling"] + slope["law"] + slope["dependence"] == pytest.approx(slope["measured"], abs=1e-12)
         assert row["dead"] + row["collapsing"] + row["growing"] + row["live"] == pytest.approx(1)
+        assert row["vanishing"][-1] == pytest.approx(row["dead"] + row["collapsing"])
     theorem = summary["rows"][-1]
     assert theorem["dead"] == 0 and theorem["steps"] == 20 and "stable noise" in theorem["what"]
 

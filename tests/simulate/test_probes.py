@@ -114,3 +114,12 @@ def test_dead_is_what_mechanisms_counts(digits, key):
             key=key,
             probes=[mf.probes.Dead()],
         )
+
+
+@pytest.mark.slow
+def test_many_runs_of_wide_networks_are_looked_at(digits, key):
+    """120 runs of 2048 neurons: the largest product in place of truth values crashed XLA's program here."""
+    dynamics = mf.dynamics.SGD([0.25, 0.5, 1.0, 2.0], 1, weight_decay=[0.0, 1e-4, 3e-4, 1e-3, 3e-3])
+    system, probes = mf.System(mf.TwoLayer("relu"), mf.data.digits(), dynamics), [mf.probes.Dead(at=(1, 2))]
+    results = mf.simulate(system, widths=2048, steps=2, seeds=6, key=key, probes=probes)
+    assert (results.dataset["dead"].sel(step=2) < 0.1).all()
