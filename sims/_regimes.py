@@ -40,7 +40,13 @@ ABOUT = {
 
 
 def row_of(
-    results: mf.Results, cell: dict[str, float], half: int, key: int, inputs: np.ndarray | None = None, constant: float = np.nan
+    results: mf.Results,
+    cell: dict[str, float],
+    half: int,
+    key: int,
+    inputs: np.ndarray | None = None,
+    constant: float = np.nan,
+    p: float = 2.0,
 ) -> dict:
     """Everything about one cell of a simulation with a snapshot at the step `half`; less of it where fewer than three runs completed.
 
@@ -58,18 +64,18 @@ def row_of(
     quality = dataset["accuracy"] if "accuracy" in dataset else 1 - dataset["risk"] / constant
     accuracy = quality.sel(split=split, step=steps)
     row["accuracy"] = [float(accuracy.sel(width=w)[complete].mean()) for w in widths]
-    row["vanishing"] = [_vanishing(*pair, inputs) for pair in pairs.values()]
+    row["vanishing"] = [_vanishing(before, after, inputs) for before, after in pairs.values()]
     earlier, later = pairs[widths[-1]]
     off = [_dead(one, inputs) for one in (earlier, later)]
-    found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], steps - half, off[0], kappa=KAPPA)
+    found = mechanisms.census(earlier.to_numpy(), later.to_numpy(), off[1], steps - half, off[0], kappa=KAPPA, p=p)
     row |= {fate.name.lower(): float(getattr(found, fate.name.lower())) for fate in mechanisms.Fate}
     row |= {"dead_rate": float(found.dead_rate), "error_without_dead": float(found.error_without_dead)}
     row["error_of_live"] = float(found.error_of_live)
-    row |= _of_duplicates(later.to_numpy())
+    row |= _of_duplicates(later.to_numpy(), p)
     halfway, neurons = ({w: pair[i].to_numpy() for w, pair in pairs.items()} for i in (0, 1))
-    parts = mechanisms.decompose(halfway, KAPPA, key=jax.random.key(key))
+    parts = mechanisms.decompose(halfway, KAPPA, p=p, key=jax.random.key(key))
     row["slope_halfway"] = {name: float(slope) for name, slope in parts.slopes.items()}
-    return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key)
+    return row | measured(neurons, earlier.to_numpy(), float(np.log(steps / half)), key, p)
 
 
 def _vanishing(earlier: xr.DataArray, later: xr.DataArray, inputs: np.ndarray | None) -> float:
@@ -79,10 +85,10 @@ def _vanishing(earlier: xr.DataArray, later: xr.DataArray, inputs: np.ndarray | 
     )
 
 
-def _of_duplicates(neurons: np.ndarray) -> dict:
+def _of_duplicates(neurons: np.ndarray, p: float) -> dict:
     """Share of neurons that equal another up to a factor, mean error of the others."""
     twice = [mechanisms.duplicates(one) for one in neurons]
-    errors = [error_curve(one[~double], KAPPA, "node") for one, double in zip(neurons, twice, strict=True)]
+    errors = [error_curve(one[~double], KAPPA, "node", p) for one, double in zip(neurons, twice, strict=True)]
     return {"duplicates": float(np.mean(twice)), "error_of_distinct": float(np.mean(errors))}
 
 

@@ -84,13 +84,14 @@ RELU = mf.TwoLayer("relu", "cross_entropy")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A map: every combination of the swept numbers of a dynamics. `share` of the steps of the config are taken."""
+    """A map: every combination of the swept numbers of a dynamics. `share` of the steps of the config are taken, errors are l_p."""
 
     name: str
     data: mf.data.AbstractSource
     dynamics: mf.dynamics.AbstractDynamics
     network: mf.TwoLayer = RELU
     share: float = 1.0
+    p: float = 2.0
 
 
 def sheets(config: Config) -> list[Sheet]:
@@ -106,6 +107,9 @@ def sheets(config: Config) -> list[Sheet]:
         Sheet("mnist_sample", mf.data.mnist_sample(), mf.dynamics.SGD([1.0], 1, weight_decay=ridges), share=0.5),
         Sheet(
             "teacher of 5 neurons", teacher, mf.dynamics.SGD([0.5, 1.0], 1, weight_decay=ridges), mf.TwoLayer("relu", "squared")
+        ),
+        Sheet(
+            "digits, Gaussian noise, p = 4", digits, mf.dynamics.Langevin([1.0], 1, weight_decay=[3e-3], temperature=0.01), p=4.0
         ),
         Sheet("digits, injected noise", digits, noisy, tanh, share=0.06),
     ]
@@ -127,7 +131,9 @@ def rows_of(sheet: Sheet, config: Config) -> list[dict]:
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
         known = cell.get("alpha", 2.0)
-        row = {"map": sheet.name, "weight_decay": 0.0} | _regimes.row_of(results, cell, half, config.key, inputs, constant)
+        row = {"map": sheet.name, "weight_decay": 0.0} | _regimes.row_of(
+            results, cell, half, config.key, inputs, constant, sheet.p
+        )
         row["ridge_rate"] = float(np.log1p(-cell["step_size"] * row["weight_decay"]))
         if relu:
             died = results.dataset["dead"].sel(cell).isel(width=-1).mean("seed").dropna("step")

@@ -58,28 +58,38 @@ def test_template_keeps_the_contract():
 
 
 def test_readme_numbers_are_those_of_the_committed_run():
-    """The tables of the README against the summary committed beside the figure."""
+    """The tables of the README, and what its sentences say, against the summary committed beside the figure."""
     text = (ROOT / "README.md").read_text()
-    summary = json.loads((ROOT / "docs" / "results" / "width_scaling.json").read_text())
-    short = lambda v: f"{v:.3f}".replace("0.", ".", 1) if abs(v) < 1 else f"{v:.3f}"  # noqa: E731
-    for cell in summary["cells"]:
-        if cell["width"] in (128, 1024, 8192) and cell["step_size"] != 0.5:
-            low, high = cell["tail_index_interval"]
-            start = f"| {cell['step_size']:g} | {cell['width']} | {short(cell['accuracy'])}"
-            rest = f"{cell['tail_index']:.2f} [{low:.2f}, {high:.2f}] | {cell['tail_index_far']:.2f} |"
-            row = next(line for line in text.splitlines() if line.startswith(start))
-            assert rest in row and row.endswith(f"| {short(cell['error']['node'])} |")
-    for row in summary["slopes"]:
-        node = row["measured"]["node"]
-        low, high = node["interval"]
-        expected = f"| {row['step_size']:g} | {short(node['slope'])} [{short(low)}, {short(high)}] |"
-        low, high = row["drawn"]["interval"]
-        expected += f" {short(row['drawn']['slope'])} [{short(low)}, {short(high)}] |"
-        assert any(line.startswith(expected) for line in text.splitlines()), expected
-    steep, drawn = row["measured"]["node"], row["drawn"]
-    assert f"its slope is {short(drawn['slope'])}, a third of the measured {short(steep['slope'])}" in text
-    assert round(3 * drawn["slope"] / steep["slope"]) == 1 and row["predicted"]["interval"][1] < steep["interval"][0]
-    assert f"`python -m sims.width_scaling --seeds {cell['runs']}`" in text
+    summary = json.loads((ROOT / "docs" / "results" / "mechanisms.json").read_text())
+    rows = {row["regime"]: row for row in summary["rows"]}
+
+    def short(value, digits=3, sign="+"):
+        return f"{value:{sign}.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+
+    def between(value, interval, digits=3):
+        return f"{short(value, digits)} [{short(interval[0], digits)}, {short(interval[1], digits)}]"
+
+    for name, row in rows.items():
+        slopes = [
+            between(row["slope"][part], row["slope_interval"][part]) for part in ("measured", "sampling", "law", "dependence")
+        ]
+        predicted = between(row["predicted"], row["predicted_interval"]) if row["predicted"] < 0 else "0"
+        fails = "no: " + ", ".join(row["fails"]) if row["fails"] else "yes"
+        assert f"| {' | '.join([name, *slopes, predicted, fails])} |" in text
+        chance = "chance " * (row["accuracy"][-1] <= summary["chance_accuracy"])
+        accuracy, error = (" → ".join(short(row[what][i], d, "") for i in (0, -1)) for what, d in (("accuracy", 2), ("error", 3)))
+        low, high = row["index_interval"]
+        index, growth = f"{row['index']:.2f} [{low:.2f}, {high:.2f}]", between(row["growth"], row["growth_interval"], 2)
+        cells = [name, row["what"], chance + accuracy, error, index, row["family"], growth, short(row["dead"], 2, "")]
+        assert f"| {' | '.join(cells)} |" in text
+        assert row["complete"] == row["runs"] == 24 and "`python -m sims.mechanisms --seeds 24`" in text
+    collapsed, chance, theorem = (rows[name] for name in ("collapsed", "chance", "theorem"))
+    assert 0.45 < collapsed["dead"] < 0.6 and min(collapsed["vanishing"]) > 0.75  # half, four of five at every width
+    assert 0.75 < collapsed["slope"]["law"] / collapsed["slope"]["measured"] < 0.85  # four fifths
+    assert chance["dead"] > 0.99 and chance["slope"]["law"] < 0.5 * chance["slope"]["measured"]  # all but a few, more than half
+    low, high = theorem["slope_interval"]["sampling"]
+    assert low < -1 / 6 < high and theorem["predicted_interval"][0] < -1 / 6 < theorem["predicted_interval"][1]
+    assert list(rows) == ["light", "collapsed", "chance", "theorem"] and rows["light"]["slope"]["measured"] > -0.005
 
 
 def test_numbers_of_the_dynamics_page_are_those_of_the_committed_runs():
