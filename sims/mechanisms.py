@@ -20,6 +20,7 @@ from . import _figures, _job, _regimes, _tables
 
 RELU = {"light": (0.1, 0.0), "collapsed": (1.0, 1e-3), "chance": (4.0, 0.0)}  # step size and ridge of plain SGD, batch size 1
 NAMES = (*RELU, "theorem")
+HIGHER = (3.0, 4.0)  # p of other errors of the last regime
 STEP, RIDGE, BATCH, ALPHA, SCALE = 0.5, 0.03, 10, 1.5, 0.05  # of the network with injected stable noise
 
 
@@ -89,11 +90,14 @@ def run(config: Config, results: dict[str, mf.Results]) -> tuple[dict, dict[str,
         whole = not set(config.widths) - set(result.particles)
         cell = {"step_size": float(result.dataset["step_size"][0])}
         row = _regimes.row_of(result, cell, steps // 2, config.key, None if name == "theorem" else inputs) if whole else {}
+        if name == "theorem" and "slope" in row:
+            row["higher_p"] = [_regimes.row_of(result, cell, steps // 2, config.key, p=p) for p in HIGHER]
         rows.append({"regime": name, "what": _what(name), "steps": steps} | row)
     _, labels = data.splits.get("test", data.splits["train"])
     examples = mf.probes.Evaluation().count(len(labels))
     return {
         "about": _regimes.ABOUT
+        | {"higher_p": f"the row for the l_p errors of p = {HIGHER[0]:g} and {HIGHER[1]:g}"}
         | {"chance_accuracy": f"accuracy of a guess among the classes, plus three standard errors of {examples} examples"},
         "chance_accuracy": 1 / data.classes + 3 * np.sqrt((1 - 1 / data.classes) / data.classes / examples),
         "rows": rows,

@@ -17,6 +17,7 @@ from tests.sims.common import FOLDER, JOBS, PARTS
 
 ROOT = Path(__file__).parent.parent
 OTHERS = {
+    "mechanisms",
     "width_scaling",
     *(part for parts in PARTS.values() for part in parts),
 }  # with tests in another file, or with their figure

@@ -60,6 +60,7 @@ def test_numbers_are_those_of_the_saved_particles(finished):
         assert row["dead"] + row["collapsing"] + row["growing"] + row["live"] == pytest.approx(1)
         assert row["vanishing"][-1] == pytest.approx(row["dead"] + row["collapsing"])
     theorem = summary["rows"][-1]
+    assert [row["p"] for row in theorem["higher_p"]] == [3.0, 4.0] and theorem["p"] == 2.0
     assert theorem["dead"] == 0 and theorem["steps"] == 20 and "stable noise" in theorem["what"]
 
 
