@@ -239,6 +239,19 @@ FAULTS = (
         "[i]} for i, k in enumerate(pruning.KINDS)}",
         "[i]} for i, k in enumerate(pruning.KINDS[::-1])}",
     ),
+    Fault(
+        "a neuron off on one example is dead", f"{SIMULATE}/probes.py", "lambda part: jnp.any(part", "lambda part: jnp.all(part"
+    ),
+    Fault("any law counts as settled", "sims/_regimes.py", 'not matters("law") and', "True or"),
+    Fault(
+        "indices above p count as below",
+        "sims/_regimes.py",
+        '["index_interval"][1] < row["p"]',
+        '["index_interval"][0] < row["p"]',
+    ),
+    Fault(
+        "collapse of any sign counts", "sims/regimes.py", "allowed)) and signs == len(rows))", "allowed)) or signs == len(rows))"
+    ),
     Fault("sampling shown as predicted", WIDTHS, 'slope("predicted")', 'slope("parts", "sampling")'),
 )
 

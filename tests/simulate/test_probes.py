@@ -93,7 +93,6 @@ def test_a_view_has_the_info_and_the_noise_of_the_coming_step(digits, key):
         assert float(seen["coming_noise"]) == float(jax.random.normal(noise))
 
 
-@pytest.mark.long
 def test_dead_is_what_mechanisms_counts(digits, key):
     """Neurons with a bias, some off on every example, in blocks of one example and whole; another activation is refused."""
     network = mf.TwoLayer("relu", dim=digits.dim, outputs=10, bias=True)
