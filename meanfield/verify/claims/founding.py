@@ -257,7 +257,8 @@ PARTS = ("magnitude", "node")  # of layers that grow in one direction: their sin
 def _rows(parameters: Numbers, kinds=KINDS, floors: bool = True) -> list[Row]:
     """The theorem alone: errors below eps with probability 1 - eps in the widest network, falling with the width by some power to 0.
 
-    Sampling from one law must carry a fall, too. Without `eps` the first rows are left out. Finite widths may hide the conclusion: by as much as independent neurons are off it, a verdict is not built on them.
+    Sampling from one law must carry a fall, too. Without `eps` the first rows are left out.
+    Finite widths may hide the conclusion: by as much as independent neurons are off it, a verdict is not built on them.
     """
     p = parameters
 
