@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ DEPENDENT = 0.1  # correlation of two neurons that the runs must be able to see
 KINDS = pruning.KINDS
 LAW = 2**13  # neurons of a run whose law is compared between widths
 SAMPLED = 2**20  # neurons of all runs, at most, of a width whose errors are taken apart
-LEVELS = (0.5, 0.9, 0.97)  # of the quantiles at which it is
+LEVELS = (0.5, 0.9, 0.95)  # of the quantiles at which it is
 MOVED = 0.2  # relative change of the share above one of them that the runs must be able to see
 PARTS_OF_SLOPE = ("measured", "sampling", "law", "dependence")
 NULLS = 100  # networks of independent neurons, by which finite widths are judged
@@ -65,7 +65,7 @@ def _read(results: Results, cell: Mapping[str, float], parameters: Numbers) -> A
     _check.require(int(ok.sum()) >= 4, "results", must, _check.words(f"one with {int(ok.sum())}"))
     x, sizes, most = np.empty((0, 0, 0)), {}, max(SAMPLED // int(ok.sum()), widths[1])
     for n in widths:
-        x = np.asarray(results.particles_at(width=n, **cell).to_numpy()[ok], np.float64)  # (run, N, D)
+        x = np.asarray(results.particles_at(None, width=n, **cell).to_numpy()[ok], np.float64)  # (run, N, D)
         side = int(n**0.5)
         layer = x[:, : side**2].reshape(len(x), side, side) if x.shape[-1] == 1 else x
         for kind in KINDS:
@@ -578,7 +578,7 @@ def founding(
     """
     _check.require(isinstance(results, Results), "results", "be `Results` of a simulation", results)
     _seen(results)
-    parameters = {
+    parameters: dict[str, Any] = {
         "kappa": _check.number("kappa", kappa, "be a number in (0, 1), the fraction kept", lambda v: (v > 0) & (v < 1)),
         "p": _check.number("p", p, "be a number > 0", lambda v: v > 0),
         "falls": _check.number("falls", falls, "be a number > 0", lambda v: v > 0),
