@@ -76,7 +76,7 @@ def test_hypotheses_of_the_founding_theorem():
     assert verdicts(cauchy, heavy, 0.0) == [True, True, True, True]
     something_common = verdicts(cauchy + 2 * rng.standard_cauchy((200, 1, 1)), heavy, 0.0)
     no_sign = verdicts(cauchy * np.exp(3 * rng.standard_normal((200, 1, 1))), heavy, 0.0)  # a common scale
-    assert something_common == [False, True, True, True] == no_sign[:3] + [True]
+    assert something_common == [False, True, True, True] == [*no_sign[:3], True]
     common = rng.standard_cauchy((200, 1, 1))
     assert verdicts(cauchy + common / 9, heavy, 0.0, narrow=cauchy + common)[0]  # one that falls
     assert verdicts(cauchy, normal, 0.0) == [True, False, True, True]
