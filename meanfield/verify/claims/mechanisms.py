@@ -475,7 +475,7 @@ def _off(name: str, parameters: Numbers) -> tuple[dict[str, float], float]:
     return {part: found[part] - limits[part] for part in PARTS}, spread / (2 * RUNS)
 
 
-DETECTS = {"heavy": (0.07, 0.25), "vanishing": (0.03, 0.06), "sharing": (0.03, 0.15)}
+DETECTS = {"heavy": (0.08, 0.25), "vanishing": (0.03, 0.06), "sharing": (0.03, 0.15)}
 SYSTEMS = {
     "heavy": "heavy independent sizes",
     "vanishing": "sizes that vanish with the width",
