@@ -38,6 +38,8 @@ def test_programs_run(page, capsys):
         )
         return
     if page.endswith("verify.md"):
+        assert space["checklist"].verdict.name == "ASSUMPTION_VIOLATED"
+        assert not space["checklist"].checks["Their p-th moment is infinite."].holds
         assert space["evidence"].verdict.name == "CONSISTENT"
         assert space["student"].with_parameters(degrees=1.5).test().verdict.name == "ASSUMPTION_VIOLATED"
         assert space["found"]["Student limit"].verdict.name == "CONSISTENT"

@@ -4,6 +4,7 @@ from meanfield._keys import generator
 from meanfield.verify import domain
 from meanfield.verify.claim import Check, Claim, Comparison, Estimate, Evidence, Hypothesis, Row, Verdict, compare, holm, mean
 from meanfield.verify.claims import CLAIMS
+from meanfield.verify.claims.founding import founding
 
 __all__ = [
     "CLAIMS",
@@ -17,6 +18,7 @@ __all__ = [
     "Verdict",
     "compare",
     "domain",
+    "founding",
     "generator",
     "holm",
     "mean",

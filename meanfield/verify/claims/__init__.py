@@ -7,6 +7,7 @@ from meanfield.verify.claims import (
     founding,
     homogenized,
     kesten,
+    mechanisms,
     offline,
     radial,
     recursion,
@@ -14,5 +15,5 @@ from meanfield.verify.claims import (
     toy,
 )
 
-_MODULES = (compressibility, recursion, kesten, chaos, toy, radial, stable, offline, homogenized, founding, combined)
+_MODULES = (compressibility, recursion, kesten, chaos, toy, radial, stable, offline, homogenized, founding, combined, mechanisms)
 CLAIMS = {claim.name: claim for module in _MODULES for claim in module.CLAIMS}
