@@ -291,7 +291,7 @@ def tables(summary: dict) -> list[Table]:
 
 
 def _measured(rows: Sequence[dict]) -> list[dict]:
-    """Those of which three runs completed."""
+    """Those that have slopes."""
     return [row for row in rows if "slope" in row]
 
 
@@ -312,7 +312,7 @@ def plot(summary: dict) -> Figure:
     names = [row["control"].replace(", ", ",\n") for row in summary["controls"]]
     _regimes.draw_parts(axes[7], "(h) controls", names, summary["controls"])
     draw_collapse(axes[8], "(i) least squares without label noise", summary["collapse"])
-    middle = sorted({row["step_size"] for row in cells})[-2]
+    middle = next(iter(sorted({row["step_size"] for row in cells})[-2:]), np.nan)
     column = [row for row in cells if row["step_size"] == middle]
     draw_curves(axes[9], f"(j) when neurons die, step size {middle:g}", "step", "share dead", "dead_at", "dead_then", column)
     draw_curves(
@@ -343,6 +343,8 @@ def draw_map(ax: Axes, title: str, cells: Sequence[dict], value, colors: str, li
     image = np.full((len(ridges), len(steps)), np.nan)
     for row in cells:
         image[ridges.index(row["weight_decay"]), steps.index(row["step_size"])] = value(row)
+    if not cells:
+        return _figures.panel(ax, title, "step size", "ridge")
     shades = ax.imshow(image, origin="lower", aspect="auto", cmap=colors, vmin=limits[0], vmax=limits[1])
     for (i, j), number in np.ndenumerate(image):
         if np.isfinite(number):
@@ -358,7 +360,7 @@ def draw_curves(ax: Axes, title: str, xlabel: str, ylabel: str, x: str, y: str, 
     for i, row in enumerate(rows):
         ax.plot(row[x][: len(row[y])], row[y], label=f"{row['weight_decay']:g}", markersize=4.5, **mfplot.style(i, len(rows)))
     ax.set_xscale("log")
-    _figures.panel(ax, title, xlabel, ylabel, {"title": "ridge"})
+    _figures.panel(ax, title, xlabel, ylabel, {"title": "ridge"} if rows else None)
 
 
 def draw_indices(ax: Axes, title: str, rows: Sequence[dict]) -> None:

@@ -315,7 +315,8 @@ def rank_shift(x, y) -> Float[Array, "..."]:
         y: samples, (..., m), whose leading axes broadcast against those of `x`.
 
     Returns:
-        The statistic, (...): nearly standard normal for independent values of one continuous law.
+        The statistic, (...): nearly standard normal for independent values of one law. Equal values share their mean rank, and the standard
+        error is smaller by what they share; 0 where all are equal.
 
     Raises:
         ValueError: NaN or infinite entries, leading axes that do not fit.
@@ -330,8 +331,14 @@ def rank_shift(x, y) -> Float[Array, "..."]:
     n, m = x.shape[-1], y.shape[-1]
     lead = np.broadcast_shapes(x.shape[:-1], y.shape[:-1])
     both = np.concatenate([np.broadcast_to(x, (*lead, n)), np.broadcast_to(y, (*lead, m))], axis=-1)
-    place = np.argsort(np.argsort(both, axis=-1), axis=-1)
-    return (np.mean(place[..., n:], axis=-1) - (n + m - 1) / 2) / np.sqrt(n * (n + m + 1) / (12 * m))
+    place = scipy.stats.rankdata(both, axis=-1) - 1
+    ordered = np.sort(both, axis=-1).reshape(-1, n + m)
+    shared = np.array([np.sum((t := np.unique(row, return_counts=True)[1].astype(float)) ** 3 - t) for row in ordered]).reshape(
+        lead
+    )
+    spread = n / (12 * m) * (n + m + 1 - shared / ((n + m) * (n + m - 1)))
+    shift = np.asarray(np.mean(place[..., n:], axis=-1) - (n + m - 1) / 2)
+    return np.divide(shift, np.sqrt(spread), where=spread > 0, out=np.zeros_like(shift))
 
 
 def _distribution_function(function: Callable, t: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:

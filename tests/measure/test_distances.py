@@ -346,3 +346,12 @@ def test_bad_input(call, message):
     with pytest.raises(mf.ArgumentError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_rank_shift_of_values_that_are_equal():
+    """Four of five values are 0, as of networks whose neurons have vanished: the statistic of scipy, and 0 where all are equal."""
+    rng = np.random.default_rng(0)
+    x, y = (np.where(rng.random(n) < 0.8, 0.0, np.round(rng.exponential(size=n), 1)) for n in (700, 500))
+    expected = stats.mannwhitneyu(y, x, method="asymptotic", use_continuity=False, alternative="greater").pvalue
+    assert stats.norm.sf(distances.rank_shift(x, y)) == pytest.approx(expected, rel=1e-9)
+    assert distances.rank_shift(np.zeros((2, 5)), np.zeros((2, 7))).tolist() == [0.0, 0.0]
