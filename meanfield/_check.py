@@ -53,7 +53,10 @@ def describe(value: Any) -> str:
     if is_masked(value):
         return f"an array of shape {value.shape if isinstance(value, np.ndarray) else (len(value),)} with masked entries"
     if hasattr(type(value), "__array__") and not isinstance(value, jax.Array):  # pandas, xarray, torch
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value)
+        except TypeError:  # an xarray dataset is not one array
+            return f"a {type(value).__name__}"
     if isinstance(value, np.ndarray | jax.Array) and value.size > 8:
         return f"an array of shape {value.shape}"
     if isinstance(value, np.ndarray | np.generic | jax.Array):

@@ -30,7 +30,7 @@ ABOUT = {
     " (alive, the norm fell by a factor e), growing (it rose by e), live",
     "vanishing": "share of neurons that are dead or collapsing, at every width",
     "growth": "d log q / d log step of the 99 % quantile q of the widest networks' norms over the second half of the steps",
-    "stationary": "the 50 %, 90 % and 99 % quantiles of the widest networks' norms are not seen to move between half of the steps and the end:"
+    "stationary": "the 50 %, 90 % and 99 % quantiles of the widest networks' norms are not seen to move over the second half of the steps:"
     " t-tests over the runs, 1 % for the three together",
     "law_distance": "Kolmogorov distance of the laws of the norms at neighbouring widths, all seeds together, and its slope in log width",
     "duplicates": "of the widest networks: share of neurons that equal another up to a factor; error_of_distinct: without them",

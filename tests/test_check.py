@@ -66,3 +66,11 @@ def test_two_runs_do_not_share_a_directory(tmp_path):
         assert (tmp_path / "summary.json").read_text() == "of the other" and not (tmp_path / "report.json").exists()
         other.kill()
     assert report.run([claim], tmp_path, budget="quick")["limit"].verdict is not None
+
+
+def test_what_cannot_be_an_array_has_a_description():
+    """A dataset in the place of its results."""
+    import xarray
+
+    with pytest.raises(mf.ArgumentError, match="Argument `results` must be `Results` of a simulation, but is a Dataset"):
+        verify.founding(xarray.Dataset({"status": ("x", [0, 1])}))  # type: ignore[arg-type]
