@@ -74,10 +74,14 @@ def rates(claim: Claim, config: Config) -> dict:
                     "number": low == high,
                     "covered": row.interval[0] <= high and low <= row.interval[1],
                     "seen": [one.p_value <= claim.rate / len(predicted) for one in seen],
-                    "z": (row.measured - low) / measured[row.name].standard_error if low == high else 0.0,
+                    # A known bias, such as that of rounding, may be many standard errors: such rows have no z.
+                    "z": (row.measured - low) / measured[row.name].standard_error
+                    if low == high and not measured[row.name].bias
+                    else None,
                 }
             )
     numbers = [row for row in rows if row["number"]]
+    z = [row["z"] for row in rows if row["z"] is not None]
     return {
         "claim": claim.name,
         "seeds": config.seeds,
@@ -89,8 +93,8 @@ def rates(claim: Claim, config: Config) -> dict:
         "covered": sum(row["covered"] for row in rows),
         "deviations": sum(len(row["seen"]) for row in numbers),
         "seen": sum(sum(row["seen"]) for row in numbers),
-        "z_mean": float(np.mean([row["z"] for row in numbers])) if numbers else float("nan"),
-        "z_squared": float(np.mean([row["z"] ** 2 for row in numbers])) if numbers else float("nan"),
+        "z_mean": float(np.mean(z)) if z else float("nan"),
+        "z_squared": float(np.mean(np.square(z))) if z else float("nan"),
     }
 
 

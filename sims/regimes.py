@@ -215,7 +215,8 @@ def _verdict(row: dict) -> dict:
     evidence = f"slope {row['slope']['measured']:.3f} = " + " ".join(
         f"{row['slope'][part]:+.3f} {part}" for part in _regimes.PARTS
     )
-    holds = differs[row["carries"]] and not any(differs[part] for part in _regimes.PARTS if part not in may)
+    wrong = any(differs[part] for part in _regimes.PARTS if part not in may)
+    holds = False if wrong else True if differs[row["carries"]] else None  # too few runs to see it
     return _two_wall.statement(
         f"{row['control']}: {row['carries']} carries the fall, {_regimes.LEVEL:.0%} intervals", evidence, holds
     )

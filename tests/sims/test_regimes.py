@@ -24,9 +24,9 @@ def planted(**slopes):
         ("sampling", {"sampling": -0.2, "law": 0.034}, True),
         ("sampling", {"sampling": -0.2, "law": 0.036}, False),
         ("sampling", {"sampling": -0.2, "dependence": -0.036}, False),
-        ("sampling", {"sampling": -0.03}, False),
+        ("sampling", {"sampling": -0.03}, None),
         ("law", {"law": -0.2, "sampling": -0.1}, True),
-        ("law", {"law": -0.03, "sampling": -0.1}, False),
+        ("law", {"law": -0.03, "sampling": -0.1}, None),
         ("law", {"law": -0.2, "dependence": 0.1}, False),
     ],
 )
@@ -62,13 +62,22 @@ def test_measurements_of_planted_neurons():
         ({"slope": {"sampling": -0.2, "law": 0.05, "dependence": 0.0}}, ["law moves with the width"]),
         ({"slope": {"sampling": -0.2, "law": 0.015, "dependence": 0.0}}, []),  # a tenth of the slope at most
         ({"slope": {"sampling": -0.2, "law": 0.0, "dependence": 0.05}}, ["dependent"]),
+        ({"dependence": 0.2}, ["dependent"]),  # twins
+        ({"dependence": 0.2, "dependence_error": 0.1}, []),  # which may be chance
         ({"slope_interval": {"measured": [-0.3, 0.01]}}, ["no fall"]),
     ],
 )
 def test_conditions_of_the_theorem(change, fails):
     """Each alone; standard errors of .01, eight runs."""
     slope = {"sampling": -0.2, "law": 0.0, "dependence": 0.0} | change.get("slope", {})
-    row = planted(**slope) | {"slope_interval": {"measured": [-0.3, -0.1]}, "stationary": True, "p": 2.0, "family": "POWER"}
+    row = planted(**slope) | {
+        "slope_interval": {"measured": [-0.3, -0.1]},
+        "stationary": True,
+        "p": 2.0,
+        "family": "POWER",
+        "dependence": 0.0,
+        "dependence_error": 0.01,
+    }
     changed = {name: value for name, value in change.items() if name != "slope"}
     assert _regimes.fails(row | {"index_interval": [1.4, 1.6]} | changed) == fails
 

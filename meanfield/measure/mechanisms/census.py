@@ -174,14 +174,15 @@ def duplicates(vectors, angle: float = 0.01) -> Bool[np.ndarray, "*run N"]:
         Truth values, (..., N). Neurons that are 0 have no direction and are no duplicates.
 
     Raises:
-        ValueError: NaN or infinite entries, an angle outside (0, 1).
+        ValueError: NaN or infinite entries, an angle outside [1e-6, 1).
 
     Examples:
         >>> duplicates([[1.0, 0.0], [3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]).tolist()
         [False, True, False, False]
     """
     x = np.asarray(_check.finite("vectors", vectors, ndim=tuple(range(2, 9))), np.float64)
-    angle = _check.number("angle", angle, "be a number in (0, 1), in radians", lambda v: (v > 0) & (v < 1))
+    must = "be a number in [1e-6, 1), in radians: nearer directions are one to rounding"
+    angle = _check.number("angle", angle, must, lambda v: (v >= 1e-6) & (v < 1))
     norms = row_norms(x, 2.0)[..., None]
     unit = np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
     found = [_equals_earlier(one, np.cos(angle)) for one in unit.reshape(-1, *x.shape[-2:])]
@@ -210,7 +211,8 @@ def _checked(earlier, later, dead) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _mask(name: str, value: Any, shape: tuple[int, ...]) -> Bool[np.ndarray, "run N"]:
     mask = _check.as_numpy(value)
     must = f"be truth values of the shape {shape}: one for every neuron"
-    _check.require(mask.dtype.kind == "b" and mask.shape == shape, name, must, value)
+    found = _check.words(f"an array of shape {mask.shape} and type {mask.dtype}")
+    _check.require(mask.dtype.kind == "b" and mask.shape == shape, name, must, found)
     return mask
 
 

@@ -42,7 +42,7 @@ def limit(norms, kappa: float = 0.1, p: float = 2.0) -> Limit:
         The two limits and the family. Below an index of p the power law leaves an error of 0.
 
     Raises:
-        ValueError: NaN, infinite or negative norms, fewer than three runs, kappa outside (0, 1).
+        ValueError: NaN, infinite or negative norms, fewer than three runs or 50 values, values that are all equal, kappa outside (0, 1).
 
     Source: Gribonval, Cevher, Davies (2012), Proposition 1; see `pruning.extrapolated_limit`.
 
@@ -55,6 +55,9 @@ def limit(norms, kappa: float = 0.1, p: float = 2.0) -> Limit:
     shape = _check.words(f"an array of shape {x.shape}")
     _check.require(len(x) >= 3, "norms", "hold at least 3 independent runs, in its first axis", shape)
     _check.require(bool(np.all(x >= 0)), "norms", "be non-negative", _check.words("an array with negative entries"))
+    several = x.size >= 50 and np.ptp(x) > 0
+    what = _check.words(f"an array of shape {x.shape}" + " of one value" * bool(x.size and np.ptp(x) == 0))
+    _check.require(bool(several), "norms", "hold 50 values or more that differ, for a tail to be read off them", what)
     kappa = _check.number("kappa", kappa, "be a number in (0, 1), the fraction kept", lambda v: (v > 0) & (v < 1))
     pooled = x.ravel()
     without = np.array([error_curve(np.delete(x, s, axis=0).ravel(), kappa, "magnitude", p) for s in range(len(x))])

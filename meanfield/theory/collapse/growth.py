@@ -66,6 +66,7 @@ def exponent(
     x, r = _arguments.examples(inputs, residuals)
     _arguments.step(step_size, batch_size, weight_decay)
     _arguments.momentum(momentum)
+    _check.random_key("key", key)
     slope = _arguments.slope(activation)
     if slope is not None and x.shape[1] == r.shape[1] == 1 and momentum == 0:
         return lines.exponent_of_lines(slope * x[:, 0] * r[:, 0], step_size, batch_size, weight_decay, _keys.generator(key))
@@ -164,6 +165,7 @@ def boundary(
     _check.positive("step_sizes", sizes)
     _arguments.step(1.0, batch_size, 0.0)
     _arguments.momentum(momentum)
+    _check.random_key("key", key)
     end = (1 - momentum**0.5) ** 2 if _arguments.slope(activation) is None else 1.0
     solver: dict[str, Any] = {
         "activation": activation,

@@ -207,7 +207,7 @@ GOOD = np.ones((3, 16, 2))
         ),
         ({"neurons": {16: GOOD, 32: np.ones((4, 32, 2))}}, r"`neurons\[32\]` must have as many axes, runs and coordinates"),
         ({"neurons": {16: GOOD * np.nan, 32: np.ones((3, 32, 2))}}, r"`neurons\[16\]` must .*finite"),
-        ({"kappa": 0.01}, r"`kappa` must be at least 0\.062, which keeps one part of the narrowest network, but is 0\.01"),
+        ({"kappa": 0.01}, r"`kappa` must be at least 0\.0625, which keeps one part of the narrowest network, but is 0\.01"),
         ({"kappa": 1.0}, r"`kappa` must be a number in \(0, 1\)"),
         ({"kind": "neuron"}, r"`kind` must be"),
         ({"p": 0.0}, r"`p` must be a number > 0"),
