@@ -204,8 +204,8 @@ FAULTS = (
     Fault(
         "exponent of the line that falls faster",
         f"{COLLAPSE}/lines.py",
-        "return max(_mean_log(f, chance)",
-        "return min(_mean_log(f, chance)",
+        "return exact(max(_mean_log(f, chance)",
+        "return exact(min(_mean_log(f, chance)",
     ),
     Fault("mini-batches without their multiplicities", f"{COLLAPSE}/lines.py", "- np.log(repeat)", "- 0 * np.log(repeat)"),
     Fault(

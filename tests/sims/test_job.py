@@ -45,9 +45,14 @@ def test_what_is_typed_beside_quick_wins(module):
     assert changed or module is index_two_wall  # whose parts are made small
     for name in changed:
         given = getattr(full, name)
-        words = [given] if isinstance(given, int | float) else [] if isinstance(given[0], tuple) else list(given)
+        if isinstance(given, bool):
+            words = [_job.option_name(name if given else f"no_{name}")]
+        elif isinstance(given, int | float):
+            words = [_job.option_name(name), given]
+        else:
+            words = [] if isinstance(given[0], tuple) else [_job.option_name(name), *given]
         if words:
-            parsed = _job.parsed(module.Config, [_job.option_name(name), *map(str, words), "--quick"])
+            parsed = _job.parsed(module.Config, [*map(str, words), "--quick"])
             assert (
                 parsed == dataclasses.replace(small, **{name: given})
                 and _files.manifest(parsed.record())["config"][name] == given
