@@ -330,7 +330,8 @@ def plot(summary: dict) -> Figure:
         ends = [[row[when][name] for row in cells] for when in ("slope_halfway", "slope")]
         axes[11].plot(*ends, label=name, **mfplot.style(i, 4, "plasma") | {"linestyle": "none", "markersize": 4})
     axes[11].plot([-1, 0.1], [-1, 0.1], color="black", linewidth=0.6)
-    _figures.panel(axes[11], "(l) slopes through training", "after half of the steps", "at the end", {})
+    ends = {"xlim": (-1, 0.1), "ylim": (-1, 0.1)}  # networks that learn
+    _figures.panel(axes[11], "(l) slopes through training", "after half of the steps", "at the end", {}, **ends)
     return figure
 
 
@@ -361,6 +362,8 @@ def draw_curves(ax: Axes, title: str, xlabel: str, ylabel: str, x: str, y: str, 
     for i, row in enumerate(rows):
         ax.plot(row[x][: len(row[y])], row[y], label=f"{row['weight_decay']:g}", markersize=4.5, **mfplot.style(i, len(rows)))
     ax.set_xscale("log")
+    if rows:
+        _figures.ticks_at(ax, rows[0][x][: len(rows[0][y])])
     _figures.panel(ax, title, xlabel, ylabel, {"title": "ridge"} if rows else None)
 
 

@@ -115,36 +115,65 @@ def test_numbers_of_the_page_of_mechanisms_are_those_of_the_committed_run():
     """Its tables, and what its sentences say of all cells of the map."""
     text = (ROOT / "docs" / "mechanisms.md").read_text()
     summary = json.loads((ROOT / "docs" / "results" / "regimes.json").read_text())
-    cells, shown = summary["cells"], 0
+    cells, names = summary["cells"], ("sampling", "law", "dependence")
+
+    def slope(row, part="measured"):
+        low, high = row["slope_interval"][part]
+        return f"{row['slope'][part]:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+    def parts(row):
+        return " | ".join(f"{row['slope'][part]:+.3f}" for part in names)
+
+    shown = 0
     for row in cells:
-        low, high = row["slope_interval"]["measured"]
-        slope = f"{row['slope']['measured']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        start = f"| {row['step_size']:g} | {row['weight_decay']:g} | {row['accuracy'][-1]:.2f} | {slope} |"
+        start = f"| {row['step_size']:g} | {row['weight_decay']:g} | {row['accuracy'][-1]:.2f} | {slope(row)} |"
         if start in text:
-            rest = " | ".join(f"{row['slope'][part]:+.3f}" for part in ("sampling", "law", "dependence"))
             shares = f"{row['dead']:.2f} | {row['collapsing']:.2f} | {row['error'][-1]:.3f} | {row['error_of_live']:.3f} |"
-            assert f"{start} {rest} | {shares}" in text
+            assert f"{start} {parts(row)} | {shares}" in text
             shown += 1
     assert shown == 6
+    whole = [row for row in summary["beside"] if "slope" in row]
+    gone = [row for row in summary["beside"] if "slope" not in row]
+    assert (
+        all(row["map"] == "teacher of 5 neurons" and row["step_size"] == 1 and not row["complete"] for row in gone)
+        and len(gone) == 2
+    )
+    for row in whole:
+        alpha = f"{row['alpha']:g}" if "alpha" in row else ""
+        fails = "no: " + ", ".join(row["fails"]) if row["fails"] else "yes"
+        line = f"| {row['map']} | {alpha} | {row['step_size']:.3g} | {row['weight_decay']:g} | {row['accuracy'][-1]:.2f} | {slope(row)} |"
+        assert f"{line} {parts(row)} | {row['index']:.2f} | {fails} |" in text
     for row in summary["controls"]:
-        parts = (
-            f"{row['slope'][part]:+.3f} [{low:+.3f}, {high:+.3f}]"
-            for part, (low, high) in row["slope_interval"].items()
-            if part != "level"
-        )
-        assert f"| {row['control']} | {' | '.join(parts)} |" in text
-    assert all(row["holds"] for row in summary["verdict"]) and "a 99 % interval does not" in text
+        assert f"| {row['control']} | {' | '.join(slope(row, part) for part in ('measured', *names))} |" in text
+    theorem = json.loads((ROOT / "docs" / "results" / "mechanisms.json").read_text())["rows"][-1]
+    for row in (theorem, *theorem["higher_p"]):  # at p = 2, 3 and 4, at the slope that the index of the noise predicts
+        low, high = row["slope_interval"]["sampling"]
+        assert row["fails"] == [] and low < -(1 / 1.5 - 1 / row["p"]) < high
     shares = [row["slope"]["sampling"] / row["slope"]["measured"] for row in cells if row["step_size"] == 1]
     assert f"carries {100 * min(shares):.0f} to {100 * max(shares):.0f} %" in text
-    assert sum(not low <= 0 <= high for low, high in (row["slope_interval"]["dependence"] for row in cells)) == 1
-    assert sum(row["stationary"] for row in cells) == 1 and "in all cells but one" in text
+    assert all(low <= 0 <= high for low, high in (row["slope_interval"]["dependence"] for row in cells))
+    still = [row for row in cells if row["stationary"]]
+    assert len(still) == 5 and all(row["step_size"] <= 0.5 and row["index_interval"][0] > 3 for row in still)
     assert all(abs(row["dead_rate"] - row["ridge_rate"]) <= 1e-3 * abs(row["ridge_rate"]) for row in cells)
     carried = [row for row in cells if row["slope"]["sampling"] < 0.5 * row["slope"]["measured"]]
-    assert all(
-        row["step_size"] == 2 and row["weight_decay"] >= 1e-3 and row["accuracy"][-1] < 0.2 and row["dead"] > 0.99
-        for row in carried
+    assert len(carried) == 2 and all(row["step_size"] == 2 and row["weight_decay"] >= 1e-3 for row in carried)
+    assert all(row["accuracy"][-1] < 0.2 and row["dead"] > 0.99 for row in carried) and all(row["fails"] for row in cells)
+    first, last = (next(r for r in cells if (r["step_size"], r["weight_decay"]) == (1, ridge)) for ridge in (0.0, 0.003))
+    died = [f"{100 * share:.0f} %" for share in (first["dead_then"][0], *first["dead_then"][-2:], last["dead_then"][-1])]
+    assert (
+        "1 {} of them are dead after 312 steps without a ridge, {} after 5000 and {} after 10 000; with ridge 0.003 it is {}".format(
+            *died
+        )
+        in text
     )
-    assert len(carried) == 2 and not any(row["stationary"] and row["index"] < 2 for row in cells)
+    assert max(row["duplicates"] for row in cells) == pytest.approx(0.15, abs=0.005)
+    assert max(abs(row["error"][-1] - row["error_of_distinct"]) for row in cells) < 0.0065
+    assert all(row["holds"] for row in summary["verdict"]) and "uses 99 % intervals" in text
+    off = max(abs(row["rate"] - row["predicted"]) for row in summary["collapse"])
+    inside = [row["interval"][0] <= row["predicted"] <= row["interval"][1] for row in summary["collapse"]]
+    assert f"none is off by more than {off + 5e-5:.4f}".replace("0.0", ".0") in text and all(inside) and len(inside) == 21
+    injected = [row for row in whole if row.get("alpha") == 1.5]
+    assert injected and all(set(row["fails"]) <= {"tail undecided", "not stationary"} for row in injected)
 
 
 SIMULATED = ("tail_index", "transients", "index_two_wall")
