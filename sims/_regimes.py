@@ -191,7 +191,7 @@ def at_work(row: dict) -> str:
     return ", ".join(row["fails"]) or "yes"
 
 
-def draw_parts(ax: Axes, title: str, names: Iterable[str], rows: Iterable[dict]) -> None:
+def draw_parts(ax: Axes, title: str, xlabel: str, names: Iterable[str], rows: Iterable[dict]) -> None:
     """The slope of every row and its parts, with their intervals."""
     rows = list(rows)
     for i, name in enumerate(("measured", *PARTS)):
@@ -202,4 +202,4 @@ def draw_parts(ax: Axes, title: str, names: Iterable[str], rows: Iterable[dict])
             _figures.errorbars(ax, np.arange(len(rows)) + 0.15 * (i - 1.5), values, intervals, label=name, **look)
     ax.axhline(0, color="black", linewidth=0.6)
     ax.set_xticks(range(len(rows)), list(names), fontsize="small")
-    _figures.panel(ax, title, "", "slope of log error in log width", {} if rows else None)
+    _figures.panel(ax, title, xlabel, "slope of log error in log width", {} if rows else None)

@@ -174,7 +174,7 @@ def plot(summary: dict, results: dict[str, mf.Results]) -> Figure:
     _figures.ticks_at(left, rows[0]["widths"])
     mfplot.plain_numbers(left.yaxis)
     _figures.panel(left, "(a) error against width", "width $N$ (neurons)", f"node pruning error, {_regimes.KAPPA:.0%} kept")
-    _regimes.draw_parts(middle, "(b) what its slope is made of", [row["regime"] for row in rows], rows)
+    _regimes.draw_parts(middle, "(b) what its slope is made of", "regime", [row["regime"] for row in rows], rows)
     samples, fits = [], []
     for row in rows:
         result, widest = results[row["regime"]], row["widths"][-1]

@@ -309,9 +309,9 @@ def plot(summary: dict) -> Figure:
     draw_indices(axes[5], "(f) index where a theory predicts it", [*_measured(summary["beside"]), *summary["controls"]])
     noisy = [row for row in _measured(summary["beside"]) if "alpha" in row]
     names = [f"{row['alpha']:g}\n{row['weight_decay']:g}" for row in noisy]
-    _regimes.draw_parts(axes[6], "(g) digits, injected noise: index above, ridge below", names, noisy)
+    _regimes.draw_parts(axes[6], "(g) digits, injected noise", "index, ridge", names, noisy)
     names = [row["control"].replace(", ", ",\n") for row in summary["controls"]]
-    _regimes.draw_parts(axes[7], "(h) controls", names, summary["controls"])
+    _regimes.draw_parts(axes[7], "(h) controls", "control", names, summary["controls"])
     draw_collapse(axes[8], "(i) least squares without label noise", summary["collapse"])
     middle = next(iter(sorted({row["step_size"] for row in cells})[-2:]), np.nan)
     column = [row for row in cells if row["step_size"] == middle]
