@@ -89,8 +89,8 @@ def _deviation(row: dict) -> float:
 
 def verdict(summary: dict) -> Table:
     """The statements, the evidence, and whether they hold."""
-    said = {True: "holds", False: "does not hold", None: "not decided"}
-    columns = (("statement", "{statement}"), ("evidence", "{evidence}"), ("", lambda v: said[v["holds"]]))
+    said = {True: "holds", False: "does not hold"}  # null in a file, where nothing decides it
+    columns = (("statement", "{statement}"), ("evidence", "{evidence}"), ("", lambda v: said.get(v["holds"], "not decided")))
     return _tables.of_rows("Verdict", summary["verdict"], *columns)
 
 
