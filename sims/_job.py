@@ -107,8 +107,9 @@ class Job:
             (out / name).unlink(missing_ok=True)
         _files.write_json(out / "config.json", _files.manifest(config.record()))
         made = self._saved(out, simulate())
-        summary, measured = self.run(config, self._given(made))
-        return summary, self._saved(out, measured)
+        given = self._given(made)
+        summary, measured = self.run(config, given)
+        return summary, made if measured is given else self._saved(out, measured)
 
     def _saved(self, out: Path, results: Any) -> dict[str, mf.Results]:
         """The results by the names of their files, in which they are."""

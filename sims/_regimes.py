@@ -20,7 +20,7 @@ from . import _figures, _tables
 
 KAPPA = 0.1  # fraction kept
 LEVELS = (0.5, 0.9, 0.99)  # of the quantiles that a stationary law keeps
-PARTS = ("sampling", "law", "dependence")
+PARTS = mechanisms.PARTS[1:]  # the level has no slope
 LEVEL = 0.99  # of the intervals by which a part differs from 0
 HALF, TENTH = 0.5, 0.1  # of the slope: what sampling must carry at least, and what other parts may, where the theorem is at work
 ABOUT = {

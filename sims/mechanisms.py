@@ -91,7 +91,11 @@ def run(config: Config, results: dict[str, mf.Results]) -> tuple[dict, dict[str,
         cell = {"step_size": float(result.dataset["step_size"][0])}
         row = _regimes.row_of(result, cell, steps // 2, config.key, None if name == "theorem" else inputs) if whole else {}
         if name == "theorem" and "slope" in row:
-            row["higher_p"] = [_regimes.row_of(result, cell, steps // 2, config.key, p=p) for p in HIGHER]
+            ok = np.all([result.complete(width)[0] for width in result.particles], axis=0)
+            neurons = {width: result.particles_at(None, width=width, **cell).to_numpy()[ok] for width in result.particles}
+            earlier = result.particles_at(steps // 2, width=max(neurons), **cell).to_numpy()[ok]
+            time = float(np.log(steps / (steps // 2)))
+            row["higher_p"] = [_regimes.measured(neurons, earlier, time, config.key, p) for p in HIGHER]
         rows.append({"regime": name, "what": _what(name), "steps": steps} | row)
     _, labels = data.splits.get("test", data.splits["train"])
     examples = mf.probes.Evaluation().count(len(labels))

@@ -1,4 +1,4 @@
-"""Where a pruning error falls with the width, and why: a map over step size and ridge, maps beside it, and controls with a known answer."""
+"""Where a pruning error falls with the width, and why: a map over step size and ridge, smaller maps, and controls with a known answer."""
 
 import dataclasses
 import itertools
@@ -27,7 +27,7 @@ from . import _figures, _job, _regimes, _tables, _two_wall
 class Config(_job.Base):
     """ReLU networks on digits, step size against ridge: the parts of their pruning errors, and who vanishes.
 
-    Beside this map stand smaller ones: other mini-batches, step-size laws, data and teachers, and networks with injected noise.
+    There are smaller maps, too: other mini-batches, step-size laws, data and teachers, and networks with injected noise.
     A day on a GPU: --steps 100000 --seeds 12 --widths 128 512 2048 8192 32768.
     """
 
@@ -45,7 +45,7 @@ class Config(_job.Base):
     seeds: int = 6
     """Independent runs, at least 3."""
     beside: bool = True
-    """Make the maps beside it, too; one of them needs the extra `data`."""
+    """Make the smaller maps, too; one of them needs the extra `data`."""
     controls: bool = True
     """Run the controls, too."""
 
@@ -95,7 +95,7 @@ class Sheet:
 
 
 def sheets(config: Config) -> list[Sheet]:
-    """The maps beside that of the digits."""
+    """The smaller maps."""
     digits, ridges = mf.data.digits(), [0.0, 1e-3]
     teacher = mf.data.teacher(jax.random.key(1), dim=10, neurons=5, noise_std=0.1)
     law = mf.scaling.StepSizeLaw(gamma=[float(max(config.widths) ** 0.25)], beta=0.75)  # a step of 1 in the widest network
@@ -281,7 +281,7 @@ def tables(summary: dict) -> list[Table]:
     made = [_tables.of_rows(title, _measured(summary["cells"]), *shared)]
     if summary["beside"]:
         alpha = ("alpha", lambda r: f"{r['alpha']:g}" if "alpha" in r else "")
-        made.append(_tables.of_rows("Beside it", _measured(summary["beside"]), ("", "{map}"), alpha, *shared))
+        made.append(_tables.of_rows("Smaller maps", _measured(summary["beside"]), ("", "{map}"), alpha, *shared))
     if summary["controls"]:
         index = [("index\npredicted", "{index_predicted:.2f}"), ("top 1 %", _tables.measured("index", 2))]
         made.append(_tables.of_rows("Controls", summary["controls"], ("control", "{control}"), *parts, *index))
@@ -297,7 +297,7 @@ def _measured(rows: Sequence[dict]) -> list[dict]:
 
 
 def plot(summary: dict) -> Figure:
-    """Maps of accuracy, slope, what carries it, and who vanishes; parts of the maps beside it; the controls."""
+    """Maps of accuracy, slope, what carries it, and who vanishes; parts under injected noise; the controls."""
     figure, axes = _figures.panels(16, 16, rows=4)
     cells = _measured(summary["cells"])
     draw_map(axes[0], "(a) test accuracy, widest", cells, lambda r: r["accuracy"][-1], "viridis", (0, 1))
