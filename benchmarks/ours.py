@@ -38,9 +38,9 @@ class Ours:
         self.data, self.batch_size = data, batch_size
         self.grid = make_grid(system.dynamics, tuple(range(seeds)), jax.random.key(SEED))
         source = system.dynamics.prepare(system.data)
-        self.cells = len(self.grid.keys)
+        self.cells = self.grid.cells
         self.stride = system.dynamics.stride(system.network, width)  # steps in one trip through memory
-        self.threads = Threads(Job(system, system.data, source, (), 0, None), self.grid.dynamics, self.grid.keys, width)
+        self.threads = Threads(Job(system, system.data, source, (), 0, None), self.grid.dynamics, self.grid.streams, width)
         self.threads.start()
         self._first_bad = np.full(self.cells, NEVER, np.int32)
         self._needed = {name: memory.size(tree) for name, tree in {"state": self.threads.states, "data": source}.items()}
@@ -57,7 +57,7 @@ class Ours:
     def indices(self, steps: int) -> np.ndarray:
         """Which examples the steps 0, 1, ... of the first cell draw, (steps, batch_size)."""
         numbers = mf.data.from_arrays(np.arange(self.data.size, dtype=float)[:, None], np.zeros(self.data.size, int), classes=1)
-        key = jax.random.fold_in(self.grid.keys[0], DATA)
+        key = self.grid.streams[DATA][0]
         return np.array([numbers.batch(key, step, self.batch_size)[0][:, 0] for step in range(steps)], np.int64)
 
     def finite(self) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 import meanfield as mf
 from meanfield import _check
 from meanfield.simulate import program as programs
-from meanfield.simulate.grid import DATA, NOISE, Grid, make_grid
+from meanfield.simulate.grid import DATA, INIT, NOISE, Grid, make_grid
 from meanfield.systems.data import AbstractSource
 from meanfield.systems.dynamics import AbstractDynamics
 from meanfield.systems.dynamics.base import NEVER, State, state_and_info
@@ -132,20 +132,20 @@ class _Bench:
     @cached_property
     def starts(self) -> tuple[State, State]:
         """The states of the grid at step 0, with WIDTH and with 2 WIDTH neurons."""
-        given = self.grid.dynamics, self.grid.keys
+        given = self.grid.dynamics, self.grid.streams
         lower = lambda width: programs.init.lower(*given, network=self.system.network, width=width)  # noqa: E731
         return _compiled(lower(WIDTH))(*given), _compiled(lower(2 * WIDTH))(*given)
 
     @cached_property
     def advance(self) -> Callable[[State, int], tuple[State, np.ndarray]]:
         """`programs.advance` on the grid: takes states, when they were seen not finite, and a number of steps."""
-        grid, bad = self.grid, jnp.full(len(self.grid.keys), NEVER, jnp.int32)
-        given = grid.dynamics, self.source, grid.keys
+        grid, bad = self.grid, jnp.full(self.grid.cells, NEVER, jnp.int32)
+        given = grid.dynamics, self.source, grid.streams
         program = _compiled(programs.advance.lower(*given, self.starts[0], bad, jnp.asarray(1)))
 
         def advance(states: State, steps: int) -> tuple[State, np.ndarray]:
             states = jax.tree.map(jnp.array, states)  # the program takes the memory of what it gets
-            states, bad, _ = program(*given, states, jnp.full(len(grid.keys), NEVER, jnp.int32), jnp.asarray(steps))
+            states, bad, _ = program(*given, states, jnp.full(grid.cells, NEVER, jnp.int32), jnp.asarray(steps))
             return _numpy(states), np.asarray(bad)
 
         return advance
@@ -163,13 +163,13 @@ class _Bench:
     @cached_property
     def path(self) -> list[State]:
         """The states of the grid at steps 0, ..., 5, taken one by one."""
-        grid, turn = self.grid, np.arange(_FEW) % len(self.grid.keys)
-        data, noise = (jax.vmap(jax.random.fold_in, (0, None))(grid.keys, stream)[turn] for stream in (DATA, NOISE))
+        grid, turn = self.grid, np.arange(_FEW) % self.grid.cells
+        data, noise = (keys[turn] for keys in grid.streams[DATA:])
         dynamics, states = jax.tree.map(lambda v: np.asarray(v)[turn], (grid.dynamics, self.starts[0]))
         path = [states]
         for _ in range(5):
             path.append(self.few(dynamics, path[-1], data, noise).after)
-        return [jax.tree.map(lambda v: v[: len(grid.keys)], states) for states in path]
+        return [jax.tree.map(lambda v: v[: grid.cells], states) for states in path]
 
     @cached_property
     def state(self) -> State:
@@ -280,7 +280,7 @@ def a_step_can_be_traced(bench: _Bench) -> None:
         return state_and_info(dynamics, state, dynamics.step(key, state, dynamics.draw(source, key, state.step, WIDTH)))
 
     try:
-        jax.eval_shape(jax.vmap(one), grid.dynamics, grid.keys)
+        jax.eval_shape(jax.vmap(one), grid.dynamics, grid.streams[NOISE])
     except jax.errors.JAXTypeError as error:
         sentence = "asks for the value of a number that is traced (`if`, `float`, `int`, numpy), so that it would compile anew"
         raise AssertionError(f"The dynamics {sentence} for every number.") from error
@@ -298,7 +298,7 @@ def start_is_coupled(bench: _Bench) -> None:
 
     def text():
         start = jax.vmap(lambda one, key: one.init(key, network, WIDTH))
-        return jax.jit(start).lower(grid.dynamics, grid.keys).as_text()
+        return jax.jit(start).lower(grid.dynamics, grid.streams[INIT]).as_text()
 
     _hold(text() == text(), "starts differently from the same key: its `init` depends on more than its arguments")
     for leaf in jax.tree.leaves(narrow):
@@ -318,9 +318,9 @@ def start_is_coupled(bench: _Bench) -> None:
 
 def step_is_a_pure_function(bench: _Bench) -> None:
     """A step keeps shapes and types, counts itself, returns finite numbers, and depends on its arguments alone."""
-    turn = np.arange(_FEW) % len(bench.grid.keys)
+    turn = np.arange(_FEW) % bench.grid.cells
     dynamics, states = jax.tree.map(lambda v: v[turn], (bench.grid.dynamics, bench.starts[0]))
-    arguments = dynamics, states, bench.grid.keys[turn], bench.grid.keys[turn]
+    arguments = dynamics, states, *(keys[turn] for keys in bench.grid.streams[DATA:])
     first, second = bench.few.lower(*arguments), bench.few.lower(*arguments)
     after, info, _ = first.out_info
     _hold(jax.tree.structure(after) == jax.tree.structure(states), "returns a state of another structure than it got")
@@ -477,7 +477,7 @@ def frozen_weights_stay(bench: _Bench) -> None:
 def advance_takes_the_steps(bench: _Bench) -> None:
     """Five steps by `advance`, of a sweep, are five times `draw` and `step` of every run alone, up to rounding."""
     states, bad = bench.advance(bench.starts[0], 5)
-    for cell in range(len(bench.grid.keys)):
+    for cell in range(bench.grid.cells):
         ours, steps = (jax.tree.map(lambda v, cell=cell: v[cell], tree) for tree in (states, bench.path[5]))
         _hold(int(ours.step) == int(steps.step), f"has an `advance` that counts {int(ours.step)} steps where it takes 5")
         pairs = list(zip(jax.tree.leaves(ours), jax.tree.leaves(steps), strict=True))

@@ -37,6 +37,7 @@ def simulate(
     steps: int,
     seeds: int | Sequence[int],
     key: jax.Array,
+    networks: int = 1,
     probes: Sequence[_probes.AbstractProbe] = _probes.DEFAULT,
     progress: bool | None = None,
     mesh: Mesh | None = None,
@@ -55,6 +56,9 @@ def simulate(
         steps: number of steps, >= 0, below 2^31; in epochs at most 2^32 examples.
         seeds: how many seeds (0, 1, ...), or the seeds themselves.
         key: random key of the kind threefry2x32 (jax's default); every draw of seed s comes from `fold_in(key, s)`.
+        networks: how many networks of every seed share its data path, each with its own start and its own noise. More than one
+            are an axis "network" after the seeds; the first is the run that a single one would be. Their mean over one path is
+            a mean given the data, and `mechanisms.decompose` takes them apart.
         probes: what to look at along the run.
         progress: show a progress bar; None: if standard error is a terminal.
         mesh: devices to spread over, `mf.make_mesh(...)`: neurons over its axis "particles", runs over its axis "replicas". Widths
@@ -85,7 +89,7 @@ def simulate(
         ({'width': 2, 'step_size': 2, 'seed': 2}, (2, 2, 32, 64))
     """
     _check.require(isinstance(system, System), "system", "be a `System`", system)
-    _check.outside_of_jax("system", (system.data, system.dynamics, widths, steps, seeds, key), "simulated")
+    _check.outside_of_jax("system", (system.data, system.dynamics, widths, steps, seeds, key, networks), "simulated")
     widths = _check.integers("widths", widths, at_least=1)
     _check.integer("steps", steps, at_least=0)
     # The counter is an int32, and a window may reach beyond the last step.
@@ -101,6 +105,9 @@ def simulate(
     seeds = _check.integers("seeds", seeds, at_least=0)
     _check.require(max(seeds) < 2**32, "seeds", "be less than 2^32", seeds)
     _check.random_key("key", key)
+    _check.integer("networks", networks, at_least=1)
+    must = f"be at most {10**7 // len(seeds)}: 10 million runs of {len(seeds)} seeds"
+    _check.require(networks * len(seeds) <= 10**7, "networks", must, networks)
     _check.require(isinstance(probes, Sequence), "probes", "be a sequence of probes", probes)
     for probe in probes:
         _check.require(isinstance(probe, _probes.AbstractProbe), "probes", "hold probes only", probe)
@@ -112,8 +119,8 @@ def simulate(
     for probe in probes:
         _probes.checked(probe, system, source, widths[0], steps, key)
 
-    grid = make_grid(system.dynamics, seeds, key)
-    cells = len(grid.keys)
+    grid = make_grid(system.dynamics, seeds, key, networks)
+    cells = grid.cells
     mesh = meshes.checked(mesh, widths, cells)
     data = meshes.put(mesh, system.data)
     source = data if source is system.data else meshes.put(mesh, source)
@@ -143,7 +150,7 @@ def simulate(
     done = widths[: len(columns)]
     kept = {n: _probes.snapshots(column["seen"], grid.shape) for n, column in zip(done, columns, strict=True)}
     dataset = labelled(job, grid, done, columns)
-    dataset.attrs["provenance"] = json.dumps(provenance(system, widths, steps, grid.seeds, key, probes, mesh))
+    dataset.attrs["provenance"] = json.dumps(provenance(system, widths, steps, grid.seeds, networks, key, probes, mesh))
     if len(done) < len(widths):  # Ctrl-C between two widths: no status tells
         dataset.attrs["interrupted"] = 1
     return Results(
@@ -158,7 +165,7 @@ def _plan(job: Job, grid: Grid, width: int, particles: str) -> tuple[list[int], 
 
     The states alone give a first bound; the program compiled for as many runs then tells what a run really needs.
     """
-    cells, mesh = len(grid.keys), job.mesh
+    cells, mesh = grid.cells, job.mesh
     replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
     free = memory.available(mesh)
     shapes = jax.eval_shape(partial(program.init, network=job.system.network, width=width), *grid.part(0, 1))

@@ -52,7 +52,7 @@ def labelled(job, grid, widths, columns) -> "xarray.Dataset":
     import xarray
 
     at = list(job.looks)
-    coords: dict[str, Any] = {"width": list(widths), **grid.sweeps, "seed": list(grid.seeds), "step": at}
+    coords: dict[str, Any] = {"width": list(widths), **grid.coords, "step": at}
     variables = {}
     for probe in job.probes:
         coords |= probe.coords(job.system.data)
@@ -60,14 +60,14 @@ def labelled(job, grid, widths, columns) -> "xarray.Dataset":
             if not any(name in column["seen"] for column in columns):
                 continue
             shape = next(value.shape[1:] for column in columns for value in column["seen"].get(name, {}).values())
-            array = np.full((len(widths), len(at), len(grid.keys), *shape), np.nan)
+            array = np.full((len(widths), len(at), grid.cells, *shape), np.nan)
             for i, column in enumerate(columns):
                 for step, value in column["seen"].get(name, {}).items():
                     array[i, at.index(step)] = value
             array = np.moveaxis(array, 1, 2).reshape(len(widths), *grid.shape, len(at), *shape)
             attrs = {"long_name": about.long_name, "units": about.units}
-            variables[name] = (("width", *grid.dims, "step", *about.dims), array, attrs)
-    dims = ("width", *grid.dims)
+            variables[name] = (("width", *grid.coords, "step", *about.dims), array, attrs)
+    dims = ("width", *grid.coords)
     meanings = " ".join(s.name.lower() for s in Status)
     about = {
         "status": {
@@ -80,7 +80,7 @@ def labelled(job, grid, widths, columns) -> "xarray.Dataset":
         "steps_done": {"long_name": "steps taken", "units": "step"},
     }
     for name, attrs in about.items():
-        array = np.stack([np.broadcast_to(column[name], len(grid.keys)).reshape(grid.shape) for column in columns])
+        array = np.stack([np.broadcast_to(column[name], grid.cells).reshape(grid.shape) for column in columns])
         variables[name] = (dims, array.astype(np.int32), attrs)
     attrs = {"long_name": "programs that the runs were divided into, to fit into memory", "units": "1"}
     variables["programs"] = (("width",), np.array([column["programs"] for column in columns], np.int32), attrs)
@@ -88,6 +88,8 @@ def labelled(job, grid, widths, columns) -> "xarray.Dataset":
     units = {
         "width": ("number of neurons N", "neuron"),
         "step_size": ("step size of one neuron", "1"),
+        "seed": ("seed, folded into the key of the run", "1"),
+        "network": ("number of a network among those on one data path", "1"),
         "step": ("steps taken", "step"),
         "split": ("set of examples", "1"),
         "level": ("level of the quantile", "1"),
@@ -97,5 +99,4 @@ def labelled(job, grid, widths, columns) -> "xarray.Dataset":
     for name, (long_name, unit) in units.items():
         if name in dataset.coords:
             dataset[name].attrs = {"long_name": long_name, "units": unit}
-    dataset["seed"].attrs = {"long_name": "seed, folded into the key of the run", "units": "1"}
     return dataset

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from meanfield.simulate import memory
 from meanfield.simulate import mesh as meshes
-from meanfield.simulate.grid import DATA, INIT, NOISE
+from meanfield.simulate.grid import DATA, INIT, NOISE, Streams
 from meanfield.simulate.probes import AbstractProbe, View
 from meanfield.systems.data import AbstractSource
 from meanfield.systems.dynamics.base import NEVER, AbstractDynamics, State
@@ -53,20 +53,20 @@ class Program:
 
     Args:
         job: the simulation.
-        dynamics, keys: of the runs that go through one program together; axis 0 is the run.
+        dynamics, streams: of the runs that go through one program together; axis 0 is the run.
         width: number of neurons.
     """
 
-    def __init__(self, job: Job, dynamics: AbstractDynamics, keys: jax.Array, width: int):
+    def __init__(self, job: Job, dynamics: AbstractDynamics, streams: Streams, width: int):
         self._data, self._source = job.data, job.source
-        lowered = init.lower(dynamics, keys, network=job.system.network, width=width, mesh=job.mesh)
-        bad = np.full(len(keys), NEVER, np.int32)
+        lowered = init.lower(dynamics, streams, network=job.system.network, width=width, mesh=job.mesh)
+        bad = np.full(len(streams[DATA]), NEVER, np.int32)
         # Without a mesh both are traced before either is compiled: a wrong `step` is refused at once.
         compiled = None if job.mesh is None else lowered.compile()
         states = meshes.like(job.mesh, lowered.out_info, compiled and compiled.output_shardings)
-        steps = advance.lower(dynamics, job.source, keys, states, bad, np.int32(1), mesh=job.mesh)
+        steps = advance.lower(dynamics, job.source, streams, states, bad, np.int32(1), mesh=job.mesh)
         self._init, self._advance = compiled or lowered.compile(), steps.compile()
-        given = dynamics, job.data, job.source, keys, states
+        given = dynamics, job.data, job.source, streams, states
         look = lambda probes: observe.lower(*given, probes=probes, mesh=job.mesh).compile()  # noqa: E731
         self._observe = {probes: look(probes) for probes in set(job.looks.values())}
 
@@ -77,28 +77,30 @@ class Program:
         looks = (memory.needs(look) - data for look in self._observe.values())
         return max(memory.needs(self._init), memory.needs(self._advance) - source, *looks)
 
-    def init(self, dynamics: AbstractDynamics, keys: jax.Array) -> State:
+    def init(self, dynamics: AbstractDynamics, streams: Streams) -> State:
         """The states at step 0."""
-        return self._init(dynamics, keys)
+        return self._init(dynamics, streams)
 
     def advance(
-        self, dynamics: AbstractDynamics, keys: jax.Array, states: State, first_bad: np.ndarray, steps: int
+        self, dynamics: AbstractDynamics, streams: Streams, states: State, first_bad: np.ndarray, steps: int
     ) -> tuple[State, jax.Array, jax.Array]:
         """See the function `advance`; the states given are lost."""
-        return self._advance(dynamics, self._source, keys, states, first_bad, np.int32(steps))
+        return self._advance(dynamics, self._source, streams, states, first_bad, np.int32(steps))
 
     def observe(
-        self, dynamics: AbstractDynamics, keys: jax.Array, states: State, probes: tuple[AbstractProbe, ...]
+        self, dynamics: AbstractDynamics, streams: Streams, states: State, probes: tuple[AbstractProbe, ...]
     ) -> dict[str, jax.Array]:
         """What these probes see."""
-        return self._observe[probes](dynamics, self._data, self._source, keys, states)
+        return self._observe[probes](dynamics, self._data, self._source, streams, states)
 
 
 @partial(jax.jit, static_argnames=("width", "network", "mesh"))
-def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: AbstractNetwork, width: int, mesh: Mesh | None = None) -> State:
+def init(
+    dynamics: AbstractDynamics, streams: Streams, *, network: AbstractNetwork, width: int, mesh: Mesh | None = None
+) -> State:
     """The states of all cells at step 0; on a mesh every device draws its own neurons and never sees the others."""
     with meshes.using(mesh):
-        states = jax.vmap(lambda one, key: one.init(jax.random.fold_in(key, INIT), network, width))(dynamics, keys)
+        states = jax.vmap(lambda one, key: one.init(key, network, width))(dynamics, streams[INIT])
     return meshes.placed(mesh, states, width)
 
 
@@ -106,7 +108,7 @@ def init(dynamics: AbstractDynamics, keys: jax.Array, *, network: AbstractNetwor
 def advance(
     dynamics: AbstractDynamics,
     source: Any,
-    keys: jax.Array,
+    streams: Streams,
     states: State,
     first_bad: jax.Array,
     steps: jax.Array,
@@ -118,7 +120,7 @@ def advance(
     `steps` is traced, so chunks of any length share one program; so are all numbers of the dynamics.
 
     Args:
-        dynamics, keys, states: axis 0 is the cell.
+        dynamics, streams, states: axis 0 is the cell.
         source: what the dynamics draws from (`prepare`), one for all cells.
         first_bad: step count after which a cell's info was first seen not finite, (cells,); the largest integer if never.
         steps: number of steps.
@@ -127,10 +129,9 @@ def advance(
     Returns:
         The states, `first_bad`, and whether a number of the particles is not finite, (cells,).
     """
-    data_keys, noise_keys = (jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream) for stream in (DATA, NOISE))
     width = states.particles.w.shape[1]
     with meshes.using(mesh):
-        states, bad = dynamics.advance(source, (data_keys, noise_keys), meshes.placed(mesh, states, width), steps)
+        states, bad = dynamics.advance(source, (streams[DATA], streams[NOISE]), meshes.placed(mesh, states, width), steps)
     broken = ~jnp.all(
         jnp.stack([_finite(v, zero=(steps < 0).astype(v.dtype)) for v in jax.tree.leaves(states.particles)]), axis=0
     )
@@ -151,7 +152,7 @@ def observe(
     dynamics: AbstractDynamics,
     data: AbstractSource,
     source: Any,
-    keys: jax.Array,
+    streams: Streams,
     states: State,
     *,
     probes: tuple[AbstractProbe, ...],
@@ -164,11 +165,11 @@ def observe(
     replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
 
     def one(cell):
-        dynamics, key, state = cell
-        view = View(state, dynamics, data, source, (jax.random.fold_in(key, DATA), jax.random.fold_in(key, NOISE)))
+        dynamics, own, state = cell
+        view = View(state, dynamics, data, source, own[DATA:])
         return {name: value for probe in probes for name, value in probe(view).items()}
 
-    cells = dynamics, keys, states
+    cells = dynamics, streams, states
 
     def of_every_replica(number):
         return jax.vmap(one)(jax.tree.map(lambda v: v.reshape(replicas, -1, *v.shape[1:])[:, number], cells))

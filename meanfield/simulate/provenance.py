@@ -44,13 +44,14 @@ def described(value: Any) -> Any:
     return {"type": _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))}
 
 
-def provenance(system: System, widths, steps: int, seeds, key: jax.Array, probes, mesh) -> dict[str, Any]:
+def provenance(system: System, widths, steps: int, seeds, networks: int, key: jax.Array, probes, mesh) -> dict[str, Any]:
     """The arguments of `simulate`, and what ran it. No date and no name of a machine: the same call is described alike."""
     return {
         "system": described(system),
         "widths": list(widths),
         "steps": steps,
         "seeds": described(np.asarray(seeds)),
+        "networks": networks,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "probes": described(tuple(probes)),
         "mesh": None if mesh is None else dict(mesh.shape),

@@ -44,11 +44,11 @@ class Results:
     """Results of `mf.simulate`.
 
     Args:
-        dataset: labelled arrays with axes width, the swept fields, seed, then step and what a probe adds; NaN where a probe
-            did not look. Among them `status` (codes of `Status`), `steps_done`, and `first_bad_step` (-1 if the run did not
-            diverge). Widths that Ctrl-C left out are not there, and the attribute `interrupted` is 1. The attribute `provenance`
-            is the JSON text of the property.
-        particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, neuron,
+        dataset: labelled arrays with axes width, the swept fields, seed, network (where several share a data path), then step and
+            what a probe adds; NaN where a probe did not look. Among them `status` (codes of `Status`), `steps_done`, and
+            `first_bad_step` (-1 if the run did not diverge). Widths that Ctrl-C left out are not there, and the attribute
+            `interrupted` is 1. The attribute `provenance` is the JSON text of the property.
+        particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, [network,] neuron,
             component); with `simulate(..., particles="device")` as jax arrays on the mesh.
         snapshots: for every width the particles at the steps at which `probes.Snapshot` looked, by step, with the same axes.
 
@@ -73,15 +73,15 @@ class Results:
         _check.require(named, "snapshots", must, _check.words(_text(self.snapshots)))
 
     def complete(self, width: int) -> np.ndarray:
-        """Which cells of a width ended `Status.COMPLETE`: a boolean array with axes (swept fields, seed)."""
+        """Which cells of a width ended `Status.COMPLETE`: a boolean array with axes (swept fields, seed, [network])."""
         return self._status(width).to_numpy() == Status.COMPLETE.code
 
     def particles_at(self, step: int | None = None, *, width: int, **cell: float) -> "xarray.DataArray":
         """The neurons of one width as one labelled array of their vectors (w_i, [bias_i,] [a_i]).
 
-        The dimensions are (swept fields, seed, neuron, component). The array holds whole vectors, because norms, tail indices and
-        pruning errors are those of whole vectors, and because chains have nothing but w. `array.sel(part="w")` selects the input
-        weights, "bias" and "a" the other parts: `part` labels the components.
+        The dimensions are (swept fields, seed, [network,] neuron, component). The array holds whole vectors, because norms, tail
+        indices and pruning errors are those of whole vectors, and because chains have nothing but w. `array.sel(part="w")` selects
+        the input weights, "bias" and "a" the other parts: `part` labels the components.
 
         Args:
             step: a step at which `probes.Snapshot` looked; None: the particles after the last step.

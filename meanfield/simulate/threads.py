@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from meanfield.simulate import mesh as meshes
+from meanfield.simulate.grid import DATA, Streams
 from meanfield.simulate.program import Job, Program
 from meanfield.systems.dynamics.base import AbstractDynamics, State
 
@@ -34,18 +35,19 @@ class Threads:
 
     Args:
         job: the simulation.
-        dynamics, keys: of the runs; axis 0 is the run.
+        dynamics, streams: of the runs; axis 0 is the run.
         width: number of neurons.
     """
 
-    def __init__(self, job: Job, dynamics: AbstractDynamics, keys: jax.Array, width: int):
-        threads = count(len(keys), job.mesh)
-        given = meshes.put(job.mesh, (dynamics, keys))
-        self._size = len(keys) // threads
+    def __init__(self, job: Job, dynamics: AbstractDynamics, streams: Streams, width: int):
+        cells = len(streams[DATA])
+        threads = count(cells, job.mesh)
+        given = meshes.put(job.mesh, (dynamics, streams))
+        self._size = cells // threads
         part = lambda thread: jax.tree.map(lambda v: v[thread * self._size : (thread + 1) * self._size], given)  # noqa: E731
         self._given: list[tuple] = [given] if threads == 1 else [part(thread) for thread in range(threads)]
-        dynamics, keys = self._given[0]
-        self.program = Program(job, dynamics, keys, width)
+        dynamics, streams = self._given[0]
+        self.program = Program(job, dynamics, streams, width)
         self.states: list[State] = []
 
     @property
@@ -61,10 +63,10 @@ class Threads:
         """Take so many steps: `first_bad` brought up to date, and where a number of the particles is not finite."""
 
         def one(thread):
-            (dynamics, keys), states = self._given[thread], self.states[thread]
+            (dynamics, streams), states = self._given[thread], self.states[thread]
             self.states[thread] = None  # type: ignore[call-overload]  # the program takes their memory
             bad = first_bad[thread * self._size : (thread + 1) * self._size]
-            self.states[thread], bad, broken = self.program.advance(dynamics, keys, states, bad, steps)
+            self.states[thread], bad, broken = self.program.advance(dynamics, streams, states, bad, steps)
             return np.asarray(bad), np.asarray(broken)
 
         bad, broken = zip(*self._in_threads(one), strict=True)
@@ -74,8 +76,8 @@ class Threads:
         """What these probes see."""
 
         def one(thread):
-            dynamics, keys = self._given[thread]
-            return jax.tree.map(np.asarray, self.program.observe(dynamics, keys, self.states[thread], probes))
+            dynamics, streams = self._given[thread]
+            return jax.tree.map(np.asarray, self.program.observe(dynamics, streams, self.states[thread], probes))
 
         seen = self._in_threads(one)
         return {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}

@@ -33,7 +33,7 @@ def grid(system):
 
 def start(system, mesh=None):
     cells = grid(system)
-    return program.init(cells.dynamics, cells.keys, network=system.network, width=WIDTH, mesh=mesh)
+    return program.init(cells.dynamics, cells.streams, network=system.network, width=WIDTH, mesh=mesh)
 
 
 @cache
@@ -48,7 +48,7 @@ def advanced(system, mesh, steps=30):
     own = isinstance(system.dynamics, mf.dynamics.Optax)
     states = start(system) if own else plain_start(system.network.output_weights == "ones")
     states = spread_out(states, mesh)
-    arguments = (cells.dynamics, source, cells.keys, states, np.full(CELLS, NEVER, np.int32), np.int32(steps))
+    arguments = (cells.dynamics, source, cells.streams, states, np.full(CELLS, NEVER, np.int32), np.int32(steps))
     text = program.advance.lower(*arguments, mesh=mesh).compile().as_text()
     return program.advance(*arguments, mesh=mesh)[0].particles, text
 
@@ -203,7 +203,7 @@ def test_particles_are_born_on_their_devices():
         for ours, theirs in zip(jax.tree.leaves(start(system, mesh)), jax.tree.leaves(start(system)), strict=True):
             assert np.array_equal(ours, theirs)
         cells = grid(system)
-        lower = partial(program.init.lower, cells.dynamics, cells.keys, network=system.network, width=WIDTH)
+        lower = partial(program.init.lower, cells.dynamics, cells.streams, network=system.network, width=WIDTH)
         there, here = (axes(lower(mesh=m).compile().as_text()) for m in (mesh, None))
         assert WIDTH not in there and WIDTH in here
 
@@ -215,7 +215,7 @@ def test_probes_leave_the_particles_where_they_are():
         mesh = mf.make_mesh(particles, replicas)
         cells, states = grid(make_system(mf.dynamics.SGD(0.1, 2))), spread_out(plain_start(False), mesh)
         for probe in mf.probes.DEFAULT:
-            given = cells.dynamics, DATA, DATA, cells.keys, states
+            given = cells.dynamics, DATA, DATA, cells.streams, states
             text = program.observe.lower(*given, probes=(probe,), mesh=mesh).compile().as_text()
             quantiles = isinstance(probe, mf.probes.NormQuantiles)
             sent = max(size for _, size in collectives(text))

@@ -130,10 +130,11 @@ def test_first_bad_step_is_the_first(digits, key):
 def test_streams_and_lost_arrays():
     """Data and noise have the documented streams; a run is broken whichever of its arrays is lost."""
     keys = jax.vmap(jax.random.key)(np.arange(3, dtype=np.uint32))
+    streams = tuple(jax.vmap(jax.random.fold_in, (0, None))(keys, stream) for stream in range(3))
     a = jnp.zeros((3, 2, 1)).at[1, 0, 0].set(jnp.inf)
     states = mf.dynamics.State(mf.Particles(jnp.zeros((3, 2, 3)), a), jnp.zeros(3, jnp.int32), mf.TwoLayer(dim=3, outputs=1))
     dynamics, never = Recording(jnp.ones(3)), jnp.full(3, NEVER, jnp.int32)
-    states, _, broken = program.advance(dynamics, jnp.zeros(()), keys, states, never, jnp.int32(1))
+    states, _, broken = program.advance(dynamics, jnp.zeros(()), streams, states, never, jnp.int32(1))
     assert broken.tolist() == [False, True, False]
     data, noise = (jax.random.fold_in(jax.random.fold_in(jax.random.key(0), stream), 0) for stream in (1, 2))
     np.testing.assert_allclose(states.particles.w[0, 1], [jax.random.uniform(data), jax.random.uniform(noise), 1])

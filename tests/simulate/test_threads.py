@@ -49,6 +49,6 @@ def test_lanes_hold_more_memory_together(digits, key, monkeypatch):
     network, needed = mf.System(mf.TwoLayer(), digits, mf.dynamics.SGD(1.0, 1)), {}
     for threads in (1, 4):
         monkeypatch.setattr(threads_module, "count", lambda cells, mesh, threads=threads: threads)
-        needed[threads] = Threads(Job(network, digits, digits, (), 0, None), grid.dynamics, grid.keys, 512).bytes
+        needed[threads] = Threads(Job(network, digits, digits, (), 0, None), grid.dynamics, grid.streams, 512).bytes
     particles = 8 * 4 * 512 * 74
     assert particles < needed[4] and 0.8 < needed[4] / needed[1] < 1.25

@@ -155,11 +155,11 @@ def test_steps_that_do_not_happen_change_nothing(monkeypatch):
     monkeypatch.setattr(multistep, "plan", lambda *_: multistep.Plan(8, 2, 4))
 
     def run(*chunks, start=lambda particles: particles):
-        states = program.init(grid.dynamics, grid.keys, network=mf.TwoLayer(dim=5, outputs=3), width=9)
+        states = program.init(grid.dynamics, grid.streams, network=mf.TwoLayer(dim=5, outputs=3), width=9)
         states = mf.dynamics.State(start(states.particles), states.step, states.network)
         bad = jnp.full(4, NEVER, jnp.int32)
         for steps in chunks:
-            states, bad, _ = program.advance(grid.dynamics, data, grid.keys, states, bad, jnp.asarray(steps))
+            states, bad, _ = program.advance(grid.dynamics, data, grid.streams, states, bad, jnp.asarray(steps))
         return states.particles, states.step, bad
 
     for chunks in ((3, 0, 1, 20), (8, 16), (23, 1)):
@@ -255,9 +255,9 @@ def test_no_second_copy_of_the_weights():
     network = mf.TwoLayer(dim=784, outputs=10)
     system = mf.System(network, mf.data.from_arrays(np.zeros((50, 784)), np.arange(50) % 10), mf.dynamics.SGD(0.1, 1))
     grid = make_grid(system.dynamics, (0,), jax.random.key(0))
-    states = jax.eval_shape(lambda: program.init(grid.dynamics, grid.keys, network=network, width=65536))
+    states = jax.eval_shape(lambda: program.init(grid.dynamics, grid.streams, network=network, width=65536))
     bad, steps = jnp.zeros(1, jnp.int32), jnp.asarray(1)
-    memory = program.advance.lower(grid.dynamics, system.data, grid.keys, states, bad, steps).compile().memory_analysis()
+    memory = program.advance.lower(grid.dynamics, system.data, grid.streams, states, bad, steps).compile().memory_analysis()
     particles = 4 * 65536 * 794
     assert memory.temp_size_in_bytes < 0.2 * particles
     assert memory.alias_size_in_bytes > 0.99 * particles
@@ -268,7 +268,7 @@ def test_the_start_makes_no_copy_of_the_weights(bias):
     """Nothing but the particles is in memory while they are drawn."""
     network = mf.TwoLayer(dim=784, outputs=10, bias=bias)
     grid = make_grid(mf.dynamics.SGD(0.1, 1), (0,), jax.random.key(0))
-    memory = program.init.lower(grid.dynamics, grid.keys, network=network, width=65536).compile().memory_analysis()
+    memory = program.init.lower(grid.dynamics, grid.streams, network=network, width=65536).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 0.01 * memory.output_size_in_bytes
 
 
