@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import tyro
 from matplotlib.figure import Figure
@@ -25,13 +25,14 @@ Data = Annotated[str, tyro.conf.arg(help=_DATA)]
 
 @dataclass(frozen=True, kw_only=True)
 class Sized:
-    """A config with a quick run. Its fields are what runs, whether --quick was typed or not."""
+    """A config with presets, sizes that an option names: a quick run, and others. Its fields are what runs, whichever was typed."""
 
+    presets: ClassVar[tuple[str, ...]] = ("quick",)
     quick: bool = False
     """A small run, to see that everything works."""
 
     def sized(self) -> Self:
-        """The same with the sizes of the quick run; a simulation returns `dataclasses.replace(self, ...)`.
+        """The same with the sizes of its preset, if a field says one; a simulation returns `dataclasses.replace(self, ...)`.
 
         The command line starts from `Config(quick=True).sized()` if --quick is typed, so what is typed as well wins.
         """
@@ -159,20 +160,26 @@ def command(kind: type, run: Callable[[Any], int | None], arguments: Sequence[st
 
 
 def parsed(kind: Any, arguments: Sequence[str] | None = None) -> Any:
-    """The config that a command line says: an option that is not typed is that of the quick run if --quick is typed."""
+    """The config that a command line says: an option that is not typed is that of the preset that is."""
     if not issubclass(kind, Sized):
         return tyro.cli(kind, args=arguments)
-    small: Any = kind(quick=True).sized()  # type: ignore[call-arg]
-    sizes = " ".join(f"{option_name(name)} {typed(getattr(small, name))}" for name in made_small(kind))
-    about = f"{kind.__doc__}\n\n--quick means {sizes}. What is typed as well wins." if sizes else kind.__doc__
+    about = str(kind.__doc__)
+    for preset in kind.presets:
+        sized: Any = kind(**{preset: True}).sized()
+        sizes = " ".join(f"{option_name(name)} {typed(getattr(sized, name))}" for name in changed(kind, preset))
+        about += f"\n\n{option_name(preset)} means {sizes}. What is typed as well wins." if sizes else ""
     found = tyro.cli(kind, args=arguments, description=about)
-    return tyro.cli(kind, args=arguments, default=small) if found.quick else found
+    chosen = [preset for preset in kind.presets if getattr(found, preset)]
+    _check.require(
+        len(chosen) <= 1, "quick", "be typed alone", _check.words(f"typed with {option_name(chosen[-1])}" if chosen else "")
+    )
+    return tyro.cli(kind, args=arguments, default=kind(**{chosen[0]: True}).sized()) if chosen else found
 
 
-def made_small(kind: Any) -> list[str]:
-    """Names of the fields that the quick run changes."""
-    full, small = kind(quick=True), kind(quick=True).sized()
-    return [field.name for field in dataclasses.fields(kind) if getattr(small, field.name) != getattr(full, field.name)]
+def changed(kind: Any, preset: str) -> list[str]:
+    """Names of the fields that a preset changes."""
+    before, after = kind(**{preset: True}), kind(**{preset: True}).sized()
+    return [field.name for field in dataclasses.fields(kind) if getattr(before, field.name) != getattr(after, field.name)]
 
 
 def typed(value: Any) -> str:

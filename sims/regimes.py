@@ -2,10 +2,10 @@
 
 import dataclasses
 import itertools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -16,11 +16,11 @@ from rich.table import Table
 import meanfield as mf
 from meanfield import _check
 from meanfield import plot as mfplot
-from meanfield.measure import rates
 from meanfield.systems.examples import quadratic_system
-from meanfield.theory import network, recursion
+from meanfield.theory import collapse, network, recursion
 
 from . import _figures, _job, _regimes, _tables, _two_wall
+from .collapse import of_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,6 @@ class Config(_job.Base):
     """ReLU networks on digits, step size against ridge: the parts of their pruning errors, and who vanishes.
 
     There are smaller maps, too: other mini-batches, step-size laws, data and teachers, and networks with injected noise.
-    A day on a GPU: --steps 100000 --seeds 12 --widths 128 512 2048 8192 32768.
     """
 
     out: _job.Out = Path("out/regimes")
@@ -48,11 +47,18 @@ class Config(_job.Base):
     """Make the smaller maps, too; one of them needs the extra `data`."""
     controls: bool = True
     """Run the controls, too."""
+    population: int = 4_000
+    """Directions of the solver for the exponents of collapse."""
+    full: bool = False
+    """The run for a GPU, which takes most of a day."""
+    presets: ClassVar[tuple[str, ...]] = ("quick", "full")
 
     def sized(self):
-        """The quick run."""
+        """The quick run, and that for a GPU."""
+        if self.full:
+            return dataclasses.replace(self, widths=(128, 512, 2048, 8192, 32_768), steps=100_000, seeds=12)
         small = {"step_sizes": (0.5, 1.0), "ridges": (0.0, 1e-3), "widths": (64, 256), "steps": 400, "seeds": 3}
-        return dataclasses.replace(self, **small, beside=False)
+        return dataclasses.replace(self, **small, population=500, beside=False)
 
 
 @_job.options(step_size="step_sizes", weight_decay="ridges")
@@ -64,19 +70,27 @@ def run(config: Config) -> dict:
     _check.require(len(widths) >= 2, "widths", "hold at least two widths", config.widths)
     others = sheets(config) if config.beside else []  # refuses before anything runs: one needs the extra `data`
     sheet = Sheet("digits", mf.data.digits(), mf.dynamics.SGD(config.step_sizes, config.batch_size, weight_decay=config.ridges))
-    cells = rows_of(sheet, config)
+    cells = [row | exponent_at_zero(row, config) for row in rows_of(sheet, config)]
     beside = [row for other in others for row in rows_of(other, config)]
-    made, collapse = (controls(config), collapse_control(config)) if config.controls else ([], [])
+    made = controls(config) if config.controls else []
     return {
         "about": _regimes.ABOUT
         | {"dead_then": "share of dead neurons of the widest networks at the steps dead_at, mean over all seeds"}
-        | {"accuracy": "test accuracy; 1 - risk / (risk of the best constant) where there are no classes", "collapse": COLLAPSE},
-        "verdict": [_verdict(row) for row in made] + ([_collapse_verdict(collapse)] if collapse else []),
+        | {"exponent": "theory.collapse.exponent at the residuals of the predictor 0: networks collapse below 0 (sims.collapse)"}
+        | {"accuracy": "test accuracy; 1 - risk / (risk of the best constant) where there are no classes"},
+        "verdict": [_verdict(row) for row in made],
         "cells": cells,
         "beside": beside,
         "controls": made,
-        "collapse": collapse,
     }
+
+
+def exponent_at_zero(row: dict, config: Config) -> dict:
+    """Exponent of small neurons where a network's predictor is 0, before which its neurons do not vanish together."""
+    x, y = (np.asarray(v) for v in mf.data.digits().splits["train"])
+    solver = {"key": jax.random.key(0), "population": config.population, "steps": 600}
+    found = collapse.exponent(x, of_labels(y), row["step_size"], config.batch_size, row["weight_decay"], **solver)
+    return {"exponent": found.value, "exponent_error": found.standard_error, "exponent_spread": found.bias}
 
 
 RELU = mf.TwoLayer("relu", "cross_entropy")
@@ -149,9 +163,6 @@ def _inputs(data: mf.data.AbstractSource) -> np.ndarray:
 
 # Controls: systems in which one mechanism must carry everything, and its size is known. ---------------------------------------
 
-COLLAPSE = "least squares without label noise: mean of log(|x_30| / |x_10|) / 20 per chain, and its Lyapunov exponent"
-COLLAPSE_STEPS, COLLAPSE_RIDGES, COLLAPSE_TIMES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5), (0.0, 0.2, 0.4), (10, 30)
-
 
 def controls(config: Config) -> list[dict]:
     """Rows like those of the map; `carries` names the one part that may differ from 0."""
@@ -222,43 +233,6 @@ def _verdict(row: dict) -> dict:
     )
 
 
-def collapse_control(config: Config) -> list[dict]:
-    """Chains without anything added: they shrink or grow at their Lyapunov exponent, whose zero is the boundary of collapse."""
-    silent = mf.data.gaussian_regression(1, optimum=np.zeros(1), noise_std=0.0)
-    dynamics = mf.dynamics.LinearRecursion(COLLAPSE_STEPS, 1, weight_decay=COLLAPSE_RIDGES)
-    width, (first, last) = max(config.widths), COLLAPSE_TIMES
-    run = {"widths": width, "steps": last, "seeds": config.seeds, "key": jax.random.key(config.key)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mf.StabilityWarning)  # some are beyond the boundary
-        system = mf.System(mf.dynamics.chains(), silent, dynamics)
-        results = mf.simulate(system, probes=[mf.probes.Snapshot(at=(first,))], **run)
-    rows = []
-    for step_size, ridge in itertools.product(COLLAPSE_STEPS, COLLAPSE_RIDGES):
-        cell = {"width": width, "step_size": step_size, "weight_decay": ridge}
-        before, after = (np.abs(results.particles_at(t, **cell).to_numpy().astype(np.float64)) for t in (first, None))
-        whole = after > 0  # a step to exactly 0 is one of float32, in one chain of a million
-        logs = (np.log(one, where=whole, out=np.zeros_like(one)).sum(axis=(1, 2)) for one in (after, before))
-        rate = np.subtract(*logs) / whole.sum(axis=(1, 2)) / (last - first)
-        value, interval = rates.mean_interval(rate)
-        predicted = recursion.lyapunov(step_size, 1, 1, weight_decay=ridge)
-        rows.append({"step_size": step_size, "weight_decay": ridge, "rate": value, "interval": interval, "predicted": predicted})
-    return rows
-
-
-def _collapse_verdict(rows: list[dict]) -> dict:
-    """Whether rates are those predicted, within 2 % or four standard errors, and have their signs."""
-    signs = sum(row["rate"] * row["predicted"] > 0 for row in rows)
-    inside = sum(map(_tables.inside, rows))
-    off = [abs(row["rate"] - row["predicted"]) for row in rows]
-    allowed = [max(0.02 * abs(row["predicted"]), 1.6 * np.ptp(row["interval"]) / 2) for row in rows]
-    evidence = f"{inside} of {len(rows)} exponents in 95 % intervals, {signs} signs right, largest difference {max(off):.4f}"
-    return _two_wall.statement(
-        "least squares without label noise: collapse at the Lyapunov exponent",
-        evidence,
-        bool(np.all(np.less(off, allowed)) and signs == len(rows)),
-    )
-
-
 def tables(summary: dict) -> list[Table]:
     """The maps; the controls; the verdict."""
     parts = [(name, _regimes.part(name)) for name in ("measured", *_regimes.PARTS)]
@@ -285,8 +259,6 @@ def tables(summary: dict) -> list[Table]:
     if summary["controls"]:
         index = [("index\npredicted", "{index_predicted:.2f}"), ("top 1 %", _tables.measured("index", 2))]
         made.append(_tables.of_rows("Controls", summary["controls"], ("control", "{control}"), *parts, *index))
-        rate = [("rate per step", lambda r: _tables.with_interval(r["rate"], r["interval"], 4)), ("predicted", "{predicted:.4f}")]
-        made.append(_tables.of_rows("Collapse of least squares", summary["collapse"], *shared[:2], *rate))
         made.append(_two_wall.verdict(summary))
     return made
 
@@ -312,7 +284,7 @@ def plot(summary: dict) -> Figure:
     _regimes.draw_parts(axes[6], "(g) digits, injected noise", "index, ridge", names, noisy)
     names = [row["control"].replace(", ", ",\n") for row in summary["controls"]]
     _regimes.draw_parts(axes[7], "(h) controls", "control", names, summary["controls"])
-    draw_collapse(axes[8], "(i) least squares without label noise", summary["collapse"])
+    draw_map(axes[8], "(i) predicted: networks collapse below 0", cells, lambda r: r["exponent"], "coolwarm", (-0.05, 0.05))
     middle = next(iter(sorted({row["step_size"] for row in cells})[-2:]), np.nan)
     column = [row for row in cells if row["step_size"] == middle]
     draw_curves(axes[9], f"(j) when neurons die, step size {middle:g}", "step", "share dead", "dead_at", "dead_then", column)
@@ -375,19 +347,6 @@ def draw_indices(ax: Axes, title: str, rows: Sequence[dict]) -> None:
     ends = [1.0, max([2.0, *(row["index_predicted"] for row in known)]) + 0.5]
     ax.plot(ends, ends, color="black", linewidth=0.8)
     _figures.panel(ax, title, "predicted index", "measured index, top 1 %")
-
-
-def draw_collapse(ax: Axes, title: str, rows: Sequence[dict]) -> None:
-    """Measured exponents against the step size, over the predicted ones; the boundary of collapse is where they cross 0."""
-    ridges = sorted({row["weight_decay"] for row in rows})
-    for i, ridge in enumerate(ridges):
-        some = [row for row in rows if row["weight_decay"] == ridge]
-        look = _figures.points(i, len(ridges))
-        _figures.errorbars(ax, *_figures.columns(some, "step_size", "rate", "interval"), label=f"{ridge:g}", **look)
-        ends = np.linspace(some[0]["step_size"], some[-1]["step_size"], 60)
-        ax.plot(ends, [recursion.lyapunov(eta, 1, 1, weight_decay=ridge) for eta in ends], ":", color=look["color"])
-    ax.axhline(0, color="black", linewidth=0.6)
-    _figures.panel(ax, title, "step size", "log-growth per step", {"title": "ridge"} if rows else None)
 
 
 main = _job.Job(Config, run, tables, plot)

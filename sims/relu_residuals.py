@@ -91,7 +91,7 @@ def run(config: Config) -> dict:
     }
 
 
-def _trained(config: Config, dynamics, width: int, times: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[float]]:
+def trained(config: Config, dynamics, width: int, times: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """Neurons (step, seed, neuron, component), mean residuals (seed, n, outputs) of the second half of the times, accuracies at the end."""
     x, y = digit_components(COMPONENTS, EXAMPLES)
     system = mf.System(mf.TwoLayer("relu"), mf.data.from_arrays(x, y, classes=10), dynamics)
@@ -110,7 +110,7 @@ def indices(config: Config) -> list[dict]:
     for eta, decay, temperature in config.noisy:
         dynamics = mf.dynamics.Langevin(eta, 1, weight_decay=decay, temperature=temperature, minibatches="independent")
         times = tuple(config.steps * k // 8 for k in range(1, 9))
-        seen, residuals, accuracy = _trained(config, dynamics, config.width, times)
+        seen, residuals, accuracy = trained(config, dynamics, config.width, times)
         predicted = network.tail_index(x, residuals.mean(axis=0), eta, 1, decay, **config.solver)
         norms = np.linalg.norm(seen, axis=-1)
         row = {"step_size": eta, "weight_decay": decay, "temperature": temperature, "width": config.width, "accuracy": accuracy}
@@ -127,7 +127,7 @@ def condensation(config: Config) -> list[dict]:
     for eta, decay in config.noiseless:
         times = tuple(config.noiseless_steps * k // 20 for k in range(1, 21))
         dynamics = mf.dynamics.SGD(eta, 1, weight_decay=decay, minibatches="independent")
-        seen, residuals, accuracy = _trained(config, dynamics, width, times)
+        seen, residuals, accuracy = trained(config, dynamics, width, times)
         norms = np.linalg.norm(seen, axis=-1)
         maps = [network.relu_steps(x, one, eta, 1, decay) for one in residuals]
         growth, interval = rates.mean_interval([random_products.log_growth(*one, s=2.0, **solver).value for one in maps])

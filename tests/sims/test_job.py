@@ -36,12 +36,19 @@ everyone = pytest.mark.parametrize("module", [*JOBS.values(), bench], ids=[*NAME
 
 
 @everyone
-def test_what_is_typed_beside_quick_wins(module):
-    """Of every size that the quick run makes smaller; the others are those of the quick run."""
-    full, small = module.Config(), module.Config(quick=True).sized()
-    assert small.quick and small.sized() == small and module.Config(quick=True) == dataclasses.replace(full, quick=True)
-    assert _job.parsed(module.Config, ["--quick"]) == small and _job.parsed(module.Config, []) == full
-    changed = _job.made_small(module.Config)
+def test_what_is_typed_beside_a_preset_wins(module):
+    """Of every size that it changes; the others are those of the preset."""
+    assert _job.parsed(module.Config, []) == module.Config()
+    for preset in module.Config.presets:
+        _typed_beside(module, preset)
+
+
+def _typed_beside(module, preset):
+    full, chosen = module.Config(), {preset: True}
+    small = module.Config(**chosen).sized()
+    assert getattr(small, preset) and small.sized() == small and module.Config(**chosen) == dataclasses.replace(full, **chosen)
+    assert _job.parsed(module.Config, [f"--{preset}"]) == small
+    changed = _job.changed(module.Config, preset)
     assert changed or module is index_two_wall  # whose parts are made small
     for name in changed:
         given = getattr(full, name)
@@ -52,7 +59,7 @@ def test_what_is_typed_beside_quick_wins(module):
         else:
             words = [] if isinstance(given[0], tuple) else [_job.option_name(name), *given]
         if words:
-            parsed = _job.parsed(module.Config, [*map(str, words), "--quick"])
+            parsed = _job.parsed(module.Config, [*map(str, words), f"--{preset}"])
             assert (
                 parsed == dataclasses.replace(small, **{name: given})
                 and _files.manifest(parsed.record())["config"][name] == given
@@ -60,14 +67,19 @@ def test_what_is_typed_beside_quick_wins(module):
 
 
 @everyone
-def test_help_says_what_the_quick_run_is_and_what_the_full_one(module, capsys):
+def test_help_says_what_the_presets_are(module, capsys):
     with pytest.raises(SystemExit):
         _job.parsed(module.Config, ["--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "Directory for the results" in text
-    for name in _job.made_small(module.Config):
-        small, full = (getattr(config, name) for config in (module.Config(quick=True).sized(), module.Config()))
+    for preset, name in [(one, name) for one in module.Config.presets for name in _job.changed(module.Config, one)]:
+        small, full = (getattr(config, name) for config in (module.Config(**{preset: True}).sized(), module.Config()))
         assert f"{_job.option_name(name)} {_job.typed(small)}" in text and f"(default: {_job.typed(full)})" in text, name
+
+
+def test_two_presets_are_refused():
+    with pytest.raises(ValueError, match="`quick` must be typed alone, but is typed with --full"):
+        _job.parsed(regimes.Config, ["--quick", "--full"])
 
 
 def test_joined_figures_record_the_configs_of_their_parts():
