@@ -228,7 +228,6 @@ def own_batches(config: Config) -> list[dict]:
     times = tuple(config.own_steps * k // 20 for k in range(1, 21))
     for eta, ridge in itertools.product(config.own_step_sizes, config.own_ridges):
         like = relu_residuals.Config(noisy=((eta, ridge, TEMPERATURE),), width=config.own_width, steps=steps, **sizes)
-        (indexed,) = relu_residuals.indices(like)
         sgd = mf.dynamics.SGD(eta, 1, weight_decay=ridge, minibatches="independent")
         seen, residuals, accuracy = relu_residuals.trained(like, sgd, config.own_width, times)
         middle = len(times) // 2
@@ -243,9 +242,18 @@ def own_batches(config: Config) -> list[dict]:
                 "rate": rate,
                 "rate_interval": interval,
             }
-            | {"exponent": predicted, "exponent_interval": spread, "noisy": indexed}
+            | {"exponent": predicted, "exponent_interval": spread}
+            | _with_noise(like)
         )
     return rows
+
+
+def _with_noise(config: relu_residuals.Config) -> dict:
+    """The row of relu_residuals; without one where the residuals let neurons grow, so that they have no index."""
+    try:
+        return {"noisy": relu_residuals.indices(config)[0]}
+    except mf.ArgumentError as error:
+        return {"left_out": str(error)}
 
 
 def own_verdicts(rows: Sequence[dict]) -> list[dict]:
@@ -257,7 +265,8 @@ def own_verdicts(rows: Sequence[dict]) -> list[dict]:
     return [
         _two_wall.statement(text, evidence, bool(signs == len(rows) and max(off) < 0.2)),
         _two_wall.predicted(
-            "own mini-batches and noise: the index is that of the mean residuals", [row["noisy"] for row in rows]
+            "own mini-batches and noise: the index is that of the mean residuals",
+            [row["noisy"] for row in rows if "noisy" in row],
         ),
     ]
 
@@ -404,8 +413,11 @@ def tables(summary: dict) -> list[Table]:
         ("accuracy", "{accuracy:.2f}"),
         ("rate per step", _tables.measured("rate", 4)),
         ("exponent", _tables.measured("exponent", 4)),
-        ("index with noise", lambda r: _tables.with_interval(r["noisy"]["index"], r["noisy"]["interval"], 2)),
-        ("predicted", lambda r: f"{r['noisy']['predicted']:.2f} +- {r['noisy']['predicted_error']:.2f}"),
+        (
+            "index with noise",
+            lambda r: _tables.with_interval(r["noisy"]["index"], r["noisy"]["interval"], 2) if "noisy" in r else "-",
+        ),
+        ("predicted", lambda r: f"{r['noisy']['predicted']:.2f} +- {r['noisy']['predicted_error']:.2f}" if "noisy" in r else "-"),
     )
     which = _tables.of_rows(
         "By which steps neurons die, no ridge",
@@ -480,9 +492,10 @@ def draw_rates(ax: Axes, title: str, summary: dict) -> None:
 
 def draw_own(ax: Axes, title: str, rows: Sequence[dict]) -> None:
     """The measured index against the ridge, over the predicted one."""
-    sizes = sorted({row["step_size"] for row in rows})
+    known = [row["noisy"] for row in rows if "noisy" in row]
+    sizes = sorted({row["step_size"] for row in known})
     for i, size in enumerate(sizes):
-        some = [row["noisy"] for row in rows if row["step_size"] == size]
+        some = [row for row in known if row["step_size"] == size]
         look = _figures.points(i, len(sizes))
         _figures.errorbars(ax, *_figures.columns(some, "weight_decay", "index", "interval"), label=f"{size:g}", **look)
         ax.plot(*_figures.columns(some, "weight_decay", "predicted"), ":", color=look["color"])
