@@ -47,9 +47,9 @@ class Config(_job.Base):
     """SGD steps, at least 64."""
     own_step_sizes: tuple[float, ...] = (1.0, 2.0)
     """Step sizes where every neuron has mini-batches of its own."""
-    own_ridges: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    own_ridges: tuple[float, ...] = (0.1, 0.2, 0.3)
     """Weight decays there."""
-    own_width: int = 8_192
+    own_width: int = 32_768
     """Number of neurons there."""
     own_steps: int = 240
     """Steps there, at least 20."""
@@ -59,10 +59,10 @@ class Config(_job.Base):
     """Numbers of neurons of the networks that share a data path."""
     networks: int = 4
     """Networks on one data path."""
-    population: int = 4_000
+    population: int = 2_000
     """Directions of the population solver."""
-    solver_steps: int = 600
-    """Steps of the population solver."""
+    solver_steps: int = 3_000
+    """Steps of the population solver: some neurons see few examples, each of which comes once in 1438 steps."""
     seeds: int = 6
     """Independent runs, at least 3."""
 
@@ -112,8 +112,8 @@ ABOUT = {
     " standard deviation of the exponents of different cones",
     "boundary": "theory.collapse.boundary at the same residuals",
     "own": "60 digits, 5 components, every neuron's own mini-batches. Without noise: rate of neurons that are alive over the second half"
-    " of the steps, exponent at the mean residuals of each run. With Langevin noise: tail index, predicted by theory.network.tail_index"
-    " at the mean residuals",
+    " of the steps, or before if float32 loses them; exponent at the mean residuals of each run. With Langevin noise: tail index,"
+    " predicted by theory.network.tail_index at the mean residuals",
     "deaths": "share of neurons that die in the steps watched; loss of the mini-batch of a step; shares of the deaths in the tenth of the"
     " steps with the largest loss, and in the deadliest tenth; means over runs",
     "paths": "node errors as parts, several networks on one data path: dependence = path + network",
@@ -217,6 +217,7 @@ def rate_verdict(rows: Sequence[dict]) -> dict:
 # -- every neuron's own mini-batches ----------------------------------------------------------------------------------------------
 
 TEMPERATURE = 0.02
+OWN = 0.05  # relative error of a rate: residuals of networks of these widths still move
 
 
 @_job.options(step_size="own_step_sizes", weight_decay="own_ridges", width="own_width")
@@ -230,8 +231,8 @@ def own_batches(config: Config) -> list[dict]:
         like = relu_residuals.Config(noisy=((eta, ridge, TEMPERATURE),), width=config.own_width, steps=steps, **sizes)
         sgd = mf.dynamics.SGD(eta, 1, weight_decay=ridge, minibatches="independent")
         seen, residuals, accuracy = relu_residuals.trained(like, sgd, config.own_width, times)
-        middle = len(times) // 2
-        rate, interval = _mean(_rates(seen[[middle, -1]], (times[middle], times[-1]), x))
+        looks = [1, 4, len(times) // 2, -1]
+        rate, interval = _mean(_rates(seen[looks], [times[i] for i in looks], x))
         found = [collapse.exponent(x, one, eta, 1, ridge, **config.solver) for one in residuals]
         predicted, spread = rates.mean_interval([float(one) for one in found])
         rows.append(
@@ -258,12 +259,13 @@ def _with_noise(config: relu_residuals.Config) -> dict:
 
 def own_verdicts(rows: Sequence[dict]) -> list[dict]:
     """Signs and sizes of rates, and indices."""
-    off = [abs(row["rate"] / row["exponent"] - 1) for row in rows]
-    signs = sum(row["rate"] * row["exponent"] > 0 for row in rows)
-    evidence = f"{signs} of {len(rows)} signs right, off by {np.median(off):.0%} in the middle and {max(off):.0%} at most"
-    text = "own mini-batches: living neurons move at the exponent of their mean residuals, within a fifth"
+    rest = [row for row in rows if row["exponent"] < 0]  # where neurons grow, residuals answer, and their mean says little
+    off = [abs(row["rate"] / row["exponent"] - 1) for row in rest]
+    largest = float(np.max(off)) if off else np.nan
+    evidence = f"{len(rest)} of {len(rows)} exponents are negative; rates are off by {largest:.1%} at most"
+    text = "own mini-batches: living neurons shrink at the exponent of their mean residuals, within a twentieth"
     return [
-        _two_wall.statement(text, evidence, bool(signs == len(rows) and max(off) < 0.2)),
+        _two_wall.statement(text, evidence, bool(largest < OWN) if rest else None),
         _two_wall.predicted(
             "own mini-batches and noise: the index is that of the mean residuals",
             [row["noisy"] for row in rows if "noisy" in row],

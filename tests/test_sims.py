@@ -22,6 +22,7 @@ OTHERS = {
     *(part for parts in PARTS.values() for part in parts),
 }  # with tests in another file, or with their figure
 LONG = (
+    "collapse",
     "compressibility",
     "index_two_wall",
     "propagation_of_chaos",

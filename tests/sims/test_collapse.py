@@ -49,9 +49,10 @@ def test_rates_are_judged_by_their_errors(change, holds):
 
 def test_own_rates_are_judged_by_their_size_and_sign():
     noisy = {"interval": [2.9, 3.1], "predicted": 3.0, "stationary": True}
-    row = {"rate": -0.011, "exponent": -0.01, "noisy": noisy}
+    row = {"rate": -0.0104, "exponent": -0.01, "noisy": noisy}
     holds = lambda **change: [one["holds"] for one in collapse.own_verdicts([row, row | change])]  # noqa: E731
-    assert holds() == [True, True] and holds(rate=-0.013) == [False, True] and holds(rate=0.0001) == [False, True]
+    assert holds() == [True, True] and holds(rate=-0.0107) == [False, True] and holds(rate=0.0001) == [False, True]
+    assert holds(rate=0.05, exponent=0.01) == [True, True] and holds(rate=np.nan) == [False, True]
     assert holds(noisy=noisy | {"predicted": 3.3}) == [True, False]
 
 

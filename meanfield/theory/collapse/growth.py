@@ -42,7 +42,8 @@ def exponent(
         activation: "relu", or the slope c at 0 of a smooth activation with act(0) = 0, 1 for tanh.
         momentum: mu in [0, 1).
         key: random key of the solver.
-        population, steps: of the solver, see `random_products.survivors`.
+        population, steps: of the solver, see `random_products.survivors`. A neuron may see one example alone, which comes once in
+            n / b steps: take several times as many where n is large, or the exponent is that of the first steps.
 
     Returns:
         gamma; from the formula above where it holds, with standard error 0 if its mini-batches hold at most a million examples together,
