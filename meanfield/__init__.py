@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
 from meanfield._estimate import Estimate
-from meanfield.simulate import DivergenceError, Results, Status, make_mesh, probes, simulate
+from meanfield.simulate import Checkpoint, CheckpointWarning, DivergenceError, Results, Status, make_mesh, probes, simulate
 from meanfield.systems import data, dynamics, networks, scaling
 from meanfield.systems import stable_noise as noise
 from meanfield.systems.networks import AbstractNetwork, Activation, Loss, Particles, TwoLayer
@@ -21,6 +21,8 @@ __all__ = [
     "AbstractNetwork",
     "Activation",
     "ArgumentError",
+    "Checkpoint",
+    "CheckpointWarning",
     "DivergenceError",
     "Estimate",
     "Loss",

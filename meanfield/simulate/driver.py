@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from meanfield import _check
+from meanfield.simulate import checkpoint as checkpoints
 from meanfield.simulate import memory, program
 from meanfield.simulate import mesh as meshes
 from meanfield.simulate import probes as _probes
@@ -42,6 +45,7 @@ def simulate(
     progress: bool | None = None,
     mesh: Mesh | None = None,
     particles: str = "host",
+    checkpoint: str | os.PathLike | checkpoints.Checkpoint | None = None,
 ) -> Results:
     """Run a system at several widths, at every swept value of its dynamics, with several seeds.
 
@@ -66,6 +70,8 @@ def simulate(
             A mesh over the devices of several processes needs the same call in all of them.
         particles: "host": the final particles come back as numpy arrays, in several processes to every one of them. "device":
             they stay where they are, as jax arrays spread over the mesh.
+        checkpoint: a directory, or a `Checkpoint`, in which the simulation keeps what it needs to go on after its process has died.
+            The same call goes on there, to the same last bit on as many devices; what has come to its end does not run again.
 
     For the same arguments results are the same to the last bit, on one machine and with one version of jax. Other probes, another
     grid, mesh or number of cores change the order of sums: equal but for rounding. Some runs magnify it: where one ReLU flips,
@@ -125,24 +131,35 @@ def simulate(
     data = meshes.put(mesh, system.data)
     source = data if source is system.data else meshes.put(mesh, source)
     job = Job(system, data, source, tuple(probes), steps, mesh)
+    about = provenance(system, widths, steps, grid.seeds, networks, key, probes, mesh)
     columns = []
     show = False if meshes.several(mesh) and jax.process_index() > 0 else progress
-    with progress_bar(sum(widths) * steps * cells, show) as report, interrupt_flag() as interrupted:
+    with (
+        checkpoints.keeping(checkpoint, about, particles, mesh) as keeper,
+        progress_bar(sum(widths) * steps * cells, show) as report,
+        interrupt_flag() as interrupted,
+    ):
         clock, before = Clock(mesh, interrupted), 0
         for number, width in enumerate(widths, 1):
             what = f"width {width} ({number} of {len(widths)})"
             report(before, f"{what}, {cells} runs")
-            (sizes, threads), parts = _plan(job, grid, width, particles), []
+            sizes, threads, parts = keeper.sizes(width) if keeper else None, None, []
+            if sizes is None:
+                sizes, threads = _plan(job, grid, width, particles)
             if len(sizes) > 1:
                 _log.warning(
                     "Width %d: %d runs do not fit into memory together and run as %d programs.", width, cells, len(sizes)
                 )
             for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
                 which = f"{cells} runs" if len(sizes) == 1 else f"runs {start + 1} to {start + size} of {cells}"
-                say = _Speaker(report, before, width * size, f"{what}, {which}")
-                if start or threads is None:  # the first program was compiled to see what it needs
-                    threads = Threads(job, *grid.part(start, size), width)
-                parts.append(_run(job, threads, size, width, say, clock, particles))
+                say, place = _Speaker(report, before, width * size, f"{what}, {which}"), checkpoints.Place(width, int(start))
+                part = keeper.part(place) if keeper else None
+                if part is None:
+                    if start or threads is None:  # the first program was compiled to see what it needs
+                        threads = Threads(job, *grid.part(start, size), width)
+                    kept = _Kept(keeper, place, sizes)
+                    part = _run(job, threads, size, width, say, clock, particles, kept)
+                parts.append(part)
                 before += width * steps * size
             columns.append(joined(parts, grid.shape))
             if not clock.agree(1):
@@ -150,7 +167,7 @@ def simulate(
     done = widths[: len(columns)]
     kept = {n: _probes.snapshots(column["seen"], grid.shape) for n, column in zip(done, columns, strict=True)}
     dataset = labelled(job, grid, done, columns)
-    dataset.attrs["provenance"] = json.dumps(provenance(system, widths, steps, grid.seeds, networks, key, probes, mesh))
+    dataset.attrs["provenance"] = json.dumps(about)
     if len(done) < len(widths):  # Ctrl-C between two widths: no status tells
         dataset.attrs["interrupted"] = 1
     return Results(
@@ -183,16 +200,44 @@ def _plan(job: Job, grid: Grid, width: int, particles: str) -> tuple[list[int], 
     return [replicas * size for size in sizes], threads if sizes[0] == groups[0] else None
 
 
-def _run(job: Job, threads: Threads, cells: int, width: int, say, clock, particles: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Kept:
+    """The checkpoints of one program; none without a keeper."""
+
+    keeper: checkpoints.Keeper | None
+    place: checkpoints.Place
+    sizes: list[int]
+
+    def last(self, threads: Threads) -> checkpoints.Running | None:
+        """The state that a run before left behind."""
+        return self.keeper.running(self.place, threads.shapes) if self.keeper else None
+
+    def due(self, clock: Clock) -> bool:
+        """Whether it is time for a checkpoint, in all processes alike."""
+        return self.keeper is not None and bool(clock.agree(int(self.keeper.due)))
+
+    def save(self, threads: Threads, first_bad: np.ndarray, done: int, seen: dict) -> None:
+        """Keep the state after `done` steps."""
+        if self.keeper:
+            self.keeper.save(self.place, self.sizes, checkpoints.Running(threads.leaves(), first_bad, done, seen))
+
+    def finish(self, part: dict[str, Any]) -> None:
+        """Keep what the program left behind at its end."""
+        if self.keeper:
+            self.keeper.finish(self.place, self.sizes, part)
+
+
+def _run(job: Job, threads: Threads, cells: int, width: int, say, clock, particles: str, kept: _Kept) -> dict[str, Any]:
     """Some cells of one width: final particles, status, and what the probes saw as {name: {step: array (cell, ...)}}."""
-    threads.start()
-    steps, looks = job.steps, job.looks
-    first_bad = np.full(cells, NEVER, np.int32)
-    seen: dict[str, dict[int, np.ndarray]] = {}
+    steps, looks, before = job.steps, job.looks, kept.last(threads)
+    threads.start(before and before.states)
+    first_bad = before.first_bad if before else np.full(cells, NEVER, np.int32)
+    seen: dict[str, dict[int, np.ndarray]] = before.seen if before else {}
     stride = job.system.dynamics.stride(job.system.network, width)
-    done, chunk = 0, 16
-    say(0)
-    for stop in sorted({*looks, steps}):
+    done, chunk = before.done if before else 0, 16
+    say(done)
+    looked = {step for at in seen.values() for step in at}
+    for stop in sorted({stop for stop in (*looks, steps) if stop >= done}):
         while done < stop:
             take = clock.agree(min(-(-chunk // stride) * stride - done % stride, stop - done))
             if not take:
@@ -205,9 +250,12 @@ def _run(job: Job, threads: Threads, cells: int, width: int, say, clock, particl
             done += take
             first_bad = np.minimum(first_bad, np.where(broken, done, NEVER).astype(np.int32))
             say(done, take / seconds)
+            if done < stop and kept.due(clock):
+                kept.save(threads, first_bad, done, seen)
         if done < stop:
+            kept.save(threads, first_bad, done, seen)
             break
-        if looks.get(stop):
+        if looks.get(stop) and stop not in looked:
             about = {name: variable for probe in looks[stop] for name, variable in probe.variables.items()}
             for name, value in threads.observe(looks[stop]).items():
                 seen.setdefault(name, {})[stop] = value
@@ -215,13 +263,16 @@ def _run(job: Job, threads: Threads, cells: int, width: int, say, clock, particl
                 first_bad = np.minimum(first_bad, np.where(lost, stop, NEVER).astype(np.int32))
     bad = first_bad < NEVER
     status = np.where(bad, Status.DIVERGED.code, Status.COMPLETE.code if done == steps else Status.INTERRUPTED.code)
-    return {
+    part = {
         "particles": [meshes.gathered(job.mesh, v.particles) if particles == "host" else v.particles for v in threads.states],
         "status": status,
         "first_bad_step": np.where(bad, first_bad, -1),
         "steps_done": np.full(cells, done),
         "seen": seen,
     }
+    if done == steps:
+        kept.finish(part)
+    return part
 
 
 class _Speaker:

@@ -63,7 +63,7 @@ class Program:
         bad = np.full(len(streams[DATA]), NEVER, np.int32)
         # Without a mesh both are traced before either is compiled: a wrong `step` is refused at once.
         compiled = None if job.mesh is None else lowered.compile()
-        states = meshes.like(job.mesh, lowered.out_info, compiled and compiled.output_shardings)
+        self.shapes = states = meshes.like(job.mesh, lowered.out_info, compiled and compiled.output_shardings)
         steps = advance.lower(dynamics, job.source, streams, states, bad, np.int32(1), mesh=job.mesh)
         self._init, self._advance = compiled or lowered.compile(), steps.compile()
         given = dynamics, job.data, job.source, streams, states

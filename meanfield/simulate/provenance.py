@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import types
 from typing import Any
 
 import jax
@@ -15,9 +16,10 @@ _SHORT = 100  # numbers of an array that are written out; of larger ones a check
 
 
 def described(value: Any) -> Any:
-    """A value as JSON can hold it: fields of dataclasses, names of functions, numbers of short arrays and the SHA-256 of long ones.
+    """A value as JSON can hold it: fields of dataclasses, functions, numbers of short arrays and the SHA-256 of long ones.
 
-    Of functions, and of objects that are no dataclasses, it holds the name alone: two of one name may differ.
+    A function is its name. If no import finds it under that name, as a lambda or one that another function made, its code and what it
+    encloses count as well. Of objects that are no dataclasses it holds the name alone: two of one name may differ.
 
     Examples:
         >>> from meanfield import dynamics
@@ -41,6 +43,8 @@ def described(value: Any) -> Any:
         return [described(one) for one in (sorted(value, key=repr) if isinstance(value, set | frozenset) else value)]
     if isinstance(value, functools.partial):
         return {"type": "partial", "function": described(value.func), "given": described([value.args, value.keywords])}
+    if isinstance(value, types.FunctionType) and "<" in value.__qualname__:
+        return {"type": _name(value)} | _inside(value)
     return {"type": _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))}
 
 
@@ -58,6 +62,27 @@ def provenance(system: System, widths, steps: int, seeds, networks: int, key: ja
         "versions": _files.versions(),
         "device": jax.devices()[0].device_kind if mesh is None else mesh.devices.flat[0].device_kind,
     }
+
+
+def _inside(function: types.FunctionType) -> dict[str, Any]:
+    """The code of a function, its defaults, and what it encloses; a function that encloses itself is described once."""
+    if function in _WITHIN:
+        return {}
+    _WITHIN.append(function)
+    try:
+        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
+        given = [function.__defaults__, function.__kwdefaults__, cells]
+        return {"sha256": hashlib.sha256(_code(function.__code__)).hexdigest(), "given": described(given)}
+    finally:
+        _WITHIN.pop()
+
+
+_WITHIN: list[types.FunctionType] = []
+
+
+def _code(code: types.CodeType) -> bytes:
+    constants = [_code(one) if isinstance(one, types.CodeType) else repr(one).encode() for one in code.co_consts]
+    return b"|".join([code.co_code, *constants, repr(code.co_names).encode()])
 
 
 def _array(value: np.ndarray | np.generic | jax.Array) -> dict | list:

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -49,15 +50,37 @@ class Threads:
         dynamics, streams = self._given[0]
         self.program = Program(job, dynamics, streams, width)
         self.states: list[State] = []
+        self._mesh = job.mesh
 
     @property
     def bytes(self) -> int:
         """Memory of a device that the programs need beside the data."""
         return len(self._given) * self.program.bytes
 
-    def start(self) -> None:
-        """Draw the states at step 0."""
-        self.states = self._in_threads(lambda thread: self.program.init(*self._given[thread]))
+    @property
+    def shapes(self) -> list[Any]:
+        """Place holders of the leaves of the states of one thread; on a mesh of all runs."""
+        return jax.tree.leaves(self.program.shapes)
+
+    def start(self, leaves: list[Any] | None = None) -> None:
+        """Draw the states at step 0, or take the leaves of states of all runs that `leaves` gave."""
+        if leaves is None:
+            self.states = self._in_threads(lambda thread: self.program.init(*self._given[thread]))
+            return
+        structure, size = jax.tree.structure(self.program.shapes), self._size
+        whole = len(self._given) == 1
+        of = lambda v, thread: v if whole else v[thread * size : (thread + 1) * size]  # noqa: E731
+        put = lambda v: v if isinstance(v, jax.Array) else jnp.array(v)  # noqa: E731  a copy: the program takes its memory
+        self.states = [
+            jax.tree.unflatten(structure, [put(of(leaf, thread)) for leaf in leaves]) for thread in range(len(self._given))
+        ]
+
+    def leaves(self) -> list[Any]:
+        """The leaves of the states of all runs: copies on the host, on a mesh the arrays themselves."""
+        states = [jax.tree.leaves(state) for state in self.states]
+        if self._mesh is not None:
+            return states[0]
+        return [np.concatenate(pieces) for pieces in zip(*states, strict=True)]
 
     def advance(self, first_bad: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Take so many steps: `first_bad` brought up to date, and where a number of the particles is not finite."""

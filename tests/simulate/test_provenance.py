@@ -4,9 +4,11 @@ import json
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import meanfield as mf
+from meanfield.simulate.provenance import described
 
 
 @pytest.mark.long
@@ -34,3 +36,17 @@ def test_results_say_what_ran(key, tmp_path):
     for other in (run(x), run(x, key=jax.random.key(1)), run(x, steps=3)):
         assert other.provenance != found
     assert len(found["system"]["data"]["x"]["sha256"]) == 64 and "0x" not in json.dumps(found)
+
+
+def test_functions_that_no_import_finds_are_their_code_and_what_they_enclose():
+    """Two optimisers of one name differ by their numbers; two lambdas by what they say; a function that calls itself ends."""
+    rate = [described(mf.dynamics.Optax(optax.sgd(size), 1)) for size in (0.1, 0.2, 0.1)]
+    assert rate[0] == rate[2] != rate[1]
+    doubled, tripled, again = (described(one) for one in (lambda x: 2 * x, lambda x: 3 * x, lambda x: 2 * x))
+    assert doubled == again != tripled
+    assert described(np.mean) == described(np.mean) and "sha256" not in described(json.dumps)
+
+    def itself(n=1):
+        return itself(n - 1) if n else 0
+
+    assert set(described(itself)) == {"type", "sha256", "given"}

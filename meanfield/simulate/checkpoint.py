@@ -1,0 +1,309 @@
+"""Checkpoints: what a simulation keeps on disk, so that it goes on where it was after its process has died.
+
+A directory holds `config.json`, what runs; `finished/`, what every program that came to its end left behind; and `running/`, the last few
+states of the program that has not. All arrays are written by orbax, which gives a checkpoint its name once it is whole: what is
+finished is what has a name. No key is carried in a state, so that a run goes on with the same draws on any number of devices.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import jax
+import numpy as np
+
+from meanfield import _check, _files
+from meanfield.simulate import mesh as meshes
+from meanfield.systems.networks import Particles
+
+_log = logging.getLogger("meanfield")
+FIELDS = ("w", "a", "bias")  # of `Particles`
+_SAME = ("system", "widths", "steps", "seeds", "networks", "key", "probes")  # of the provenance: what a run cannot change
+_LIBRARIES = ("meanfield-sgd", "jax", "jaxlib")  # on whose versions bits depend
+
+
+class CheckpointWarning(UserWarning):
+    """A simulation goes on from an older state, or with other versions, than it was expected to."""
+
+
+@final
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a simulation keeps its checkpoints, how often, and how many: `mf.simulate(..., checkpoint=Checkpoint(...))`.
+
+    Args:
+        directory: of this simulation alone; made if it is not there. The same call goes on with what it holds.
+        minutes: of wall time between two checkpoints, >= 0; one more is made when a run is interrupted.
+        keep: how many checkpoints of the running program are kept, >= 1; two, so that a damaged one costs no more than `minutes`.
+        other_versions: go on with checkpoints of other versions of meanfield and jax, with which bits may differ.
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Examples:
+        >>> Checkpoint("out/sweep", minutes=5).keep
+        2
+    """
+
+    directory: Any
+    minutes: float = 10.0
+    keep: int = 2
+    other_versions: bool = False
+
+    def __post_init__(self):
+        _check.path("directory", self.directory)
+        _check.number("minutes", self.minutes, "be a number >= 0", lambda v: v >= 0)
+        _check.integer("keep", self.keep, at_least=1)
+        _check.boolean("other_versions", self.other_versions)
+
+
+class Place(NamedTuple):
+    """Which program: its width, and the first of its runs among those of the grid."""
+
+    width: int
+    start: int
+
+
+class Running(NamedTuple):
+    """A program at a step.
+
+    Args:
+        states: the leaves of the states of all its runs.
+        first_bad: see `program.advance`.
+        done: steps taken.
+        seen: what the probes saw, {name: {step: array}}.
+    """
+
+    states: list[Any]
+    first_bad: np.ndarray
+    done: int
+    seen: dict[str, dict[int, np.ndarray]]
+
+
+@contextmanager
+def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Iterator["Keeper | None"]:
+    """The keeper of a simulation's checkpoints; None if it keeps none. Refuses a directory of another simulation.
+
+    Args:
+        checkpoint: None, a path or a `Checkpoint`.
+        provenance, particles, mesh: of the simulation.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(_check.path("checkpoint", checkpoint))
+    must = "be 'host' where there is a checkpoint, which holds the final particles of every width"
+    _check.require(particles == "host", "particles", must, particles)
+    if jax.process_index() > 0 and meshes.several(mesh):
+        yield Keeper(checkpoint, _check.writable_directory("checkpoint", checkpoint.directory), mesh)
+        return
+    with _check.own_directory("checkpoint", checkpoint.directory) as directory:
+        _same(directory / "config.json", provenance, checkpoint.other_versions)
+        yield Keeper(checkpoint, directory, mesh)
+
+
+def _same(path: Path, provenance: dict, other_versions: bool) -> None:
+    """Refuse to go on with what another simulation left, or another version of the libraries."""
+    own = json.loads(json.dumps(_files.strict(provenance)))
+    if not path.exists():
+        must = "be an empty directory, or one in which `config.json` says what runs"
+        kept = sorted(one.name for one in path.parent.iterdir() if one.name != ".lock")
+        _check.require(not kept, "checkpoint", must, _check.words(f"{str(path.parent)!r}, which holds {', '.join(kept[:5])}"))
+        _files.write_json(path, own)
+        return
+    try:
+        before = json.loads(path.read_text("utf-8"))
+        known = {name: before[name] for name in (*_SAME, "versions")}
+    except (OSError, ValueError, KeyError, TypeError):
+        _check.require(
+            False, "checkpoint", "have a `config.json` that is whole", _check.words(f"{str(path.parent)!r}, which has not")
+        )
+        raise
+    for name in _SAME:
+        apart = _difference(name, known[name], own[name])
+        must = f"be a directory of this simulation: {apart}"
+        _check.require(apart is None, "checkpoint", must, str(path.parent))
+    for name in _LIBRARIES:
+        old, new = known["versions"].get(name), own["versions"].get(name)
+        if old == new or other_versions:
+            continue
+        minor = [str(version).split(".")[:2] for version in (old, new)]
+        must = f"be of the version of {name} that runs, {new}, or be a `Checkpoint(..., other_versions=True)`"
+        _check.require(minor[0] == minor[1], "checkpoint", must, _check.words(f"of {old}"))
+        _warn(f"The checkpoint is of {name} {old}, and {new} goes on with it: last bits may differ.")
+
+
+def _difference(name: str, before: Any, now: Any) -> str | None:
+    """The first place where two JSON values differ, in words."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*now, *(key for key in before if key not in now)]:
+            apart = _difference(f"{name}.{key}", before.get(key), now.get(key))
+            if apart:
+                return apart
+        return None
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        each = (_difference(f"{name}[{i}]", old, new) for i, (old, new) in enumerate(zip(before, now, strict=True)))
+        return next(filter(None, each), None)
+    return None if before == now else f"its `{name}` is {_short(before)} and not {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _warn(text: str) -> None:
+    import warnings
+
+    warnings.warn(text, CheckpointWarning, stacklevel=2)
+
+
+class Keeper:
+    """Reads and writes the checkpoints of one simulation; see `keeping`."""
+
+    def __init__(self, checkpoint: Checkpoint, directory: Path, mesh: Any):
+        import orbax.checkpoint as ocp  # a quarter of a second, for those who keep checkpoints
+
+        self._mesh, self._seconds, self._saved = mesh, 60 * checkpoint.minutes, time.monotonic()
+        every = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+        last = ocp.CheckpointManagerOptions(enable_async_checkpointing=False, max_to_keep=checkpoint.keep)
+        directory = directory.resolve()
+        self._finished = _Shelf(ocp, ocp.CheckpointManager(directory / "finished", options=every))
+        self._running = _Shelf(ocp, ocp.CheckpointManager(directory / "running", options=last))
+        found = {number: about for number in self._finished.numbers if (about := self._finished.about(number))}
+        self._parts = {Place(*about["place"]): number for number, about in found.items()}
+        self._sizes = {about["place"][0]: about["sizes"] for about in found.values()}
+        for number in self._running.numbers:
+            if about := self._running.about(number):
+                self._sizes.setdefault(about["place"][0], about["sizes"])
+
+    def sizes(self, width: int) -> list[int] | None:
+        """Into how many runs a time the programs of a width were divided; None if none of them has begun."""
+        return self._sizes.get(width)
+
+    def part(self, place: Place) -> dict[str, Any] | None:
+        """What a program left behind that came to its end, as the driver's `_run` returns it; None if it did not."""
+        if place not in self._parts:
+            return None
+        about, arrays = self._finished.read(self._parts[place])
+        particles = Particles(**{name: arrays.get(f"particles/{name}") for name in FIELDS})  # type: ignore[arg-type]
+        found = {name: arrays[name] for name in ("status", "first_bad_step", "steps_done")}
+        return found | {"particles": [particles], "seen": _nested(about["seen"], arrays)}
+
+    def running(self, place: Place, shapes: list[Any]) -> Running | None:
+        """The last state of a program that is whole; None if there is none.
+
+        Args:
+            place: the program.
+            shapes: the leaves of its states, as place holders, with their shardings on a mesh.
+        """
+        for number in reversed(self._running.numbers):
+            about = self._running.about(number)
+            if about is not None and about["place"] != list(place):
+                return None  # of a program that has come to its end since
+            like = {f"states/{i}": leaf for i, leaf in enumerate(shapes)} if self._mesh is not None else {}
+            try:
+                about, arrays = self._running.read(number, like)
+            except Exception as error:  # whatever the libraries below make of a file that is damaged
+                _warn(f"Checkpoint {number} cannot be read ({type(error).__name__}); the one before it is taken.")
+                self._running.drop(number)
+                continue
+            states = [arrays[f"states/{i}"] for i in range(len(shapes))]
+            return Running(states, arrays["first_bad"], about["done"], _nested(about["seen"], arrays))
+        return None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self._saved >= self._seconds
+
+    def save(self, place: Place, sizes: list[int], state: Running) -> None:
+        """Keep a program that has not come to its end."""
+        arrays = {f"states/{i}": leaf for i, leaf in enumerate(state.states)}
+        seen, values = _flat(state.seen)
+        about = {"place": list(place), "sizes": sizes, "done": state.done, "seen": seen}
+        self._running.write(arrays | values | {"first_bad": state.first_bad}, about)
+        self._saved = time.monotonic()
+
+    def finish(self, place: Place, sizes: list[int], part: dict[str, Any]) -> None:
+        """Keep what a program left behind that came to its end."""
+        seen, values = _flat(part["seen"])
+        for name in FIELDS:
+            pieces = [getattr(particles, name) for particles in part["particles"]]
+            if pieces[0] is not None:
+                values[f"particles/{name}"] = np.concatenate(pieces)
+        values |= {name: part[name] for name in ("status", "first_bad_step", "steps_done")}
+        self._finished.write(values, {"place": list(place), "sizes": sizes, "seen": seen})
+        self._saved = time.monotonic()
+
+
+class _Shelf:
+    """Numbered checkpoints in one directory: named arrays, and what JSON can say about them."""
+
+    def __init__(self, ocp: Any, manager: Any):
+        self._ocp, self._manager = ocp, manager
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those that are whole."""
+        return sorted(self._manager.all_steps())
+
+    def about(self, number: int) -> dict | None:
+        """What a checkpoint says; None if it is damaged."""
+        try:
+            return self._manager.restore(number, args=self._ocp.args.Composite(about=self._ocp.args.JsonRestore())).about
+        except Exception as error:  # whatever the libraries below make of a file that is damaged
+            _warn(f"Checkpoint {number} cannot be read ({type(error).__name__}).")
+            return None
+
+    def read(self, number: int, like: dict[str, Any] | None = None) -> tuple[dict, dict[str, Any]]:
+        """What a checkpoint says, and its arrays: on a mesh those of `like` as its place holders say, others on the host."""
+        about = self.about(number)
+        if about is None:
+            raise ValueError("it says nothing")
+        shapes = {name: np.zeros(shape, dtype) for name, (shape, dtype) in about["shapes"].items() if np.prod(shape)}
+        restore = self._ocp.args.StandardRestore(shapes | (like or {}))
+        arrays = dict(self._manager.restore(number, args=self._ocp.args.Composite(arrays=restore)).arrays)
+        for name, expected in about["sha256"].items():
+            if _checksum(arrays[name]) != expected:
+                raise ValueError(f"{name} is damaged")
+        empty = {name: np.zeros(shape, dtype) for name, (shape, dtype) in about["shapes"].items() if not np.prod(shape)}
+        return about, arrays | empty
+
+    def write(self, arrays: dict[str, Any], about: dict) -> None:
+        """Make the next checkpoint; it has its name once it is whole."""
+        number = max(self.numbers, default=-1) + 1
+        about |= {"shapes": {name: [list(value.shape), str(value.dtype)] for name, value in arrays.items()}}
+        whole = {name: value for name, value in arrays.items() if value.size}  # orbax takes no empty ones
+        about["sha256"] = {name: _checksum(value) for name, value in whole.items() if isinstance(value, np.ndarray)}
+        args = self._ocp.args
+        self._manager.save(number, args=args.Composite(arrays=args.StandardSave(whole), about=args.JsonSave(about)), force=True)
+
+    def drop(self, number: int) -> None:
+        """Remove a checkpoint that is damaged: the next one may get its number."""
+        self._manager.delete(number)
+
+
+def _checksum(value: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+
+
+def _flat(seen: dict[str, dict[int, np.ndarray]]) -> tuple[list, dict[str, np.ndarray]]:
+    """What probes saw as numbered arrays, and the names and steps of the numbers."""
+    names = [(name, step) for name, at in seen.items() for step in at]
+    return [list(one) for one in names], {f"seen/{i}": np.asarray(seen[name][step]) for i, (name, step) in enumerate(names)}
+
+
+def _nested(names: list, arrays: dict[str, np.ndarray]) -> dict[str, dict[int, np.ndarray]]:
+    """What `_flat` made flat."""
+    seen: dict[str, dict[int, np.ndarray]] = {}
+    for i, (name, step) in enumerate(names):
+        seen.setdefault(name, {})[step] = arrays[f"seen/{i}"]
+    return seen
