@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 from meanfield import measure, theory
 from meanfield._check import ArgumentError, StabilityWarning
 from meanfield._estimate import Estimate
-from meanfield.simulate import Checkpoint, CheckpointWarning, DivergenceError, Results, Status, make_mesh, probes, simulate
+from meanfield.simulate import (
+    Checkpoint,
+    CheckpointWarning,
+    DivergenceError,
+    Interrupted,
+    Results,
+    Status,
+    make_mesh,
+    probes,
+    simulate,
+)
 from meanfield.systems import data, dynamics, networks, scaling
 from meanfield.systems import stable_noise as noise
 from meanfield.systems.networks import AbstractNetwork, Activation, Loss, Particles, TwoLayer
@@ -25,6 +35,7 @@ __all__ = [
     "CheckpointWarning",
     "DivergenceError",
     "Estimate",
+    "Interrupted",
     "Loss",
     "Particles",
     "Results",

@@ -15,6 +15,7 @@ from rich.table import Table
 
 import meanfield as mf
 from meanfield import _check, _files
+from meanfield.simulate.interrupt import exit_status, interrupting
 
 from . import _tables
 
@@ -80,7 +81,7 @@ class Job:
         job that keeps its arrays, before its arguments are checked.
 
         Returns:
-            The exit status: 0, 130 if Ctrl-C cut the run short, 1 if no run completed.
+            The exit status: 0, 1 if no run completed, 128 and the number of the signal that cut the run short (130: Ctrl-C).
         """
         _check.seed("key", config.key)
         simulate = self.simulation(config) if self.simulation else None
@@ -100,7 +101,10 @@ class Job:
         written += " (no figure: no run completed)" * (not finished)
         endings = [line for name, one in results.items() for line in _endings(one, f"{name}: " if len(self.files) > 1 else "")]
         _tables.show(self.tables(summary), f"{seconds:.0f} s. Written to {out}: {written}", *endings)
-        return 130 if any(one.interrupted for one in results.values()) else int(not finished)
+        for one in results.values():
+            if one.interrupted:
+                return exit_status(mf.Interrupted(one.dataset.attrs["interrupted"]))
+        return int(not finished)
 
     def _kept(self, out: Path, config: Base, simulate: Callable[[], Any]) -> tuple[dict, dict[str, mf.Results]]:
         """Summary and results, which are in their files before they are measured: Ctrl-C may cut that short."""
@@ -146,16 +150,17 @@ def _endings(results: mf.Results, of: str) -> Iterator[str]:
 def command(kind: type, run: Callable[[Any], int | None], arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, run, and exit: one sentence and 2 if an argument is wrong, 1 if runs diverged, 130 at Ctrl-C."""
     try:
-        code = run(parsed(kind, arguments))
+        with interrupting():
+            code = run(parsed(kind, arguments))
     except mf.ArgumentError as error:
         print(f"error: {_of_the_option(str(error), kind)}", file=sys.stderr)
         code = 2
     except mf.DivergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)
-        code = 130
+        code = exit_status(stop)
     sys.exit(code)
 
 

@@ -80,8 +80,8 @@ def simulate(
     Runs that do not fit into memory together are taken some at a time; a log line says so, and `programs` in the dataset.
 
     Returns:
-        `Results`. A run that diverges is marked and does not stop the others; Ctrl-C stops the simulation and keeps what it has:
-        `Results.interrupted` says so.
+        `Results`. A run that diverges is marked and does not stop the others. Ctrl-C stops the simulation and keeps what it has, as do
+        SIGTERM, SIGUSR1 and SIGHUP: `Results.interrupted` says so.
 
     Raises:
         ValueError: an argument is not what it must be; nothing has been compiled then. Or a single run does not fit into memory;
@@ -137,9 +137,9 @@ def simulate(
     with (
         checkpoints.keeping(checkpoint, about, particles, mesh) as keeper,
         progress_bar(sum(widths) * steps * cells, show) as report,
-        interrupt_flag() as interrupted,
+        interrupt_flag() as flag,
     ):
-        clock, before = Clock(mesh, interrupted), 0
+        clock, before = Clock(mesh, flag), 0
         for number, width in enumerate(widths, 1):
             what = f"width {width} ({number} of {len(widths)})"
             report(before, f"{what}, {cells} runs")
@@ -168,8 +168,8 @@ def simulate(
     kept = {n: _probes.snapshots(column["seen"], grid.shape) for n, column in zip(done, columns, strict=True)}
     dataset = labelled(job, grid, done, columns)
     dataset.attrs["provenance"] = json.dumps(about)
-    if len(done) < len(widths):  # Ctrl-C between two widths: no status tells
-        dataset.attrs["interrupted"] = 1
+    if len(done) < len(widths) or (dataset["status"] == Status.INTERRUPTED.code).any():
+        dataset.attrs["interrupted"] = clock.number
     return Results(
         dataset,
         {n: c["particles"] for n, c in zip(done, columns, strict=True)},

@@ -5,6 +5,7 @@ import enum
 import json
 import os
 import re
+import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 
 from meanfield import _check, _files
+from meanfield.simulate.interrupt import Interrupted
 from meanfield.systems.networks import Particles
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Results:
         dataset: labelled arrays with axes width, the swept fields, seed, network (where several share a data path), then step and
             what a probe adds; NaN where a probe did not look. Among them `status` (codes of `Status`), `steps_done`, and
             `first_bad_step` (-1 if the run did not diverge). Widths that Ctrl-C left out are not there, and the attribute
-            `interrupted` is 1. The attribute `provenance` is the JSON text of the property.
+            `interrupted` is the number of the signal. The attribute `provenance` is the JSON text of the property.
         particles: for every width the particles at the last step, as numpy arrays with axes (swept fields, seed, [network,] neuron,
             component); with `simulate(..., particles="device")` as jax arrays on the mesh.
         snapshots: for every width the particles at the steps at which `probes.Snapshot` looked, by step, with the same axes.
@@ -146,20 +148,20 @@ class Results:
         return bool(self.dataset.attrs.get("interrupted", 0)) or bool(np.any(status == Status.INTERRUPTED.code))
 
     def require_uninterrupted(self) -> "Results":
-        """Return these results, diverged runs included, or go on with Ctrl-C: no number comes from what was cut short.
+        """Return these results, diverged runs included, or go on with the signal: no number comes from what was cut short.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C stopped the simulation.
+            Interrupted: Ctrl-C, or another signal, stopped the simulation; a KeyboardInterrupt.
         """
         if self.interrupted:
-            raise KeyboardInterrupt(Status.INTERRUPTED.value)
+            raise Interrupted(self.dataset.attrs.get("interrupted") or signal.SIGINT)
         return self
 
     def require_complete(self) -> "Results":
         """Return these results, or raise if a cell diverged or was interrupted.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C stopped the simulation.
+            Interrupted: Ctrl-C, or another signal, stopped the simulation; a KeyboardInterrupt.
             DivergenceError: a cell diverged.
         """
         status = self.require_uninterrupted().dataset["status"].to_numpy()

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meanfield import _check
+from meanfield.simulate.interrupt import exit_status, interrupting
 from meanfield.verify import CLAIMS, report, terminal
 from meanfield.verify.claim import RATE, Claim, Evidence
 
@@ -25,7 +26,8 @@ from meanfield.verify.claim import RATE, Claim, Evidence
 class Config:
     """Put theorems to the test.
 
-    Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument; 3: an experiment broke down; 130: Ctrl-C.
+    Exit status 1: something was refuted, or a control was not caught; 2: a wrong argument; 3: an experiment broke down; 130: Ctrl-C,
+    143: SIGTERM.
     """
 
     claims: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -136,13 +138,14 @@ def command(typed: list[str]) -> int:
 
     arguments = ["--budget=" + a[2:] if a in ("--quick", "--full") else a for a in typed]
     try:
-        return main(tyro.cli(Config, args=arguments, prog="python -m meanfield.verify"))
+        with interrupting():
+            return main(tyro.cli(Config, args=arguments, prog="python -m meanfield.verify"))
     except _check.ArgumentError as error:
         print(f"error: {_check.renamed(str(error), option)}", *getattr(error, "__notes__", ()), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted: what is finished is in the report", file=sys.stderr)
-        return 130
+        return exit_status(stop)
     except Exception:
         traceback.print_exc()  # its last line names the claim
         return 3

@@ -5,14 +5,18 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.simulate.interrupt import SIGNALS, exit_status, interrupt_flag, interrupting
 from tests.common import read_until
 from tests.simulate.common import system
 
+ROOT = Path(__file__).parent.parent.parent
 INTERRUPTED = """
     import sys, jax, meanfield as mf
     system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=[0.1, 1.0], batch_size=1))
@@ -20,18 +24,20 @@ INTERRUPTED = """
 """
 
 
-@pytest.mark.long
-def test_ctrl_c_keeps_what_is_done(tmp_path):
-    """A real process, a real SIGINT: it ends by itself, the cut width is marked, and the results can be saved and read."""
+@pytest.mark.long(1)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_keeps_what_is_done(number, tmp_path):
+    """A real process, a real signal: it ends by itself, the cut width is marked, and the results can be saved and read."""
     path = tmp_path / "cut.nc"
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         read_until(process.stderr, "steps/s")  # the first chunk of steps is done
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0 and "Traceback" not in err, err
     results = mf.Results.load(path)
+    assert results.dataset.attrs["interrupted"] == number
     assert results.dataset["width"].to_numpy().tolist() == [8]  # the second width was never begun
     assert (results.dataset["status"] == mf.Status.INTERRUPTED.code).all()
     done = results.dataset["steps_done"].to_numpy()
@@ -74,3 +80,46 @@ def test_ctrl_c_comes_before_divergence(digits, key, ctrl_c):
     assert (results.dataset["steps_done"] < 100).all()
     with pytest.raises(KeyboardInterrupt):
         results.require_complete()
+
+
+JOB = """
+    import sys
+    from sims import mechanisms
+    mechanisms.main.command(["--widths", "16", "32", "--seeds", "3", "--steps", "30000000", "--out", sys.argv[1]])
+"""
+
+
+@pytest.mark.long(1)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_job_ends_with_the_status_of_the_signal(number, tmp_path):
+    """128 and its number, one word, and the results of what is done."""
+    command = [sys.executable, "-c", textwrap.dedent(JOB), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        while not (tmp_path / "config.json").exists():
+            time.sleep(0.05)
+        time.sleep(4)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "Traceback" not in err + out, err
+    assert mf.Results.load(tmp_path / "light.nc").interrupted
+
+
+def test_signals_that_are_ignored_stay_ignored():
+    """Under `nohup` a connection that is lost stops nothing."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt_flag() as flag, interrupting():
+            signal.raise_signal(signal.SIGHUP)
+        assert flag.number == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_same_signal_twice_acts_at_once():
+    with pytest.raises(KeyboardInterrupt), interrupt_flag() as flag:
+        signal.raise_signal(signal.SIGINT)
+        assert flag.number == signal.SIGINT
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(mf.Interrupted) as stop, interrupting():
+        signal.raise_signal(signal.SIGTERM)
+    assert exit_status(stop.value) == 143 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
