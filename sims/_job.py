@@ -1,6 +1,8 @@
 """A simulation as a program: its config, its files, its exit status, and errors as one sentence."""
 
 import dataclasses
+import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +17,7 @@ from rich.table import Table
 
 import meanfield as mf
 from meanfield import _check, _files
+from meanfield.simulate import checkpoint
 from meanfield.simulate.interrupt import exit_status, interrupting
 
 from . import _tables
@@ -51,6 +54,12 @@ class Base(Sized):
     out: Out
     key: int = 0
     """Seed of the random key of the whole run."""
+    resume: Path | None = None
+    """Go on with the run of this directory that was interrupted or killed, as it was typed: no other option counts."""
+
+    def record(self) -> dict[str, Any]:
+        """The fields, as config.json has them."""
+        return {name: value for name, value in super().record().items() if name != "resume"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Job:
         """
         _check.seed("key", config.key)
         simulate = self.simulation(config) if self.simulation else None
-        with _check.own_directory("out", config.out) as out:
+        with _check.own_directory("out", config.out) as out, _kept_in(out / KEPT, config):
             start = time.perf_counter()
             summary, results = self._kept(out, config, simulate) if simulate else (self.run(config), {})
             seconds = time.perf_counter() - start
@@ -132,6 +141,41 @@ class Job:
         command(self.config, self, arguments)
 
 
+KEPT = "checkpoints"  # directory within that of the results; gone when they are there
+
+
+@contextmanager
+def _kept_in(directory: Path, config: Any) -> Iterator[None]:
+    """Keep checkpoints of all simulations in a directory, with the config that goes on with them, until the results are there."""
+    directory.mkdir(exist_ok=True)
+    _files.write_json(directory / "job.json", config.record(), lossless=True)
+    try:
+        with checkpoint.folder(directory):
+            yield
+    except KeyboardInterrupt:
+        raise
+    except Exception:
+        if len(list(directory.iterdir())) > 1:
+            raise
+        shutil.rmtree(directory)
+        raise
+    shutil.rmtree(directory)
+
+
+def _resumed(kind: Any, directory: Path) -> Any:
+    """The config of the run in a directory."""
+    kept = directory / KEPT / "job.json"
+    must = "be the directory of a run that was interrupted or killed"
+    _check.require(kept.is_file(), "resume", must, _check.words(f"{str(directory)!r}, without a run to go on with"))
+    read, first = json.loads(kept.read_text("utf-8")), kind()
+    names = [field.name for field in dataclasses.fields(kind) if field.name != "resume"]
+    must = f"be the directory of a run of {kind.__module__}"
+    _check.require(set(read) >= set(names), "resume", must, _check.words(f"{str(directory)!r}, of another job"))
+    values = {name: _files.loose(read[name], getattr(first, name)) for name in names}
+    values = {name: Path(one) if isinstance(getattr(first, name), Path) else one for name, one in values.items()}
+    return dataclasses.replace(first, **values | {"out": directory})  # type: ignore[arg-type]
+
+
 def _endings(results: mf.Results, of: str) -> Iterator[str]:
     """One line for every way of ending that is not that of a complete run."""
     status = results.dataset["status"]
@@ -159,7 +203,7 @@ def command(kind: type, run: Callable[[Any], int | None], arguments: Sequence[st
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt as stop:
-        print("interrupted", file=sys.stderr)
+        print("interrupted: what is done is kept, and --resume with the directory of the run goes on", file=sys.stderr)
         code = exit_status(stop)
     sys.exit(code)
 
@@ -174,6 +218,9 @@ def parsed(kind: Any, arguments: Sequence[str] | None = None) -> Any:
         sizes = " ".join(f"{option_name(name)} {typed(getattr(sized, name))}" for name in changed(kind, preset))
         about += f"\n\n{option_name(preset)} means {sizes}. What is typed as well wins." if sizes else ""
     found = tyro.cli(kind, args=arguments, description=about)
+    before = getattr(found, "resume", None)  # what is no `Base` cannot go on
+    if before is not None:
+        return _resumed(kind, before)
     chosen = [preset for preset in kind.presets if getattr(found, preset)]
     _check.require(
         len(chosen) <= 1, "quick", "be typed alone", _check.words(f"typed with {option_name(chosen[-1])}" if chosen else "")

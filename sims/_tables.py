@@ -52,6 +52,11 @@ def with_interval(value: float, interval, digits: int = 3) -> str:
     return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low + high) else "")
 
 
+def plus_minus(value: float, error: float, digits: int = 2) -> str:
+    """`value +- error`; a dash for a value that is not there."""
+    return f"{value:.{digits}f} +- {error:.{digits}f}" if np.isfinite(value) else "-"
+
+
 def inside(row: Row) -> bool:
     """Whether the prediction lies in the interval of the measurement, widened by twice the error of the prediction."""
     low, high = row["interval"]

@@ -9,8 +9,10 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -86,6 +88,24 @@ class Running(NamedTuple):
     seen: dict[str, dict[int, np.ndarray]]
 
 
+_FOLDER: ContextVar[Checkpoint | None] = ContextVar("folder", default=None)
+_WORTH = 2.0  # seconds that a program must have run to be kept in a folder: a checkpoint costs a twentieth of it
+
+
+@contextmanager
+def folder(directory: Any, minutes: float = 10.0) -> Iterator[None]:
+    """Within it every simulation without a `checkpoint` of its own has one in this directory, in a directory of its own there.
+
+    Its name is that of what runs: a program that calls `simulate` many times goes on where it was, if it makes the same calls. What took
+    less than two seconds is not kept.
+    """
+    token = _FOLDER.set(Checkpoint(directory, minutes))
+    try:
+        yield
+    finally:
+        _FOLDER.reset(token)
+
+
 @contextmanager
 def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Iterator["Keeper | None"]:
     """The keeper of a simulation's checkpoints; None if it keeps none. Refuses a directory of another simulation.
@@ -94,19 +114,31 @@ def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Ite
         checkpoint: None, a path or a `Checkpoint`.
         provenance, particles, mesh: of the simulation.
     """
-    if checkpoint is None:
+    shared = _FOLDER.get() if checkpoint is None and particles == "host" else None
+    if checkpoint is None and shared is None:
         yield None
         return
-    if not isinstance(checkpoint, Checkpoint):
+    if shared is not None:
+        what = json.dumps(_files.strict({name: provenance[name] for name in _SAME}))
+        own = Path(shared.directory) / hashlib.sha256(what.encode()).hexdigest()[:20]
+        checkpoint = Checkpoint(own, shared.minutes, shared.keep, shared.other_versions)
+    elif not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(_check.path("checkpoint", checkpoint))
     must = "be 'host' where there is a checkpoint, which holds the final particles of every width"
     _check.require(particles == "host", "particles", must, particles)
-    if jax.process_index() > 0 and meshes.several(mesh):
-        yield Keeper(checkpoint, _check.writable_directory("checkpoint", checkpoint.directory), mesh)
-        return
-    with _check.own_directory("checkpoint", checkpoint.directory) as directory:
-        _same(directory / "config.json", provenance, checkpoint.other_versions)
-        yield Keeper(checkpoint, directory, mesh)
+    with ExitStack() as held:
+
+        def opened() -> Path:
+            if jax.process_index() > 0 and meshes.several(mesh):
+                return _check.writable_directory("checkpoint", checkpoint.directory)
+            directory = held.enter_context(_check.own_directory("checkpoint", checkpoint.directory))
+            _same(directory / "config.json", provenance, checkpoint.other_versions)
+            return directory
+
+        keeper = Keeper(checkpoint, opened, mesh, 0.0 if shared is None else _WORTH)
+        if shared is None or Path(checkpoint.directory).exists():
+            keeper.open()
+        yield keeper
 
 
 def _same(path: Path, provenance: dict, other_versions: bool) -> None:
@@ -160,29 +192,46 @@ def _short(value: Any) -> str:
 
 
 def _warn(text: str) -> None:
-    import warnings
-
     warnings.warn(text, CheckpointWarning, stacklevel=2)
 
 
 class Keeper:
-    """Reads and writes the checkpoints of one simulation; see `keeping`."""
+    """Reads and writes the checkpoints of one simulation; see `keeping`.
 
-    def __init__(self, checkpoint: Checkpoint, directory: Path, mesh: Any):
-        import orbax.checkpoint as ocp  # a quarter of a second, for those who keep checkpoints
+    Args:
+        checkpoint: how often, and how many.
+        opened: makes the directory.
+        mesh: of the simulation.
+        worth: seconds that a program must have run for its end to be kept.
+    """
 
-        self._mesh, self._seconds, self._saved = mesh, 60 * checkpoint.minutes, time.monotonic()
-        every = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
-        last = ocp.CheckpointManagerOptions(enable_async_checkpointing=False, max_to_keep=checkpoint.keep)
-        directory = directory.resolve()
-        self._finished = _Shelf(ocp, ocp.CheckpointManager(directory / "finished", options=every))
-        self._running = _Shelf(ocp, ocp.CheckpointManager(directory / "running", options=last))
-        found = {number: about for number in self._finished.numbers if (about := self._finished.about(number))}
-        self._parts = {Place(*about["place"]): number for number, about in found.items()}
-        self._sizes = {about["place"][0]: about["sizes"] for about in found.values()}
-        for number in self._running.numbers:
-            if about := self._running.about(number):
-                self._sizes.setdefault(about["place"][0], about["sizes"])
+    def __init__(self, checkpoint: Checkpoint, opened: Callable[[], Path], mesh: Any, worth: float):
+        self._keep, self._opened, self._mesh, self._worth = checkpoint.keep, opened, mesh, worth
+        self._seconds, self._saved = 60 * checkpoint.minutes, time.monotonic()
+        self._parts: dict[Place, int] = {}
+        self._sizes: dict[int, list[int]] = {}
+        self._begun = self._saved
+        self._finished: _Shelf | None = None
+        self._running: _Shelf | None = None
+
+    def open(self) -> tuple["_Shelf", "_Shelf"]:
+        """What is finished and what is running; the directory is made when this is first called."""
+        if self._finished is None or self._running is None:
+            import orbax.checkpoint as ocp  # a quarter of a second, for those who keep checkpoints
+
+            every = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+            last = ocp.CheckpointManagerOptions(enable_async_checkpointing=False, max_to_keep=self._keep)
+            directory = self._opened().resolve()
+            self._finished = _Shelf(ocp, ocp.CheckpointManager(directory / "finished", options=every))
+            self._running = _Shelf(ocp, ocp.CheckpointManager(directory / "running", options=last))
+            for shelf in (self._finished, self._running):
+                for number in shelf.numbers:
+                    if about := shelf.about(number):
+                        place = Place(*about["place"])
+                        self._sizes.setdefault(place.width, about["sizes"])
+                        if shelf is self._finished:
+                            self._parts[place] = number
+        return self._finished, self._running
 
     def sizes(self, width: int) -> list[int] | None:
         """Into how many runs a time the programs of a width were divided; None if none of them has begun."""
@@ -192,28 +241,31 @@ class Keeper:
         """What a program left behind that came to its end, as the driver's `_run` returns it; None if it did not."""
         if place not in self._parts:
             return None
-        about, arrays = self._finished.read(self._parts[place])
+        about, arrays = self.open()[0].read(self._parts[place])
         particles = Particles(**{name: arrays.get(f"particles/{name}") for name in FIELDS})  # type: ignore[arg-type]
         found = {name: arrays[name] for name in ("status", "first_bad_step", "steps_done")}
         return found | {"particles": [particles], "seen": _nested(about["seen"], arrays)}
 
     def running(self, place: Place, shapes: list[Any]) -> Running | None:
-        """The last state of a program that is whole; None if there is none.
+        """The last state of a program that is whole; None if there is none. The program begins now.
 
         Args:
             place: the program.
             shapes: the leaves of its states, as place holders, with their shardings on a mesh.
         """
-        for number in reversed(self._running.numbers):
-            about = self._running.about(number)
+        shelf, self._begun = self._running, time.monotonic()
+        if shelf is None:
+            return None
+        for number in reversed(shelf.numbers):
+            about = shelf.about(number)
             if about is not None and about["place"] != list(place):
                 return None  # of a program that has come to its end since
             like = {f"states/{i}": leaf for i, leaf in enumerate(shapes)} if self._mesh is not None else {}
             try:
-                about, arrays = self._running.read(number, like)
+                about, arrays = shelf.read(number, like)
             except Exception as error:  # whatever the libraries below make of a file that is damaged
                 _warn(f"Checkpoint {number} cannot be read ({type(error).__name__}); the one before it is taken.")
-                self._running.drop(number)
+                shelf.drop(number)
                 continue
             states = [arrays[f"states/{i}"] for i in range(len(shapes))]
             return Running(states, arrays["first_bad"], about["done"], _nested(about["seen"], arrays))
@@ -229,18 +281,20 @@ class Keeper:
         arrays = {f"states/{i}": leaf for i, leaf in enumerate(state.states)}
         seen, values = _flat(state.seen)
         about = {"place": list(place), "sizes": sizes, "done": state.done, "seen": seen}
-        self._running.write(arrays | values | {"first_bad": state.first_bad}, about)
+        self.open()[1].write(arrays | values | {"first_bad": state.first_bad}, about)
         self._saved = time.monotonic()
 
     def finish(self, place: Place, sizes: list[int], part: dict[str, Any]) -> None:
         """Keep what a program left behind that came to its end."""
+        if time.monotonic() - self._begun < self._worth:
+            return
         seen, values = _flat(part["seen"])
         for name in FIELDS:
             pieces = [getattr(particles, name) for particles in part["particles"]]
             if pieces[0] is not None:
                 values[f"particles/{name}"] = np.concatenate(pieces)
         values |= {name: part[name] for name in ("status", "first_bad_step", "steps_done")}
-        self._finished.write(values, {"place": list(place), "sizes": sizes, "seen": seen})
+        self.open()[0].write(values, {"place": list(place), "sizes": sizes, "seen": seen})
         self._saved = time.monotonic()
 
 

@@ -8,7 +8,7 @@ import pytest
 from sims import collapse
 
 CELL = {"predicted": -0.05, "predicted_error": 1e-4, "spread": 0.0, "steps": 1000, "collapsed": True, "rate": -0.0505}
-CELL |= {"interval": [-0.0506, -0.0504]}
+CELL |= {"interval": [-0.0506, -0.0504], "rate_predicted": -0.05, "rate_error": 1e-4}
 
 
 def test_residuals_of_the_predictor_0():
@@ -37,10 +37,9 @@ def test_the_boundary_is_judged_where_the_exponent_decides(changes, holds):
         ({}, True),
         ({"rate": -0.052}, False),
         ({"rate": -0.052, "interval": [-0.055, -0.049]}, True),
-        ({"rate": -0.052, "spread": 0.003}, True),
-        ({"rate": -0.052, "predicted_error": 0.001}, True),
+        ({"rate": -0.052, "rate_error": 0.001}, True),
         ({"rate": np.nan}, None),
-        ({"collapsed": False}, None),
+        ({"rate_predicted": np.nan}, None),  # outputs are not small
     ],
 )
 def test_rates_are_judged_by_their_errors(change, holds):
@@ -50,6 +49,7 @@ def test_rates_are_judged_by_their_errors(change, holds):
 def test_own_rates_are_judged_by_their_size_and_sign():
     noisy = {"interval": [2.9, 3.1], "predicted": 3.0, "stationary": True}
     row = {"rate": -0.0104, "exponent": -0.01, "noisy": noisy}
+    row |= {"rate_interval": [-0.01041, -0.01039], "exponent_interval": [-0.0101, -0.0099]}
     holds = lambda **change: [one["holds"] for one in collapse.own_verdicts([row, row | change])]  # noqa: E731
     assert holds() == [True, True] and holds(rate=-0.0107) == [False, True] and holds(rate=0.0001) == [False, True]
     assert holds(rate=0.05, exponent=0.01) == [True, True] and holds(rate=np.nan) == [False, True]
@@ -69,9 +69,20 @@ def test_rates_leave_out_the_dead_and_what_float32_loses():
     x = np.array([[1.0, 0.0]])
     alive, dead = np.array([1.0, 0.0, 1.0]), np.array([-1.0, 0.0, 1.0])
     seen = [np.array([[s * alive, dead]]) for s in (1.0, np.exp(1.0), np.exp(3.0))]
-    assert collapse._rates(seen, (0, 10, 30), x) == pytest.approx([0.1])
-    assert collapse._rates([*seen, np.array([[1e-31 * alive, dead]])], (0, 10, 30, 40), x) == pytest.approx([0.1])
-    assert np.isnan(collapse._rates([np.array([[dead]])] * 2, (0, 10), x)).all()
+    assert collapse.rate_of(seen, (0, 10, 30), x) == ((10, 30), pytest.approx([0.1]))
+    lost = np.array([[1e-31 * alive, dead]])
+    assert collapse.rate_of([*seen, lost], (0, 10, 30, 40), x) == ((10, 30), pytest.approx([0.1]))
+    assert np.isnan(collapse.rate_of([np.array([[dead]])] * 2, (0, 10), x)[1]).all()
+
+
+def test_the_rate_of_small_neurons_is_the_exponent_when_they_are_old():
+    """Two examples with w = +-a on both lines: neurons that stay alive grow by half the logarithm of 1.5 * .75."""
+    config = dataclasses.replace(collapse.Config(), population=2_000)
+    x, r = np.array([[1.0], [1.0]]), np.array([[1.0], [-0.5]])
+    rate, error = collapse.aged_rate(x, r, 0.5, 0.0, (100, 400), config)
+    assert abs(rate - np.log(1.5 * 0.75) / 2) < 4 * error < 0.01
+    young, _ = collapse.aged_rate(x, r, 0.5, 0.0, (0, 1), config)
+    assert abs(young - rate) > 4 * error
 
 
 def test_which_steps_kill():

@@ -2,6 +2,11 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +36,7 @@ from sims import (
 )
 from tests.sims.common import JOBS
 
+ROOT = Path(__file__).parent.parent.parent
 NAMES = [module.__name__ for module in JOBS.values()]
 everyone = pytest.mark.parametrize("module", [*JOBS.values(), bench], ids=[*NAMES, "bench"])
 
@@ -135,3 +141,54 @@ def test_wrong_sizes_are_refused_beside_quick(module, arguments, name, tmp_path)
     with pytest.raises(mf.ArgumentError, match=f"Argument `{name}` must"):
         module.main(dataclasses.replace(module.Config(out=tmp_path, quick=True).sized(), **arguments))
     assert not list(tmp_path.glob("[!.]*"))
+
+
+KILLED = """
+    import sys
+    from meanfield.simulate import checkpoint
+    from sims import mechanisms
+    checkpoint._WORTH = 0.0  # short runs are kept, too
+    size = ["--widths", "16", "64", "--seeds", "3", "--steps", "40000", "--injected-steps", "60"]
+    mechanisms.main.command([*size, "--out", sys.argv[1]] if len(sys.argv) == 2 else ["--resume", sys.argv[1]])
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_was_killed_goes_on(tmp_path):
+    """SIGKILL after a simulation has been kept: `--resume` makes the files of a whole run, and runs less."""
+    command = [sys.executable, "-c", textwrap.dedent(KILLED)]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, cwd=ROOT, timeout=300, stdout=subprocess.DEVNULL)
+    killed = tmp_path / "killed"
+    with subprocess.Popen([*command, str(killed)], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while not list(killed.glob("checkpoints/*/finished/0/commit_success.txt")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    assert not (killed / "summary.json").exists()
+    done = subprocess.run([*command, str(killed), "--resume"], cwd=ROOT, timeout=300, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    summaries = [json.loads((one / "summary.json").read_text()) for one in (tmp_path / "whole", killed)]
+    assert summaries[0].pop("seconds") > 0 < summaries[1].pop("seconds") and summaries[0] == summaries[1]
+    assert not (killed / "checkpoints").exists()
+    for name in mechanisms.NAMES:
+        whole, again = (mf.Results.load(one / f"{name}.nc") for one in (tmp_path / "whole", killed))
+        assert whole.dataset.identical(again.dataset)
+
+
+def test_resume_goes_on_as_typed_or_is_a_sentence(tmp_path):
+    """Every kind of field comes back; a directory without a run, and one of another job, are refused."""
+    config = regimes.Config(out=tmp_path / "a", widths=(16, 32), ridges=(0.0, 0.5), beside=False, key=7)
+    with pytest.raises(KeyboardInterrupt), _job._kept_in(_made(tmp_path / "a" / "checkpoints"), config):
+        raise KeyboardInterrupt
+    assert _job.parsed(regimes.Config, ["--resume", str(tmp_path / "a")]) == config
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert _job.parsed(regimes.Config, ["--resume", str(tmp_path / "b")]) == dataclasses.replace(config, out=tmp_path / "b")
+    with pytest.raises(ValueError, match="`resume` must be the directory of a run that was interrupted or killed"):
+        _job.parsed(regimes.Config, ["--resume", str(tmp_path)])
+    with pytest.raises(ValueError, match=r"`resume` must be the directory of a run of sims\.tail_index"):
+        _job.parsed(tail_index.Config, ["--resume", str(tmp_path / "b")])
+
+
+def _made(directory):
+    directory.parent.mkdir(parents=True)
+    return directory
