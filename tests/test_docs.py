@@ -12,14 +12,22 @@ from meanfield.verify import CLAIMS
 ROOT = Path(__file__).parent.parent
 
 
-OTHERS = ["docs/guides/scaling.md", "docs/tails.md", "docs/compressibility.md", "docs/mechanisms.md", "docs/verify.md"]
+OTHERS = [
+    "docs/guides/scaling.md",
+    "docs/guides/resume.md",
+    "docs/tails.md",
+    "docs/compressibility.md",
+    "docs/mechanisms.md",
+    "docs/verify.md",
+]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     "page", ["README.md", "docs/extending.md", *(pytest.param(page, marks=pytest.mark.slow) for page in OTHERS)]
 )
-def test_programs_run(page, capsys):
+def test_programs_run(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert programs
     space: dict = {}

@@ -48,6 +48,8 @@ class Config:
     """Run nothing: judge once more from the files in the directory, as they say."""
     list: tyro.conf.FlagCreatePairsOff[bool] = False
     """Say what claims there are."""
+    resume: Path | None = None
+    """Go on with the run of this directory that was interrupted or killed, as it was typed: of the other options --module counts alone."""
     module: str | None = None
     """Your claims as well: a file `my_claims.py`, or a module that can be imported, with a sequence `CLAIMS`."""
 
@@ -55,6 +57,9 @@ class Config:
 def main(config: Config) -> int:
     """Run, write and print."""
     console = Console(width=max(150, Console().width))
+    going_on = config.resume is not None
+    if config.resume is not None:
+        config = before(config.resume, config.module)
     known = CLAIMS if config.module is None else CLAIMS | own_claims(config.module)
     if config.list:
         console.print(terminal.listed(known.values()))
@@ -69,7 +74,7 @@ def main(config: Config) -> int:
     else:
         for name in config.claims:
             _check.choice("claims", name, tuple(known))
-        evidence = run([known[name] for name in dict.fromkeys(config.claims or known)], config, console)
+        evidence = run([known[name] for name in dict.fromkeys(config.claims or known)], config, console, going_on)
     made = terminal.table(evidence)
     console.width = max(console.width, Console(width=1000).measure(made).maximum)  # as wide as it needs to be
     console.print(made)
@@ -103,7 +108,16 @@ def own_claims(module: str) -> dict[str, Claim]:
     return {claim.name: claim for claim in claims}
 
 
-def run(claims: list[Claim], config: Config, console: Console) -> dict[str, Evidence]:
+def before(out: Path, module: str | None) -> Config:
+    """The arguments of the run in a directory that was interrupted or killed."""
+    content, names, controls = report.interrupted(out)
+    results = None if content["results"] is None else Path(content["results"])
+    budget = "full" if content["budget"] == "data" else content["budget"]
+    seed = content["seed"] or 0
+    return Config(names, out, budget, seed, content["family_rate"], controls, results, module=module)
+
+
+def run(claims: list[Claim], config: Config, console: Console, going_on: bool = False) -> dict[str, Evidence]:
     """Run with a bar on stderr, where that is a terminal, and a line for every claim."""
     watched = Console(stderr=True)
     columns = (TextColumn("{task.completed:.0f} of {task.total:.0f} claims"), BarColumn(), TimeElapsedColumn())
@@ -124,7 +138,8 @@ def run(claims: list[Claim], config: Config, console: Console) -> dict[str, Evid
             space = " " * (20 - len(one.verdict.name))
             above.print(f"{terminal.coloured(one.verdict)}{space}{one.seconds:6.1f} s  {escape(claim.name)}", highlight=False)
 
-        return report.run(claims, config.out, config.seed, config.budget, told, config.controls, config.results, rate=config.rate)
+        shared = {"rate": config.rate, "resume": going_on}
+        return report.run(claims, config.out, config.seed, config.budget, told, config.controls, config.results, **shared)
 
 
 def command(typed: list[str]) -> int:

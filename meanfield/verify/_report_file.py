@@ -66,7 +66,8 @@ def content(out: Path) -> dict:
     for row in rows:
         require(Path(row["data"]).parent == Path("data"), f"report.json names {row['data']!r}, which is not in data/")
         require(all(isinstance(one, str) for one in row["controls"].values()), "report.json has controls without verdict")
-    return {"about": ABOUT, **head}
+    more = {name: found[name] for name in ("names", "controls") if name in found}  # not in reports of older versions
+    return {"about": ABOUT, **head, **more}
 
 
 def reason(error: Exception) -> str:

@@ -1,8 +1,10 @@
 """Run claims, keep what they rest on, and say what came out."""
 
 import dataclasses
+import json
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from meanfield import _check, _files
-from meanfield.simulate import Results
+from meanfield.simulate import Results, checkpoint
 from meanfield.verify import _report_file, page
 from meanfield.verify.claim import RATE, Arrays, Claim, Evidence, Verdict, holm
 from meanfield.verify.claims import CLAIMS
+
+KEPT = "checkpoints"  # directory in that of the results; gone when the report is finished
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ def run(
     controls: bool = False,
     results: str | os.PathLike | None = None,
     rate: float = RATE,
+    resume: bool = False,
 ) -> dict[str, Evidence]:
     """Test the claims one after the other; write data/NAME.npz of every claim, report.json and report.html into `out`.
 
@@ -54,6 +59,8 @@ def run(
         results: somebody's own simulation, a file of `Results.save` or a directory with results.nc, in place of the experiment of
             the only claim.
         rate: probability with which one or more of the claims, all true, may be refuted.
+        resume: go on with the run of these claims in `out` that was interrupted or killed: those in its report do not run again, and
+            the next one goes on with its last checkpoint.
 
     Returns:
         Evidence by the names of the claims.
@@ -90,6 +97,8 @@ def run(
         "about": _report_file.ABOUT,
         "finished": False,
         "planned": len(claims),
+        "names": names,
+        "controls": controls,
         "date": _files.now(),
         "budget": budget,
         "seed": seed if own is None else None,
@@ -98,12 +107,13 @@ def run(
         "seconds": 0.0,
         **_files.environment(),
     }
-    with _check.own_directory("out", out) as out:
+    with _check.own_directory("out", out) as out, checkpoint.folder(out / KEPT):
         _check.writable_directory("out", out / "data")
         start = time.perf_counter()
-        kept: list[Entry] = []
+        kept = _finished(claims, head, controls, out) if resume else []
         _write(kept, head, out)
-        for claim in claims:
+        done = {one.claim.name for one in kept}
+        for claim in (one for one in claims if one.name not in done):
             try:
                 kept.append(_tested(claim.at_rate(rate / len(claims)), out, seed, budget, controls, own))
             except Exception as error:
@@ -116,7 +126,39 @@ def run(
             _write(kept, head, out)
             if told:
                 told(claim, kept[-1].evidence)
-        return _close(kept, head, out)
+        shutil.rmtree(out / KEPT, ignore_errors=True)
+        order = {name: number for number, name in enumerate(names)}
+        return _close(sorted(kept, key=lambda one: order[one.claim.name]), head, out)
+
+
+def interrupted(out: str | os.PathLike) -> tuple[dict, tuple[str, ...], bool]:
+    """What the report of a run says that did not come to its end: its head, the names of all its claims, and whether controls are judged.
+
+    Raises:
+        ValueError: no report in `out`, or one of a run that is finished.
+    """
+    out = _check.path("resume", out)
+    content = _report_file.content(out)
+    whole = not content["finished"] and isinstance(content.get("names"), list) and isinstance(content.get("controls"), bool)
+    must = "be the directory of a run that was interrupted or killed"
+    _check.require(whole, "resume", must, _check.words(f"{str(out)!r}, without a run to go on with"))
+    return content, tuple(map(str, content["names"])), content["controls"]
+
+
+def _finished(claims: Sequence[Claim], head: dict, controls: bool, out: Path) -> list[Entry]:
+    """The claims that a run before has finished, judged from their files."""
+    content = _report_file.content(out)
+    for name in ("budget", "seed", "results", "planned", "family_rate"):
+        must = f"be a run of the same {name.replace('_', ' ')}, {head[name]}"
+        _check.require(content[name] == head[name], "resume", must, _check.words(f"one of {content[name]}"))
+    planned = {claim.name: claim for claim in claims}
+    for row in content["claims"]:
+        _check.choice("claims", row["name"], tuple(planned))
+        own = json.loads(json.dumps(_files.strict(dict(planned[row["name"]].parameters), lossless=True)))
+        must = f"have the parameters of the run that goes on, {row['parameters']} of {row['name']!r}"
+        _check.require(own == row["parameters"], "claims", must, own)
+    rows = [row for row in content["claims"] if bool(row["controls"]) == (controls and bool(planned[row["name"]].controls))]
+    return _judged(rows, planned, head["family_rate"] / head["planned"], out)
 
 
 def _tested(claim: Claim, out: Path, seed: int, budget: str, controls: bool, own: Arrays | None) -> Entry:
@@ -148,24 +190,29 @@ def again(claims: Iterable[Claim], out: str | os.PathLike) -> dict[str, Evidence
     out, known = _check.path("out", out), {claim.name: claim for claim in _claims(claims)}
     content = _report_file.content(out)
     with _check.own_directory("out", out):
-        level = content["family_rate"] / content["planned"]
-        kept = []
-        for row in content.pop("claims"):
-            _check.choice("claims", row["name"], tuple(known))
-            facts = {name: row[name] for name in ("seed", "size", "seconds", "data")}
-            try:
-                claim = _with(known[row["name"]], row["parameters"]).at_rate(level)
-                data = _arrays(out, row["data"])
-                evidence = dataclasses.replace(claim.judge(data, row["budget"]), **facts)
-                kept.append(Entry(claim, evidence, row["controls"], page.figure(claim, data)))
-            except Exception as error:  # files can be broken in many ways
-                must = f"hold {row['data']} and a report.json from which {row['name']!r} can be judged"
-                _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_report_file.reason(error)})"))
+        kept = _judged(content.pop("claims"), known, content["family_rate"] / content["planned"], out)
         content["judged_again"] = {"date": _files.now(), "versions": _files.versions()}
         if len(kept) == content["planned"]:
             return _close(kept, content, out)
         _write(kept, content, out)
         return {one.claim.name: one.evidence for one in kept}
+
+
+def _judged(rows: Sequence[dict], known: Mapping[str, Claim], level: float, out: Path) -> list[Entry]:
+    """The rows of a report, judged from their files; controls keep their verdicts."""
+    kept = []
+    for row in rows:
+        _check.choice("claims", row["name"], tuple(known))
+        facts = {name: row[name] for name in ("seed", "size", "seconds", "data")}
+        try:
+            claim = _with(known[row["name"]], row["parameters"]).at_rate(level)
+            data = _arrays(out, row["data"])
+            evidence = dataclasses.replace(claim.judge(data, row["budget"]), **facts)
+            kept.append(Entry(claim, evidence, row["controls"], page.figure(claim, data)))
+        except Exception as error:  # files can be broken in many ways
+            must = f"hold {row['data']} and a report.json from which {row['name']!r} can be judged"
+            _check.require(False, "out", must, _check.words(f"{str(out)!r} ({_report_file.reason(error)})"))
+    return kept
 
 
 def reread(claim: Claim, out: str | os.PathLike, budget: str = "full") -> Evidence:

@@ -1,8 +1,12 @@
 """The command line of verify: its options, its exit status, claims of one's own."""
 
+import json
 import re
+import signal
 import subprocess
 import sys
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -101,3 +105,45 @@ def test_exit_status_and_list(tmp_path, monkeypatch, capsys):
     assert "columns" in (listed := capsys.readouterr().out) and "The mean of numbers" in listed
     with pytest.raises(mf.ArgumentError, match=r"Argument `claims` must be left out with `--again`"):
         main(Config(("fooled",), tmp_path, again=True))
+
+
+KILLED = """
+    import sys
+    from meanfield.simulate import checkpoint
+    from meanfield.verify import __main__ as main
+    checkpoint._WORTH = 0.0  # short runs are kept, too
+    sys.exit(main.command(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_was_stopped_goes_on(number, tmp_path):
+    """After its first claim: the report of the whole run comes out, and the finished claim is not run again."""
+    program = [sys.executable, "-c", textwrap.dedent(KILLED)]
+    names = ["limit", "collapse exponent", "decay"]
+    asked = [*names, "--quick", "--seed", "5", "--controls"]
+    subprocess.run([*program, *asked, "--out", str(tmp_path / "whole")], cwd=ROOT, timeout=300, stdout=subprocess.DEVNULL)
+    out = tmp_path / "cut"
+    with subprocess.Popen([*program, *asked, "--out", str(out)], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while not (out / "report.json").exists() or not json.loads((out / "report.json").read_text())["claims"]:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+    assert process.returncode == (143 if number == signal.SIGTERM else -9)
+    begun = (out / "data" / f"{names[0]}.npz").stat().st_mtime_ns
+    done = subprocess.run([*program, "--resume", str(out)], cwd=ROOT, timeout=300, capture_output=True, text=True)
+    whole, again = (json.loads((one / "report.json").read_text()) for one in (tmp_path / "whole", out))
+    assert done.returncode in (0, 1) and again["finished"] and not (out / "checkpoints").exists(), done.stderr
+    assert [row["name"] for row in again["claims"]] == names
+    assert (out / "data" / f"{names[0]}.npz").stat().st_mtime_ns == begun
+    for one, other in zip(whole["claims"], again["claims"], strict=True):
+        assert {n: v for n, v in one.items() if n != "seconds"} == {n: v for n, v in other.items() if n != "seconds"}
+
+
+def test_only_a_run_that_was_stopped_goes_on(tmp_path, capsys):
+    assert command(["limit", "--quick", "--out", str(tmp_path)]) in (0, 1)
+    for where in (tmp_path, tmp_path / "nowhere"):
+        capsys.readouterr()
+        assert command(["--resume", str(where)]) == 2
+        assert "must be " in capsys.readouterr().err
