@@ -169,14 +169,15 @@ def rate_of(seen: Sequence[np.ndarray] | np.ndarray, looks: Sequence[int], x: np
     """
     window, found = (looks[0], looks[1]), [np.nan] * len(seen[0])
     for i in range(1, len(looks)):
-        rates_now = []
+        by_run = []
         for before, after in zip(seen[i - 1], seen[i], strict=True):
             alive = ~mechanisms.dead(after[:, : x.shape[1]], x)
             old, new = (np.linalg.norm(one[alive], axis=-1) for one in (before, after))
-            if alive.any() and new.min() <= SMALLEST:
-                return window, found
-            rates_now.append(float(np.mean(np.log(new / old))) / (looks[i] - looks[i - 1]) if alive.any() else np.nan)
-        window, found = (looks[i - 1], looks[i]), rates_now
+            held = alive.any() and new.min() > SMALLEST
+            by_run.append(float(np.mean(np.log(new / old))) / (looks[i] - looks[i - 1]) if held else np.nan)
+        if not np.isfinite(by_run).all():
+            break
+        window, found = (looks[i - 1], looks[i]), by_run
     return window, found
 
 

@@ -326,7 +326,8 @@ class _Shelf:
         restore = self._ocp.args.StandardRestore(shapes | (like or {}))
         arrays = dict(self._manager.restore(number, args=self._ocp.args.Composite(arrays=restore)).arrays)
         for name, expected in about["sha256"].items():
-            if _checksum(arrays[name]) != expected:
+            here = getattr(arrays[name], "is_fully_addressable", True)  # of an array of several processes no one has the whole
+            if here and _checksum(np.asarray(arrays[name])) != expected:
                 raise ValueError(f"{name} is damaged")
         empty = {name: np.zeros(shape, dtype) for name, (shape, dtype) in about["shapes"].items() if not np.prod(shape)}
         return about, arrays | empty

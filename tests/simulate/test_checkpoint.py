@@ -247,3 +247,25 @@ def test_killed_at_random_moments(tmp_path):
         assert same(mf.Results.load(path), whole)
         shutil.rmtree(directory)
         path.unlink()
+
+
+@pytest.mark.long(1)
+@pytest.mark.parametrize("first, then", [(None, (4, 1)), ((2, 2), None), ((4, 1), (1, 4)), (None, (2, 2))])
+def test_another_mesh_goes_on_with_the_same_draws(first, then, digits, key, stopped, tmp_path, monkeypatch):
+    """A smooth activation: equal but for the order of sums, and exactly equal on the mesh that it was stopped on."""
+    meshes = [one and mf.make_mesh(*one) for one in (first, then)]
+    one = mf.System(mf.TwoLayer("tanh"), digits, mf.dynamics.Langevin([0.1], 2, temperature=0.01))
+    run = {"key": key, **RUN}
+    whole = mf.simulate(one, mesh=meshes[0], **run)
+    kept = mf.Checkpoint(tmp_path / "kept", minutes=0)
+    with monkeypatch.context():
+        stopped(4)
+        cut = mf.simulate(one, mesh=meshes[0], checkpoint=kept, **run)
+    monkeypatch.undo()
+    assert cut.interrupted and int(cut.dataset["steps_done"].max()) > 0
+    shutil.copytree(tmp_path / "kept", tmp_path / "copy")
+    again = mf.simulate(one, mesh=meshes[1], checkpoint=kept, **run)
+    for a, b in zip(jax.tree.leaves(again.particles), jax.tree.leaves(whole.particles), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(again.dataset["risk"], whole.dataset["risk"], rtol=1e-4)
+    assert same(mf.simulate(one, mesh=meshes[0], checkpoint=mf.Checkpoint(tmp_path / "copy"), **run), whole)
