@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -165,3 +166,39 @@ def test_processes_without_a_mesh_are_on_their_own(tmp_path):
     """
     with processes(2, 2, program, tmp_path) as started:
         finish(started)
+
+
+@pytest.mark.slow
+def test_processes_that_were_stopped_go_on(tmp_path):
+    """SIGTERM to one of two: both make one checkpoint of one step. Two go on to the same bits, one process alone up to rounding."""
+    program = """
+    mesh = mf.make_mesh(2, 2)
+    kept = mf.Checkpoint(f"{out}/kept", minutes=0)
+    results = run("sgd", steps=STEPS, mesh=mesh, progress=True, checkpoint=kept if KEEP else None)
+    results.save(f"{out}/NAME_{number}.nc")
+    print(int(results.dataset["steps_done"].max()))
+    """
+
+    def asked(name, keep, steps=4_000):
+        return program.replace("NAME", name).replace("KEEP", str(keep)).replace("STEPS", str(steps))
+
+    with processes(2, 2, asked("whole", False), tmp_path) as started:
+        finish(started)
+    with processes(2, 2, asked("cut", True), tmp_path) as started:
+        read_until(started[0].stderr, "steps/s")
+        started[1].send_signal(signal.SIGTERM)
+        done = {process.communicate(timeout=100)[0].split()[-1] for process in started}
+    assert len(done) == 1 and 0 < int(done.pop()) < 4_000
+    shutil.copytree(tmp_path / "kept", tmp_path / "copy")
+    with processes(2, 2, asked("again", True), tmp_path) as started:
+        finish(started)
+    whole, again = (mf.Results.load(tmp_path / f"{name}_0.nc") for name in ("whole", "again"))
+    assert whole.dataset.drop_attrs().identical(again.dataset.drop_attrs())
+    assert np.array_equal(whole.particles[24].w, again.particles[24].w)
+    space: dict = {}
+    exec(SYSTEMS, space)
+    alone = space["run"]("sgd", steps=4_000, checkpoint=tmp_path / "copy")
+    np.testing.assert_allclose(alone.dataset["risk"], whole.dataset["risk"], rtol=1e-3)
+    with processes(2, 2, asked("other", True, 4_001), tmp_path) as started:
+        errors = [process.communicate(timeout=100)[1] for process in started]
+    assert "its `steps` is 4000 and not 4001" in errors[0] and "that process 0 can go on with" in errors[1]

@@ -114,7 +114,8 @@ def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Ite
         checkpoint: None, a path or a `Checkpoint`.
         provenance, particles, mesh: of the simulation.
     """
-    shared = _FOLDER.get() if checkpoint is None and particles == "host" else None
+    here = checkpoint is None and particles == "host" and not meshes.several(mesh)  # processes do not agree on what took long
+    shared = _FOLDER.get() if here else None
     if checkpoint is None and shared is None:
         yield None
         return
@@ -129,10 +130,17 @@ def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Ite
     with ExitStack() as held:
 
         def opened() -> Path:
-            if jax.process_index() > 0 and meshes.several(mesh):
-                return _check.writable_directory("checkpoint", checkpoint.directory)
-            directory = held.enter_context(_check.own_directory("checkpoint", checkpoint.directory))
-            _same(directory / "config.json", provenance, checkpoint.other_versions)
+            refused, directory = None, Path(checkpoint.directory)
+            if jax.process_index() == 0 or not meshes.several(mesh):
+                try:
+                    directory = held.enter_context(_check.own_directory("checkpoint", directory))
+                    _same(directory / "config.json", provenance, checkpoint.other_versions)
+                except _check.ArgumentError as error:
+                    refused = error
+            taken = meshes.agreed(mesh, int(refused is None))[0, 0]  # no process waits for one that was refused
+            if refused is not None:
+                raise refused
+            _check.require(bool(taken), "checkpoint", "be a directory that process 0 can go on with", str(directory))
             return directory
 
         keeper = Keeper(checkpoint, opened, mesh, 0.0 if shared is None else _WORTH)
