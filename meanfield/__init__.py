@@ -15,6 +15,7 @@ from meanfield.simulate import (
     Status,
     make_mesh,
     probes,
+    resume,
     simulate,
 )
 from meanfield.systems import data, dynamics, networks, scaling
@@ -50,6 +51,7 @@ __all__ = [
     "networks",
     "noise",
     "probes",
+    "resume",
     "scaling",
     "simulate",
     "theory",

@@ -106,7 +106,7 @@ def run(config: Config) -> dict:
 
 
 ABOUT = {
-    "cells": "shared mini-batches: largest output of a network over the examples, mean over runs; rate: log-growth per step of its"
+    "cells": "shared mini-batches: largest output of a network over the examples and the runs; rate: log-growth per step of its"
     f" neurons that are alive, over the last part of the run with norms above {SMALLEST:g}, t-interval over runs",
     "predicted": "theory.collapse.exponent at the residuals of the predictor 0, with its standard error and, as `spread`, the"
     " standard deviation of the exponents of different cones",
@@ -114,10 +114,10 @@ ABOUT = {
     " residuals, and are alive at the end. A rate is judged where all outputs are small from the first of these steps on",
     "boundary": "theory.collapse.boundary at the same residuals",
     "own": "60 digits, 5 components, every neuron's own mini-batches. Without noise: rate of neurons that are alive over the second half"
-    " of the steps, or before if float32 loses them; exponent at the mean residuals of each run. With Langevin noise: tail index,"
-    " predicted by theory.network.tail_index at the mean residuals",
-    "deaths": "share of neurons that die in the steps watched; loss of the mini-batch of a step; shares of the deaths in the tenth of the"
-    " steps with the largest loss, and in the deadliest tenth; means over runs",
+    " of the steps, or before if float32 loses them; exponent at the mean residuals of each run, and at those of the predictor 0. With"
+    " Langevin noise: tail index, predicted by theory.network.tail_index at the mean residuals",
+    "deaths": "share of neurons that die in the steps watched; loss of the mini-batch of a step, mean over all steps and over the deaths;"
+    " share of the deaths in the tenth of the steps with the largest loss; means over runs",
     "paths": "node errors as parts, several networks on one data path: dependence = path + network",
     "least_squares": "without label noise: mean of log(|x_30| / |x_10|) / 20 per chain, and its Lyapunov exponent",
 }
@@ -254,7 +254,7 @@ OWN = 0.05  # relative error of a rate: residuals of networks of these widths st
 @_job.options(step_size="own_step_sizes", weight_decay="own_ridges", width="own_width")
 def own_batches(config: Config) -> list[dict]:
     """Without noise the rate of living neurons and their exponent; with noise the tail index and the predicted one."""
-    (x, _), rows = digit_components(relu_residuals.COMPONENTS, relu_residuals.EXAMPLES), []
+    (x, y), rows = digit_components(relu_residuals.COMPONENTS, relu_residuals.EXAMPLES), []
     steps = max(8, config.own_steps)
     sizes: dict[str, Any] = {name: getattr(config, name) for name in ("seeds", "key", "population", "solver_steps")}
     times = tuple(config.own_steps * k // 20 for k in range(1, 21))
@@ -266,6 +266,7 @@ def own_batches(config: Config) -> list[dict]:
         rate, interval = _mean(rate_of(seen[looks], [times[i] for i in looks], x)[1])
         found = [collapse.exponent(x, one, eta, 1, ridge, **config.solver) for one in residuals]
         predicted, spread = rates.mean_interval([float(one) for one in found])
+        at_zero = collapse.exponent(x, of_labels(y), eta, 1, ridge, **config.solver)
         rows.append(
             {
                 "step_size": eta,
@@ -274,7 +275,7 @@ def own_batches(config: Config) -> list[dict]:
                 "rate": rate,
                 "rate_interval": interval,
             }
-            | {"exponent": predicted, "exponent_interval": spread}
+            | {"exponent": predicted, "exponent_interval": spread, "exponent_at_zero": float(at_zero)}
             | _with_noise(like)
         )
     return rows
@@ -344,9 +345,8 @@ def by_which_steps(died: np.ndarray, loss: np.ndarray) -> dict:
     some = total > 0
     weights = died[some] / total[some, None]
     worst = np.take_along_axis(weights, np.argsort(-loss[some], axis=1)[:, :count], axis=1).sum(axis=1)
-    deadliest = np.sort(weights, axis=1)[:, -count:].sum(axis=1)
     found = {"died": total, "loss": loss.mean(axis=1), "loss_at_death": (weights * loss[some]).sum(axis=1)}
-    found |= {"in_largest_losses": worst, "in_deadliest": deadliest}
+    found["in_largest_losses"] = worst
     row = {}
     for name, values in found.items():
         row[name], row[f"{name}_interval"] = _mean(values)
@@ -449,6 +449,7 @@ def tables(summary: dict) -> list[Table]:
         ("accuracy", "{accuracy:.2f}"),
         ("rate per step", _tables.measured("rate", 4)),
         ("exponent", _tables.measured("exponent", 4)),
+        ("of the predictor 0", "{exponent_at_zero:.4f}"),
         (
             "index with noise",
             lambda r: _tables.with_interval(r["noisy"]["index"], r["noisy"]["interval"], 2) if "noisy" in r else "-",
@@ -464,7 +465,6 @@ def tables(summary: dict) -> list[Table]:
         ("loss", _tables.measured("loss", 2)),
         ("at a death", _tables.measured("loss_at_death", 2)),
         ("in the tenth with\nthe largest loss", _tables.measured("in_largest_losses", 2)),
-        ("in the\ndeadliest tenth", _tables.measured("in_deadliest", 2)),
     )
     shared = _tables.of_rows(
         "Several networks on one data path: slopes, and parts of the log error of the widest",
@@ -541,14 +541,13 @@ def draw_own(ax: Axes, title: str, rows: Sequence[dict]) -> None:
 
 def draw_deaths(ax: Axes, title: str, rows: Sequence[dict]) -> None:
     """Share of the deaths in the tenth of the steps with the largest loss."""
-    kinds = (("in_largest_losses", "largest loss"), ("in_deadliest", "most deaths"))
-    shown = [row for row in rows if np.isfinite(row["in_deadliest"])]
-    for i, (name, label) in enumerate(kinds if shown else ()):
-        values, interval = _figures.columns(shown, name, f"{name}_interval")
-        _figures.errorbars(ax, np.arange(len(shown)) + 0.1 * (i - 0.5), values, interval, label=label, **_figures.points(i, 2))
-    ax.axhline(0.1, color="black", linewidth=0.6)
+    shown = [row for row in rows if np.isfinite(row["in_largest_losses"])]
+    if shown:
+        values, interval = _figures.columns(shown, "in_largest_losses", "in_largest_losses_interval")
+        _figures.errorbars(ax, np.arange(len(shown)), values, interval, **_figures.points(0, 2))
+    ax.axhline(0.1, color="black", linewidth=0.6)  # if losses did not matter
     ax.set_xticks(range(len(shown)), [f"{row['step_size']:g}\n{row['first']}" for row in shown])
-    _figures.panel(ax, title, "step size, first step", "share of the deaths", {"title": "tenth of steps with"}, ylim=(0, 1.05))
+    _figures.panel(ax, title, "step size, first step", "deaths in the tenth with the largest loss", ylim=(0, 1.05))
 
 
 def draw_paths(ax: Axes, title: str, names: Sequence[str], rows: Sequence[dict]) -> None:

@@ -2,7 +2,7 @@
 
 from meanfield.simulate import probes
 from meanfield.simulate.checkpoint import Checkpoint, CheckpointWarning
-from meanfield.simulate.driver import simulate
+from meanfield.simulate.driver import resume, simulate
 from meanfield.simulate.interrupt import Interrupted
 from meanfield.simulate.mesh import make_mesh
 from meanfield.simulate.results import DivergenceError, Results, Status
@@ -16,5 +16,6 @@ __all__ = [
     "Status",
     "make_mesh",
     "probes",
+    "resume",
     "simulate",
 ]

@@ -8,6 +8,7 @@ finished is what has a name. No key is carried in a state, so that a run goes on
 import hashlib
 import json
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ import numpy as np
 
 from meanfield import _check, _files
 from meanfield.simulate import mesh as meshes
+from meanfield.simulate import recipe
 from meanfield.systems.networks import Particles
 
 _log = logging.getLogger("meanfield")
@@ -107,12 +109,13 @@ def folder(directory: Any, minutes: float = 10.0) -> Iterator[None]:
 
 
 @contextmanager
-def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Iterator["Keeper | None"]:
+def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any, call: dict | None = None) -> Iterator["Keeper | None"]:
     """The keeper of a simulation's checkpoints; None if it keeps none. Refuses a directory of another simulation.
 
     Args:
         checkpoint: None, a path or a `Checkpoint`.
         provenance, particles, mesh: of the simulation.
+        call: the other arguments of the simulation, for `call_in`.
     """
     here = checkpoint is None and particles == "host" and not meshes.several(mesh)  # processes do not agree on what took long
     shared = _FOLDER.get() if here else None
@@ -134,6 +137,8 @@ def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any) -> Ite
             if jax.process_index() == 0 or not meshes.several(mesh):
                 try:
                     directory = held.enter_context(_check.own_directory("checkpoint", directory))
+                    if not (directory / "config.json").exists() and call is not None and shared is None:
+                        _write_call(directory, checkpoint, call)
                     _same(directory / "config.json", provenance, checkpoint.other_versions)
                 except _check.ArgumentError as error:
                     refused = error
@@ -154,7 +159,7 @@ def _same(path: Path, provenance: dict, other_versions: bool) -> None:
     own = json.loads(json.dumps(_files.strict(provenance)))
     if not path.exists():
         must = "be an empty directory, or one in which `config.json` says what runs"
-        kept = sorted(one.name for one in path.parent.iterdir() if one.name != ".lock")
+        kept = sorted(one.name for one in path.parent.iterdir() if one.name not in (".lock", "call"))
         _check.require(not kept, "checkpoint", must, _check.words(f"{str(path.parent)!r}, which holds {', '.join(kept[:5])}"))
         _files.write_json(path, own)
         return
@@ -178,6 +183,44 @@ def _same(path: Path, provenance: dict, other_versions: bool) -> None:
         must = f"be of the version of {name} that runs, {new}, or be a `Checkpoint(..., other_versions=True)`"
         _check.require(minor[0] == minor[1], "checkpoint", must, _check.words(f"of {old}"))
         _warn(f"The checkpoint is of {name} {old}, and {new} goes on with it: last bits may differ.")
+
+
+def _write_call(directory: Path, checkpoint: Checkpoint, call: dict) -> None:
+    """Keep the arguments of a simulation, as far as they can be written."""
+    if any(one.name not in (".lock", "call") for one in directory.iterdir()):
+        return  # a directory of something else, which is refused
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        said = recipe.written(call, arrays)
+    except recipe.UnwritableError as error:
+        said, arrays = {"unwritable": str(error)}, {}
+    shutil.rmtree(directory / "call", ignore_errors=True)  # of a process that died before it could say what runs
+    _shelf(directory / "call").write(
+        arrays or {"none": np.zeros(1)}, {"call": said, "minutes": checkpoint.minutes, "keep": checkpoint.keep}
+    )
+
+
+def call_in(directory: Any) -> tuple[dict[str, Any], Checkpoint]:
+    """The arguments of the simulation that keeps its checkpoints in a directory, and how it does.
+
+    Raises:
+        ValueError: a directory without checkpoints, or of a simulation with an argument that could not be written.
+    """
+    directory = _check.path("directory", directory)
+    there = (directory / "config.json").is_file() and (directory / "call").is_dir()
+    must = "be the directory of a simulation with checkpoints"
+    _check.require(there, "directory", must, _check.words(f"{str(directory)!r}, without them"))
+    try:
+        about, arrays = _shelf(directory / "call").read(0)
+    except Exception as error:  # whatever the libraries below make of a file that is damaged
+        _check.require(
+            False, "directory", must, _check.words(f"{str(directory)!r}, whose call is damaged ({type(error).__name__})")
+        )
+        raise
+    missing = about["call"].get("unwritable")
+    must = f"be of a simulation that can be made again; call `simulate` as before, with {missing}"
+    _check.require(missing is None, "directory", must, str(directory))
+    return recipe.read(about["call"], arrays), Checkpoint(directory, about["minutes"], about["keep"])
 
 
 def _difference(name: str, before: Any, now: Any) -> str | None:
@@ -225,13 +268,8 @@ class Keeper:
     def open(self) -> tuple["_Shelf", "_Shelf"]:
         """What is finished and what is running; the directory is made when this is first called."""
         if self._finished is None or self._running is None:
-            import orbax.checkpoint as ocp  # a quarter of a second, for those who keep checkpoints
-
-            every = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
-            last = ocp.CheckpointManagerOptions(enable_async_checkpointing=False, max_to_keep=self._keep)
-            directory = self._opened().resolve()
-            self._finished = _Shelf(ocp, ocp.CheckpointManager(directory / "finished", options=every))
-            self._running = _Shelf(ocp, ocp.CheckpointManager(directory / "running", options=last))
+            directory = self._opened()
+            self._finished, self._running = _shelf(directory / "finished"), _shelf(directory / "running", self._keep)
             for shelf in (self._finished, self._running):
                 for number in shelf.numbers:
                     if about := shelf.about(number):
@@ -304,6 +342,14 @@ class Keeper:
         values |= {name: part[name] for name in ("status", "first_bad_step", "steps_done")}
         self.open()[0].write(values, {"place": list(place), "sizes": sizes, "seen": seen})
         self._saved = time.monotonic()
+
+
+def _shelf(directory: Path, keep: int | None = None) -> "_Shelf":
+    """The checkpoints in a directory, of which the last `keep` are kept; None: all."""
+    import orbax.checkpoint as ocp  # a quarter of a second, for those who keep checkpoints
+
+    options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False, max_to_keep=keep)
+    return _Shelf(ocp, ocp.CheckpointManager(directory.resolve(), options=options))
 
 
 class _Shelf:

@@ -132,10 +132,12 @@ def simulate(
     source = data if source is system.data else meshes.put(mesh, source)
     job = Job(system, data, source, tuple(probes), steps, mesh)
     about = provenance(system, widths, steps, grid.seeds, networks, key, probes, mesh)
+    call = {"system": system, "widths": widths, "steps": steps, "seeds": grid.seeds, "networks": networks, "key": key}
+    call["probes"] = tuple(probes)
     columns = []
     show = False if meshes.several(mesh) and jax.process_index() > 0 else progress
     with (
-        checkpoints.keeping(checkpoint, about, particles, mesh) as keeper,
+        checkpoints.keeping(checkpoint, about, particles, mesh, call) as keeper,
         progress_bar(sum(widths) * steps * cells, show) as report,
         interrupt_flag() as flag,
     ):
@@ -175,6 +177,34 @@ def simulate(
         {n: c["particles"] for n, c in zip(done, columns, strict=True)},
         {n: at for n, at in kept.items() if at},
     )
+
+
+def resume(directory: str | os.PathLike, *, progress: bool | None = None, mesh: Mesh | None = None) -> Results:
+    """Go on with a simulation that was killed or interrupted, from its checkpoints alone; one that is finished comes back at once.
+
+    Systems that are made of this library's parts are known from the directory. With a class of your own, or a function that another
+    one made (a lambda, `optax.sgd(0.1)`), call `simulate` again as before, with the same `checkpoint`.
+
+    Args:
+        directory: of the checkpoints, `simulate(..., checkpoint=directory)`.
+        progress, mesh: as in `simulate`; another mesh goes on with the same draws.
+
+    Returns:
+        `Results`, as `simulate` would have returned them.
+
+    Raises:
+        ValueError: a directory without checkpoints, or of a simulation that has to be called again.
+
+    Examples:
+        >>> import tempfile, meanfield as mf
+        >>> folder = tempfile.mkdtemp()
+        >>> system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD([0.1, 1.0], 1))
+        >>> done = simulate(system, widths=8, steps=20, seeds=2, key=jax.random.key(0), checkpoint=folder)
+        >>> resume(folder).dataset.identical(done.dataset)
+        True
+    """
+    call, checkpoint = checkpoints.call_in(directory)
+    return simulate(**call, progress=progress, mesh=mesh, checkpoint=checkpoint)
 
 
 def _plan(job: Job, grid: Grid, width: int, particles: str) -> tuple[list[int], Threads | None]:

@@ -91,9 +91,9 @@ def test_which_steps_kill():
     died[0, 19], died[1, [19, 0]] = 0.2, 0.1
     row = collapse.by_which_steps(died, loss)
     assert row["died"] == pytest.approx(0.4 / 3) and row["loss"] == pytest.approx(0.5)
-    assert row["in_largest_losses"] == pytest.approx(0.75) and row["in_deadliest"] == 1
+    assert row["in_largest_losses"] == pytest.approx(0.75)
     assert row["loss_at_death"] == pytest.approx((1 + 0.5) / 2)
-    assert np.isnan(collapse.by_which_steps(died[2:], loss[2:])["in_deadliest"])
+    assert np.isnan(collapse.by_which_steps(died[2:], loss[2:])["in_largest_losses"])
 
 
 @pytest.mark.parametrize(

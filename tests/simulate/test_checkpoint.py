@@ -269,3 +269,31 @@ def test_another_mesh_goes_on_with_the_same_draws(first, then, digits, key, stop
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(again.dataset["risk"], whole.dataset["risk"], rtol=1e-4)
     assert same(mf.simulate(one, mesh=meshes[0], checkpoint=mf.Checkpoint(tmp_path / "copy"), **run), whole)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # orbax leaves an event loop behind when a file is broken
+def test_resume_needs_the_directory_alone(digits, key, stopped, tmp_path, monkeypatch):
+    """A run that was cut goes on; one that is finished comes back; without checkpoints, or with a lambda, there is a sentence."""
+    whole = mf.simulate(system(digits), key=key, **RUN)
+    with monkeypatch.context():
+        stopped(4)
+        assert mf.simulate(
+            system(digits), key=key, checkpoint=mf.Checkpoint(tmp_path / "a", minutes=0, keep=3), **RUN
+        ).interrupted
+    monkeypatch.undo()
+    assert checkpoints.call_in(tmp_path / "a")[1].keep == 3
+    for _ in range(2):
+        assert same(mf.resume(tmp_path / "a"), whole)
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ValueError, match="`directory` must be the directory of a simulation with checkpoints"):
+        mf.resume(tmp_path / "b")
+    optax_made = mf.System(mf.TwoLayer(), digits, mf.dynamics.Optax(optax.sgd(0.1), 1))
+    mf.simulate(optax_made, key=key, checkpoint=tmp_path / "b", **RUN)
+    with pytest.raises(ValueError, match="call `simulate` as before"):
+        mf.resume(tmp_path / "b")
+    damage(tmp_path / "a" / "call", "truncated")
+    with pytest.raises(ValueError, match="whose call is damaged"):
+        mf.resume(tmp_path / "a")
