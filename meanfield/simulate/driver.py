@@ -62,7 +62,7 @@ def simulate(
         key: random key of the kind threefry2x32 (jax's default); every draw of seed s comes from `fold_in(key, s)`.
         networks: how many networks of every seed share its data path, each with its own start and its own noise. More than one
             are an axis "network" after the seeds; the first is the run that a single one would be. Their mean over one path is
-            a mean given the data, and `mechanisms.decompose` takes them apart.
+            a mean given the data, and `mechanisms.decompose` takes them apart. Only for dynamics whose neurons share mini-batches.
         probes: what to look at along the run.
         progress: show a progress bar; None: if standard error is a terminal.
         mesh: devices to spread over, `mf.make_mesh(...)`: neurons over its axis "particles", runs over its axis "replicas". Widths
@@ -112,6 +112,8 @@ def simulate(
     _check.require(max(seeds) < 2**32, "seeds", "be less than 2^32", seeds)
     _check.random_key("key", key)
     _check.integer("networks", networks, at_least=1)
+    must = "be 1 where neurons draw examples or noise of their own: there is no data path that networks could share"
+    _check.require(networks == 1 or system.dynamics.conditional, "networks", must, networks)
     must = f"be at most {10**7 // len(seeds)}: 10 million runs of {len(seeds)} seeds"
     _check.require(networks * len(seeds) <= 10**7, "networks", must, networks)
     _check.require(isinstance(probes, Sequence), "probes", "be a sequence of probes", probes)

@@ -46,13 +46,15 @@ def test_rates_are_judged_by_their_errors(change, holds):
     assert collapse.rate_verdict([CELL | change])["holds"] is holds
 
 
-def test_own_rates_are_judged_by_their_size_and_sign():
+def test_own_rates_are_judged_by_their_signs_and_indices_by_their_intervals():
     noisy = {"interval": [2.9, 3.1], "predicted": 3.0, "stationary": True}
-    row = {"rate": -0.0104, "exponent": -0.01, "noisy": noisy}
-    row |= {"rate_interval": [-0.01041, -0.01039], "exponent_interval": [-0.0101, -0.0099]}
-    holds = lambda **change: [one["holds"] for one in collapse.own_verdicts([row, row | change])]  # noqa: E731
-    assert holds() == [True, True] and holds(rate=-0.0107) == [False, True] and holds(rate=0.0001) == [False, True]
-    assert holds(rate=0.05, exponent=0.01) == [True, True] and holds(rate=np.nan) == [False, True]
+    row = {"rate": -0.011, "rate_interval": [-0.012, -0.01], "exponent": -0.01, "exponent_at_zero": 0.01, "noisy": noisy}
+    judged = lambda **change: collapse.own_verdicts([row, row | change])  # noqa: E731
+    holds = lambda **change: [one["holds"] for one in judged(**change)]  # noqa: E731
+    assert holds() == [True, True] and holds(exponent=0.01) == [False, True]
+    assert holds(exponent=0.01, rate_interval=[-0.02, 0.001]) == [True, True]  # cannot be told
+    assert collapse.own_verdicts([row | {"rate_interval": [-0.02, 0.001]}])[0]["holds"] is None
+    assert "2 of 2 signs right, in 2 the predictor 0 has the other sign; sizes are off by 10%" in judged()[0]["evidence"]
     assert holds(noisy=noisy | {"predicted": 3.3}) == [True, False]
 
 
@@ -61,7 +63,8 @@ def test_a_chain_off_by_more_than_is_allowed_is_told():
     row = {"rate": -0.5, "interval": [-0.501, -0.499], "predicted": -0.505}
     holds = lambda **change: collapse.chains_verdict([row | change, row])["holds"]  # noqa: E731
     assert holds() and not holds(predicted=-0.52) and holds(predicted=-0.52, interval=[-0.52, -0.48])
-    assert not holds(rate=0.001, predicted=-0.001, interval=[-0.01, 0.012])
+    assert holds(rate=0.001, predicted=-0.001, interval=[-0.01, 0.012])  # cannot be told
+    assert not holds(rate=0.001, predicted=-0.001, interval=[0.0001, 0.0019])
 
 
 def test_rates_leave_out_the_dead_and_what_float32_loses():

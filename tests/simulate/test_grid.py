@@ -81,6 +81,7 @@ def test_networks_of_a_seed_share_its_data_alone(key):
     assert len({tuple(stream) for stream in init + data + noise}) == 6 + 2 + 6
 
 
+@pytest.mark.long
 def test_networks_are_an_axis(digits, key, tmp_path):
     """The first of several networks is the run that a single one would be, and all see the same mini-batches."""
     sweep = system(digits, step_size=[0.1, 0.2])
@@ -100,6 +101,25 @@ def test_networks_are_an_axis(digits, key, tmp_path):
     loaded = mf.Results.load(tmp_path / "results.nc")
     assert loaded.dataset.identical(several.dataset) and loaded.particles[8].w.shape == (2, 3, 2, 8, 64)
     assert (one.provenance["networks"], several.provenance["networks"]) == (1, 2)
+
+
+OWN = {
+    "own mini-batches": mf.dynamics.SGD(0.1, 1, minibatches="independent"),
+    "chains": mf.dynamics.LinearRecursion(0.1, 1),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_networks_share_no_path_where_neurons_draw_by_themselves(name, digits, key):
+    """Neurons of one number would have the same draws in all networks: not given a path, but copies."""
+    chains = name == "chains"
+    one = (
+        mf.System(mf.dynamics.chains(), mf.data.gaussian_regression(1), OWN[name])
+        if chains
+        else mf.System(mf.TwoLayer(), digits, OWN[name])
+    )
+    with pytest.raises(ValueError, match="`networks` must be 1 where neurons draw examples or noise of their own"):
+        mf.simulate(one, widths=4, steps=1, seeds=2, key=key, networks=2)
 
 
 @pytest.mark.parametrize("networks", [0, 1.5, 10**7])

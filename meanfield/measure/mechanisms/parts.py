@@ -228,8 +228,9 @@ def _checked(neurons, kappa, kind: str, p) -> dict[int, np.ndarray]:
         shape = _check.words(f"an array of shape {x.shape}")
         _check.require(x.shape[-2] == width, name, f"have {width} neurons, in the last axis but one", shape)
         _check.require(x.shape[0] >= 3, name, "hold at least 3 independent runs, in its first axis", shape)
-        must = f"be at least {1 / width:.6g}, which keeps one part of the narrowest network"
-        _check.require(kappa * width >= 1 - 1e-9, "kappa", must, kappa)
+        parts = min(width, x.shape[-1]) if kind == "singular" else width
+        must = f"be at least {1 / parts:.6g}, which keeps one part of the narrowest network"
+        _check.require(kappa * parts >= 1 - 1e-9, "kappa", must, kappa)
         first = next(iter(arrays.values()), x)
         must = f"have as many axes, runs and coordinates as {first.shape} at width {min(widths)}"
         same = x.ndim == first.ndim and (*x.shape[:-2], x.shape[-1]) == (*first.shape[:-2], first.shape[-1])

@@ -120,7 +120,13 @@ def _survivors(
     if activation == "relu":
         _arguments.some_alive(x)
         dead = dead_for_ever(x, step_size * weight_decay, momentum)
-    return random_products.survivors(*law, dead, key=key, population=population, steps=steps)
+    try:
+        return random_products.survivors(*law, dead, key=key, population=population, steps=steps)
+    except _check.ArgumentError as error:
+        if "must not absorb" not in str(error):
+            raise
+        must = f"be such that some neurons stay alive, which all die at the step size {step_size:g}"
+        raise _check.ArgumentError(f"Argument `weight_decay` must {must}, but is {weight_decay:g}.") from None
 
 
 def boundary(
