@@ -47,8 +47,10 @@ class Config(_job.Base):
     """Make the smaller maps, too; one of them needs the extra `data`."""
     controls: bool = True
     """Run the controls, too."""
-    population: int = 4_000
+    population: int = 2_000
     """Directions of the solver for the exponents of collapse."""
+    solver_steps: int = 3_000
+    """Its steps, at least 500."""
     full: bool = False
     """The run for a GPU, which takes most of a day."""
     presets: ClassVar[tuple[str, ...]] = ("quick", "full")
@@ -58,7 +60,7 @@ class Config(_job.Base):
         if self.full:
             return dataclasses.replace(self, widths=(128, 512, 2048, 8192, 32_768), steps=100_000, seeds=12)
         small = {"step_sizes": (0.5, 1.0), "ridges": (0.0, 1e-3), "widths": (64, 256), "steps": 400, "seeds": 3}
-        return dataclasses.replace(self, **small, population=500, beside=False)
+        return dataclasses.replace(self, **small, population=500, solver_steps=500, beside=False)
 
 
 @_job.options(step_size="step_sizes", weight_decay="ridges")
@@ -66,6 +68,8 @@ def run(config: Config) -> dict:
     """Simulate and measure."""
     _check.integer("seeds", config.seeds, at_least=3)
     _check.integer("steps", config.steps, at_least=2)
+    _check.integer("population", config.population, at_least=100)
+    _check.integer("solver_steps", config.solver_steps, at_least=500)
     widths = _check.integers("widths", config.widths, at_least=round(1 / _regimes.KAPPA))
     _check.require(len(widths) >= 2, "widths", "hold at least two widths", config.widths)
     others = sheets(config) if config.beside else []  # refuses before anything runs: one needs the extra `data`
@@ -88,7 +92,7 @@ def run(config: Config) -> dict:
 def exponent_at_zero(row: dict, config: Config) -> dict:
     """Exponent of small neurons where a network's predictor is 0, before which its neurons do not vanish together."""
     x, y = (np.asarray(v) for v in mf.data.digits().splits["train"])
-    solver = {"key": jax.random.key(0), "population": config.population, "steps": 600}
+    solver = {"key": jax.random.key(0), "population": config.population, "steps": config.solver_steps}
     found = collapse.exponent(x, of_labels(y), row["step_size"], config.batch_size, row["weight_decay"], **solver)
     return {"exponent": found.value, "exponent_error": found.standard_error, "exponent_spread": found.bias}
 
@@ -284,7 +288,7 @@ def plot(summary: dict) -> Figure:
     _regimes.draw_parts(axes[6], "(g) digits, injected noise", "index, ridge", names, noisy)
     names = [row["control"].replace(", ", ",\n") for row in summary["controls"]]
     _regimes.draw_parts(axes[7], "(h) controls", "control", names, summary["controls"])
-    draw_map(axes[8], "(i) predicted: networks collapse below 0", cells, lambda r: r["exponent"], "coolwarm", (-0.05, 0.05))
+    draw_map(axes[8], "(i) exponent of the predictor 0", cells, lambda r: r["exponent"], "coolwarm", (-0.05, 0.05))
     middle = next(iter(sorted({row["step_size"] for row in cells})[-2:]), np.nan)
     column = [row for row in cells if row["step_size"] == middle]
     draw_curves(axes[9], f"(j) when neurons die, step size {middle:g}", "step", "share dead", "dead_at", "dead_then", column)

@@ -176,7 +176,15 @@ def test_numbers_of_the_page_of_mechanisms_are_those_of_the_committed_run():
     )
     assert max(row["duplicates"] for row in cells) == pytest.approx(0.15, abs=0.005)
     assert max(abs(row["error"][-1] - row["error_of_distinct"]) for row in cells) < 0.0065
-    assert all(row["holds"] for row in summary["verdict"]) and "uses 99 % intervals" in text
+    assert all(row["holds"] for row in summary["verdict"]) and "uses 99 % intervals" in text and len(summary["verdict"]) == 3
+    for row in summary["controls"][1:]:
+        low, high = row["index_interval"]
+        assert f"{row['index']:.2f} [{low:.2f}, {high:.2f}]" in text
+    law = summary["controls"][0]
+    assert law["slope_interval"]["law"][1] < 0 < law["slope"]["law"] + law["slope_sure"] * law["slope_error"]["law"]
+    smallest = min(cells, key=lambda row: row["exponent"])
+    assert (smallest["step_size"], smallest["weight_decay"]) == (2, 0.003) and f"{smallest['exponent']:.4f}"[1:] in text
+    assert set(cells[0]) >= {"exponent", "dependence", "dependence_error"} and set(summary["about"]) >= {"exponent", "dependence"}
     injected = [row for row in whole if row.get("alpha") == 1.5]
     assert injected and all(set(row["fails"]) <= {"tail undecided", "not stationary"} for row in injected)
 
@@ -193,14 +201,17 @@ def test_numbers_of_the_page_on_collapse_are_those_of_the_committed_run():
         rate = (between(row["rate"], row["interval"]), f"{row['rate_predicted']:.4f}") if known else ("", "")
         line = f"| {row['step_size']:g} | {row['weight_decay']:g} | {row['accuracy']:.2f} | {row['predicted']:+.4f} |"
         assert f"{line} {'yes' if row['collapsed'] else 'no'} | {rate[0]} | {rate[1]} |" in text
+    off = {}
     for row in summary["own"]:
-        noisy, line = (
-            row["noisy"],
-            f"| {row['step_size']:g} | {row['weight_decay']:g} | {between(row['rate'], row['rate_interval'])} |",
-        )
-        moves = "" if noisy["stationary"] else ", moves"
-        index = f"{between(noisy['index'], noisy['interval'], 2)}{moves} | {noisy['predicted']:.2f} |"
-        assert f"{line} {row['exponent']:.4f} | {index}" in text
+        noisy, start = row["noisy"], f"| {row['step_size']:g} | {row['weight_decay']:g} | {row['accuracy']:.2f} |"
+        rate, exponent = (between(row[name], row[f"{name}_interval"]) for name in ("rate", "exponent"))
+        index = between(noisy["index"], noisy["interval"], 2) + ("" if noisy["stationary"] else ", moves")
+        end = f"| {row['exponent_at_zero']:.4f} | {index} | {noisy['predicted']:.2f} |"
+        assert f"{start} {rate} | {exponent} {end}" in text
+        off[row["step_size"], row["weight_decay"]] = row["rate"] / row["exponent"] - 1
+        assert row["rate"] * row["exponent"] > 0
+    assert [f"{off.pop((step_size, 0.05)):.0%}" for step_size in (0.5, 1)] == ["21%", "40%"] and max(off.values()) < 0.07
+    assert sum(row["exponent"] * row["exponent_at_zero"] < 0 for row in summary["own"]) == 2
     said = {row["statement"].split(" ")[0]: row for row in summary["verdict"]}
     assert all(row["holds"] for row in summary["verdict"]) and "19 of 19" in said["networks"]["evidence"]
     known = [row for row in summary["cells"] if row["rate_predicted"] is not None]
@@ -209,12 +220,13 @@ def test_numbers_of_the_page_on_collapse_are_those_of_the_committed_run():
     assert [f"{ridge:.2g}" for ridge in summary["boundary"]["ridges"]] == ["0.061", "0.046", "0.0037", "0.00024"]
     first, last = (next(r for r in summary["deaths"] if (r["step_size"], r["first"]) == (1, at)) for at in (0, 2700))
     shares = [f"{100 * value:.0f} %" for value in (first["died"], first["in_largest_losses"], last["in_largest_losses"])]
-    assert shares == ["6 %", "49 %", "86 %"] and last["in_deadliest"] == 1
-    assert f"is {last['loss_at_death']:.1f}" in text and f"{last['loss']:.2f}. All of these" in text
+    assert shares == ["6 %", "49 %", "86 %"]
+    low, high = last["loss_at_death_interval"]
+    assert f"{last['loss_at_death']:.1f} [{low:.1f}, {high:.1f}], that over all steps {last['loss']:.2f}." in text
     for row in summary["paths"]:
         for part in ("path", "network"):
             assert row[f"{part}_interval"][0] <= 0 <= row[f"{part}_interval"][1]
-            assert abs(row[part]) < (0.05 if row["networks"].startswith("tanh") else 0.005)
+            assert abs(row[part]) < (0.05 if row["networks"].startswith("tanh") else 0.005) and abs(row["slope"][part]) <= 0.02
     chains = summary["least_squares"]
     assert all(row["interval"][0] <= row["predicted"] <= row["interval"][1] for row in chains) and len(chains) == 21
     assert max(abs(row["rate"] - row["predicted"]) for row in chains) < 0.0021
