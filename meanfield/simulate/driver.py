@@ -136,6 +136,8 @@ def simulate(
     about = provenance(system, widths, steps, grid.seeds, networks, key, probes, mesh)
     call = {"system": system, "widths": widths, "steps": steps, "seeds": grid.seeds, "networks": networks, "key": key}
     call["probes"] = tuple(probes)
+    for width in widths:
+        _room(job, grid, width, particles)
     columns = []
     show = False if meshes.several(mesh) and jax.process_index() > 0 else progress
     with (
@@ -209,6 +211,23 @@ def resume(directory: str | os.PathLike, *, progress: bool | None = None, mesh: 
     return simulate(**call, progress=progress, mesh=mesh, checkpoint=checkpoint)
 
 
+def _room(job: Job, grid: Grid, width: int, particles: str) -> tuple[int, int, list[int]]:
+    """Bytes that are free, those that final particles take of them, and the sizes of the groups that the states alone allow.
+
+    The final particles of all runs come to the host. Where that is the device, they take room from the programs.
+    """
+    cells, mesh = grid.cells, job.mesh
+    replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
+    shapes = jax.eval_shape(partial(program.init, network=job.system.network, width=width), *grid.part(0, 1))
+    final = cells * memory.size(shapes.particles)
+    room = memory.least(mesh, memory.host_memory())
+    must = f"be 'device' for final particles of {memory.text(final)}, where this host has {memory.text(room)} free"
+    _check.require(particles == "device" or final < room, "particles", must, particles)
+    free, devices = memory.available(mesh), 1 if mesh is None else mesh.size
+    taken = final // devices if particles == "host" and memory.is_host(mesh) else 0
+    return free, taken, memory.plan(replicas * memory.size(shapes) // devices, cells // replicas, free, width, taken)
+
+
 def _plan(job: Job, grid: Grid, width: int, particles: str) -> tuple[list[int], Threads | None]:
     """How many runs to take at a time so that they fit into memory, and the first of them, compiled, if their number is right.
 
@@ -216,17 +235,9 @@ def _plan(job: Job, grid: Grid, width: int, particles: str) -> tuple[list[int], 
     """
     cells, mesh = grid.cells, job.mesh
     replicas = 1 if mesh is None else mesh.shape.get("replicas", 1)
-    free = memory.available(mesh)
-    shapes = jax.eval_shape(partial(program.init, network=job.system.network, width=width), *grid.part(0, 1))
-    final = cells * memory.size(shapes.particles)
-    room = memory.least(mesh, memory.host_memory())
-    fits = particles == "device" or final < room
-    must = f"be 'device' for final particles of {memory.text(final)}, where this host has {memory.text(room)} free"
-    _check.require(fits, "particles", must, particles)
-    lowest = replicas * memory.size(shapes) // (1 if mesh is None else mesh.size)
-    groups = memory.plan(lowest, cells // replicas, free, width)
+    free, taken, groups = _room(job, grid, width, particles)
     threads = Threads(job, *grid.part(0, replicas * groups[0]), width)
-    sizes = memory.plan(threads.bytes // groups[0], cells // replicas, free, width)
+    sizes = memory.plan(threads.bytes // groups[0], cells // replicas, free, width, taken)
     must = "be 'host' for a grid whose runs do not fit into memory together"
     _check.require(len(sizes) == 1 or particles == "host", "particles", must, particles)
     return [replicas * size for size in sizes], threads if sizes[0] == groups[0] else None

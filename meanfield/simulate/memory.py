@@ -1,7 +1,8 @@
 """How much memory a program needs, and how many runs fit into what is free."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jax
@@ -42,24 +43,42 @@ def available(mesh: Mesh | None) -> int:
     return least(mesh, min(free))
 
 
+def is_host(mesh: Mesh | None) -> bool:
+    """Whether the devices share the memory of the host."""
+    return (jax.default_backend() if mesh is None else mesh.devices.flat[0].platform) == "cpu"
+
+
 def least(mesh: Mesh | None, count: int) -> int:
     """The smallest of a number of bytes in all processes of the mesh, in whole MiB (bytes do not fit into an integer of jax)."""
     return int(meshes.agreed(mesh, min(count // _MIB, 2**31 - 1)).min()) * _MIB
 
 
 def host_memory() -> int:
-    """Bytes that are free on this host, or in the control group that this process lives in; 2^60 where that is not known."""
+    """Bytes that are free on this host, or in the control groups that this process lives in; 2^60 where that is not known."""
     found = re.search(r"MemAvailable:\s+(\d+) kB", _read("/proc/meminfo"))
     free = int(found[1]) * 1024 if found else 2**60
-    for folder, limit, used in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
+    for folder, limit, used in _control_groups():
         limit, used = (_read(f"{folder}/{name}").strip() for name in (limit, used))
         if limit.isdigit() and used.isdigit():
             files = re.search(r"^(?:total_)?inactive_file (\d+)", _read(f"{folder}/memory.stat"), re.M)  # given back on demand
             free = min(free, int(limit) - int(used) + (int(files[1]) if files else 0))
-    return free
+    return max(0, free)
+
+
+def _control_groups() -> Iterator[tuple[str, str, str]]:
+    """The folder of every control group over this process, its own first, with the names of the files of its limit and its use.
+
+    A scheduler limits a group deep in the tree, a container sees its own as the root: all of them hold.
+    """
+    lines = [line.split(":", 2) for line in _read("/proc/self/cgroup").splitlines() if line.count(":") >= 2]
+    own = {"memory": "/", "": "/"} | {kind: path for _, kinds, path in lines for kind in kinds.split(",")}
+    for kind, root, limit, used in (
+        ("", "/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        path = PurePosixPath(own[kind])
+        for folder in (path, *path.parents):
+            yield f"{root}{folder}".rstrip("/"), limit, used
 
 
 def _read(path: str) -> str:
@@ -69,8 +88,8 @@ def _read(path: str) -> str:
         return ""
 
 
-def plan(bytes_per_group: int, groups: int, free: int, width: int) -> list[int]:
-    """Sizes of the fewest programs of nearly equal size, in groups of runs, that each fit into 90 % of the free memory.
+def plan(bytes_per_group: int, groups: int, free: int, width: int, taken: int = 0) -> list[int]:
+    """Sizes of the fewest programs of nearly equal size, in groups of runs, that each fit into 90 % of the free memory that is not taken.
 
     Raises:
         ValueError: a single group does not fit.
@@ -79,8 +98,9 @@ def plan(bytes_per_group: int, groups: int, free: int, width: int) -> list[int]:
         >>> plan(30, 10, 100, 8), plan(30, 10, 1000, 8)
         ([3, 3, 3, 1], [10])
     """
-    most = int(0.9 * free) // max(1, bytes_per_group)
-    must = f"leave room for one run in the memory that a device has free, {text(free)}"
+    most = (int(0.9 * free) - taken) // max(1, bytes_per_group)
+    beside = f", beside final particles of {text(taken)}" if taken else ""
+    must = f"leave room for one run in the memory that a device has free, {text(free)}{beside}"
     _check.require(most > 0, "widths", must, _check.words(f"{width}, for which a run needs {text(bytes_per_group)} of a device"))
     each = -(-groups // -(-groups // most))
     return [min(each, groups - start) for start in range(0, groups, each)]

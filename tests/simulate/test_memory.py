@@ -5,6 +5,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.simulate import memory
+from meanfield.simulate.program import Program
 from tests.simulate.common import close, make_system
 
 DATA = mf.data.from_arrays(np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3)
@@ -54,3 +55,58 @@ def test_memory_of_this_machine_is_known():
     free = memory.host_memory()
     assert 2**26 < free < 2**50
     assert memory.available(mf.make_mesh(4)) <= memory.available(None)
+
+
+GROUPS = {
+    "slurm, v1": ("4:memory:/slurm/job_7/step_0\n0::/", {"/sys/fs/cgroup/memory/slurm/job_7": (3000, 1000)}, 2000),
+    "systemd, v2": (
+        "0::/user.slice/a.scope\n",
+        {"/sys/fs/cgroup/user.slice/a.scope": (900, 100), "/sys/fs/cgroup": (9000, 1)},
+        800,
+    ),
+    "a parent is tighter": ("0::/a/b\n", {"/sys/fs/cgroup/a/b": (900, 100), "/sys/fs/cgroup/a": (950, 700)}, 250),
+    "container": ("0::/\n", {"/sys/fs/cgroup": (700, 200)}, 500),
+    "a path of the host, in a container": ("0::/docker/77\n", {"/sys/fs/cgroup": (700, 200)}, 500),
+    "nothing known": ("", {}, 2**30),
+    "over its limit": ("0::/a\n", {"/sys/fs/cgroup/a": (100, 900)}, 0),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_limit_of_the_own_control_group_counts(name, monkeypatch):
+    own, limits, free = GROUPS[name]
+    files = {"/proc/self/cgroup": own, "/proc/meminfo": f"MemAvailable: {2**20} kB"}
+    for folder, (limit, used) in limits.items():
+        old = "/memory/" in f"{folder}/" and folder.startswith("/sys/fs/cgroup/memory")
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
+        files |= {f"{folder}/{one}": str(value) for one, value in zip(names, (limit, used), strict=True)}
+    monkeypatch.setattr(memory, "_read", lambda path: files.get(path, ""))
+    assert memory.host_memory() == free
+
+
+def test_every_width_is_checked_before_the_first_one_runs(monkeypatch, key):
+    """A late width that does not fit loses nothing: no program has been compiled."""
+    monkeypatch.setattr(Program, "__init__", None)
+    with pytest.raises(mf.ArgumentError, match=r"`particles` must be 'device' for final particles of .* TiB"):
+        mf.simulate(make_system(mf.dynamics.SGD(0.1, 1)), widths=[8, 10**12], steps=10**6, seeds=2, key=key)
+
+
+@pytest.mark.long
+def test_the_copy_of_the_final_particles_takes_room(monkeypatch, caplog, key):
+    """On CPU the states of six runs and their final particles lie in one memory."""
+    system = make_system(mf.dynamics.SGD([0.1, 0.2, 0.4], 2))
+    free = {"bytes": 10**9}
+    monkeypatch.setattr(memory, "available", lambda mesh: free["bytes"])
+
+    def programs(particles):
+        results = mf.simulate(system, widths=4000, steps=3, seeds=2, key=key, probes=(), particles=particles)
+        return results.dataset["programs"].item()
+
+    assert programs("host") == 1
+    final, needs = 6 * 4000 * (5 + 3) * 4, []
+    for free["bytes"] in range(final, 20 * final, final // 4):
+        try:
+            needs.append(programs("host"))
+        except mf.ArgumentError:
+            continue
+    assert needs[0] > 1 and needs[-1] == 1 and needs == sorted(needs, reverse=True)
