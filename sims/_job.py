@@ -102,6 +102,8 @@ class Job:
             _files.write_json(out / "summary.json", summary | {"seconds": seconds})
             statuses = [one.dataset["status"] for one in results.values()]
             finished = not results or any(bool((status == mf.Status.COMPLETE.code).any()) for status in statuses)
+            if not any(one.interrupted for one in results.values()):
+                shutil.rmtree(out / KEPT)
             if finished:
                 figure = self.plot(summary, self._given(results)) if simulate else self.plot(summary)
                 figure.savefig(out / "figure.png", dpi=160)
@@ -146,20 +148,21 @@ KEPT = "checkpoints"  # directory within that of the results; gone when they are
 
 @contextmanager
 def _kept_in(directory: Path, config: Any) -> Iterator[None]:
-    """Keep checkpoints of all simulations in a directory, with the config that goes on with them, until the results are there."""
+    """Keep checkpoints of all simulations in a directory, and the config that goes on with them; who has the results removes it."""
     directory.mkdir(exist_ok=True)
     _files.write_json(directory / "job.json", config.record(), lossless=True)
     try:
         with checkpoint.folder(directory):
             yield
     except KeyboardInterrupt:
+        print(f"--resume {directory.parent} goes on", file=sys.stderr)
         raise
     except Exception:
-        if len(list(directory.iterdir())) > 1:
-            raise
-        shutil.rmtree(directory)
+        if [one.name for one in directory.iterdir()] == ["job.json"]:  # nothing has run for long
+            shutil.rmtree(directory)
         raise
-    shutil.rmtree(directory)
+    if directory.exists():
+        print(f"--resume {directory.parent} goes on", file=sys.stderr)
 
 
 def _resumed(kind: Any, directory: Path) -> Any:
@@ -203,7 +206,7 @@ def command(kind: type, run: Callable[[Any], int | None], arguments: Sequence[st
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt as stop:
-        print("interrupted: what is done is kept, and --resume with the directory of the run goes on", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         code = exit_status(stop)
     sys.exit(code)
 

@@ -68,8 +68,8 @@ FAULTS = (
     Fault(
         "noise from the stream of the data",
         f"{SIMULATE}/program.py",
-        "for stream in (DATA, NOISE))",
-        "for stream in (DATA, DATA))",
+        "(streams[DATA], streams[NOISE]), meshes",
+        "(streams[DATA], streams[DATA]), meshes",
     ),
     Fault(
         "divergence sought in one array", f"{SIMULATE}/program.py", "leaves(states.particles)]", "leaves(states.particles)[:1]]"
@@ -250,7 +250,24 @@ FAULTS = (
         '["index_interval"][0] < row["p"]',
     ),
     Fault(
-        "collapse of any sign counts", "sims/regimes.py", "allowed)) and signs == len(rows))", "allowed)) or signs == len(rows))"
+        "collapse of any sign counts",
+        "sims/collapse.py",
+        "allowed)) and signs == len(decided))",
+        "allowed)) or signs == len(decided))",
+    ),
+    Fault(
+        "networks of one seed with one start",
+        f"{SIMULATE}/grid.py",
+        "own = jnp.where(number == 0, jax.random.clone(of_seed), others)",
+        "own = jnp.where(number >= 0, jax.random.clone(of_seed), others)",
+    ),
+    Fault("a checkpoint of another key", f"{SIMULATE}/checkpoint.py", '"networks", "key", "probes")', '"networks", "probes")'),
+    Fault("limits of the root alone", f"{SIMULATE}/memory.py", "in (path, *path.parents):", "in (PurePosixPath('/'),):"),
+    Fault(
+        "dead neurons in the rate of collapse",
+        "sims/collapse.py",
+        "old, new = (np.linalg.norm(one[alive], axis=-1) for one in (before, after))",
+        "old, new = (np.linalg.norm(one, axis=-1) for one in (before, after))",
     ),
     Fault("sampling shown as predicted", WIDTHS, 'slope("predicted")', 'slope("parts", "sampling")'),
 )

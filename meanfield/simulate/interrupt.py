@@ -84,10 +84,10 @@ def interrupting() -> Iterator[None]:
 
 @contextmanager
 def _handled(handler) -> Iterator[dict]:
-    """The handler in the place of those before, which it yields; signals that are ignored, as under `nohup`, stay so."""
+    """The handler in the place of those before, which it yields. Signals that are ignored stay so, SIGHUP under `nohup`, but Ctrl-C."""
     before: dict = {}
     if threading.current_thread() is threading.main_thread():
-        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        heard = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
         before = {number: signal.signal(number, handler) or signal.SIG_DFL for number in heard}
     try:
         yield before

@@ -49,7 +49,8 @@ WRONG = {
             seeds=1,
             key=jax.random.key(0),
         ),
-        "Argument `dynamics` must sweep fields of names other than width, seed, step, split, level, order, neuron, component, status, "
+        "Argument `dynamics` must sweep fields of names other than width, seed, network, step, split, level, order, neuron, component, "
+        "status, "
         "steps_done, first_bad_step, programs, but is with a sweep of 'step'.",
     ),
     "covariance": (
