@@ -195,9 +195,13 @@ def _write_call(directory: Path, checkpoint: Checkpoint, call: dict) -> None:
     except recipe.UnwritableError as error:
         said, arrays = {"unwritable": str(error)}, {}
     shutil.rmtree(directory / "call", ignore_errors=True)  # of a process that died before it could say what runs
-    _shelf(directory / "call").write(
-        arrays or {"none": np.zeros(1)}, {"call": said, "minutes": checkpoint.minutes, "keep": checkpoint.keep}
-    )
+    about = {"call": said, "minutes": checkpoint.minutes, "keep": checkpoint.keep}
+    try:
+        _shelf(directory / "call").write(arrays or {"none": np.zeros(1)}, about)
+    except Exception as error:  # before anything has run
+        shutil.rmtree(directory / "call", ignore_errors=True)
+        must = "be a directory with room for the arguments of the simulation"
+        _check.require(False, "checkpoint", must, _check.words(f"{str(directory)!r} ({_reason(error)})"))
 
 
 def call_in(directory: Any) -> tuple[dict[str, Any], Checkpoint]:
@@ -235,6 +239,12 @@ def _difference(name: str, before: Any, now: Any) -> str | None:
         each = (_difference(f"{name}[{i}]", old, new) for i, (old, new) in enumerate(zip(before, now, strict=True)))
         return next(filter(None, each), None)
     return None if before == now else f"its `{name}` is {_short(before)} and not {_short(now)}"
+
+
+def _reason(error: Exception) -> str:
+    """An error of the libraries below in one line, its end, where the cause is."""
+    text = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) <= 120 else '...' + text[-117:]}"
 
 
 def _short(value: Any) -> str:
@@ -327,8 +337,7 @@ class Keeper:
         arrays = {f"states/{i}": leaf for i, leaf in enumerate(state.states)}
         seen, values = _flat(state.seen)
         about = {"place": list(place), "sizes": sizes, "done": state.done, "seen": seen}
-        self.open()[1].write(arrays | values | {"first_bad": state.first_bad}, about)
-        self._saved = time.monotonic()
+        self._write(1, arrays | values | {"first_bad": state.first_bad}, about)
 
     def finish(self, place: Place, sizes: list[int], part: dict[str, Any]) -> None:
         """Keep what a program left behind that came to its end."""
@@ -340,7 +349,16 @@ class Keeper:
             if pieces[0] is not None:
                 values[f"particles/{name}"] = np.concatenate(pieces)
         values |= {name: part[name] for name in ("status", "first_bad_step", "steps_done")}
-        self.open()[0].write(values, {"place": list(place), "sizes": sizes, "seen": seen})
+        self._write(0, values, {"place": list(place), "sizes": sizes, "seen": seen})
+
+    def _write(self, shelf: int, arrays: dict[str, Any], about: dict) -> None:
+        """Make a checkpoint; a run does not end because there is no room for one, or no directory any more."""
+        try:
+            self.open()[shelf].write(arrays, about)
+        except _check.ArgumentError:
+            raise
+        except Exception as error:  # whatever the libraries below make of a disk that is full
+            _warn(f"A checkpoint could not be written ({_reason(error)}); the run goes on without it.")
         self._saved = time.monotonic()
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import jax
@@ -297,3 +298,51 @@ def test_resume_needs_the_directory_alone(digits, key, stopped, tmp_path, monkey
     damage(tmp_path / "a" / "call", "truncated")
     with pytest.raises(ValueError, match="whose call is damaged"):
         mf.resume(tmp_path / "a")
+
+
+FULL = """
+    import resource, sys, warnings, jax, meanfield as mf
+    system = mf.System(mf.TwoLayer(), mf.data.digits(), mf.dynamics.SGD(step_size=0.1, batch_size=1))
+    run = {"widths": [16, 512], "steps": 3000, "seeds": 2, "key": jax.random.key(0), "probes": (mf.probes.Evaluation(at=(3000,)),)}
+    whole = mf.simulate(system, **run)
+    limit = lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    limit(10_000)
+    try:
+        mf.simulate(system, checkpoint=sys.argv[1], **run)
+        raise SystemExit("was not refused")
+    except mf.ArgumentError as error:
+        assert "be a directory with room for the arguments" in str(error) and "File too large" in str(error), error
+    limit(120_000)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        kept = mf.simulate(system, checkpoint=mf.Checkpoint(sys.argv[1], minutes=0), **run)
+    limit(resource.RLIM_INFINITY)
+    assert kept.dataset.identical(whole.dataset)
+    assert said and all("could not be written" in str(one.message) for one in said), [str(one.message) for one in said]
+    again = mf.simulate(system, checkpoint=sys.argv[1], **run)
+    assert again.dataset.identical(whole.dataset)
+"""
+
+
+@pytest.mark.long
+def test_a_disk_that_is_full_ends_no_run(tmp_path):
+    """Files have a largest size: refused at once, or warnings, whole results, and a directory with which a run goes on later."""
+    program = [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path / "kept")]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_directory_that_vanishes_ends_no_run(digits, key, tmp_path, monkeypatch):
+    whole, agree = mf.simulate(system(digits), key=key, **RUN), Clock.agree
+
+    def vanishing(self, steps):
+        shutil.rmtree(tmp_path / "kept", ignore_errors=True)
+        return agree(self, steps)
+
+    monkeypatch.setattr(Clock, "agree", vanishing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mf.CheckpointWarning)
+        kept = mf.simulate(system(digits), key=key, checkpoint=mf.Checkpoint(tmp_path / "kept", minutes=0), **RUN)
+    assert same(kept, whole)
