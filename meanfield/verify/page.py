@@ -9,6 +9,7 @@ import unicodedata
 from decimal import Decimal
 from importlib import resources
 from typing import Any
+from xml.etree import ElementTree
 
 import jinja2
 import numpy as np
@@ -84,8 +85,69 @@ def words(verdict: str) -> str:
     return verdict.replace("_", " ")
 
 
+# What formulas are made of. The converter passes on links, and what stands in \text, as they are: the page of a claim must run nothing.
+_ELEMENTS = {
+    "math",
+    "mi",
+    "mn",
+    "mo",
+    "mtext",
+    "mrow",
+    "msup",
+    "msub",
+    "msubsup",
+    "mfrac",
+    "msqrt",
+    "mroot",
+    "mover",
+    "munder",
+    "munderover",
+    "mtable",
+    "mtr",
+    "mtd",
+    "mstyle",
+    "mspace",
+}
+_ATTRIBUTES = {
+    "display",
+    "displaystyle",
+    "scriptlevel",
+    "mathvariant",
+    "stretchy",
+    "fence",
+    "form",
+    "minsize",
+    "maxsize",
+    "width",
+    "height",
+    "depth",
+    "lspace",
+    "rspace",
+    "linethickness",
+    "accent",
+    "accentunder",
+    "movablelimits",
+    "separator",
+    "columnalign",
+    "rowspacing",
+    "columnspacing",
+    "columnlines",
+    "rowlines",
+}
+
+
+def _only_a_formula(made: str) -> bool:
+    """Whether MathML is well formed and holds no element and no attribute beyond those of formulas."""
+    try:
+        parts = list(ElementTree.fromstring(made).iter())
+    except ElementTree.ParseError:
+        return False
+    prefix = "{http://www.w3.org/1998/Math/MathML}"
+    return all(str(one.tag).removeprefix(prefix) in _ELEMENTS and set(one.attrib) <= _ATTRIBUTES for one in parts)
+
+
 def formula(text: str) -> Markup:
-    r"""LaTeX as MathML; as code if it cannot be converted.
+    r"""LaTeX as MathML; as code if it cannot be converted, or if what comes out is more than a formula.
 
     Examples:
         >>> "𝔼" in formula(r"\mathbb E X"), formula(r"\nonsense X")
@@ -100,7 +162,7 @@ def formula(text: str) -> Markup:
         made = converter.convert(grown, display="block")
     except Exception:  # it has many ways to say no
         made = "\\no"
-    if re.search(r"\\[A-Za-z]", made):  # a command that it passed on
+    if re.search(r"\\[A-Za-z]", made) or not _only_a_formula(made):  # a command, or markup, that it passed on
         return Markup("<code>{}</code>").format(text)
     # Browsers know no style of letters but "normal", and take a tilde for a letter.
     made = re.sub(r'<(m[in]) mathvariant="([a-z-]+)">([^<]+)</\1>', _styled, made)

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from meanfield.verify import CLAIMS, page, report
 from tests.verify.common import four, toy
@@ -179,3 +180,26 @@ def test_page_can_be_printed_and_read_without_javascript(browser, written):
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert "sort by" not in text and all(name in text for name in written[1]) and "ASSUMPTION VIOLATED" in text
+
+
+HOSTILE = [
+    r"\text{<script>document.title='PWNED'</script>}",
+    r"\mbox{<b>x</b>}",
+    r"\fbox{<img src=x onerror=alert(1)>}",
+    r"\tag{<script>x</script>} x",
+    r"\href{javascript:alert(1)}{x}",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_formula_cannot_carry_markup(text):
+    """What is no formula is shown as it was typed, escaped."""
+    made = page.formula(text)
+    assert made == Markup("<code>{}</code>").format(text) and "<script" not in made and "<b>" not in made
+
+
+def test_formulas_of_the_library_are_formulas():
+    for claim in CLAIMS.values():
+        assert page.formula(claim.formula).startswith("<math"), claim.name
+    assert page.formula(r"\text{if } x < 1 \& y").startswith("<math")
+    assert "<script" not in page.formula(r"\text{&lt;script&gt;}</mtext><script>1</script><mtext>")  # letters and signs
