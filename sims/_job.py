@@ -86,8 +86,8 @@ class Job:
     def __call__(self, config: Any) -> int:
         """Run, write the files into `config.out`, and print the tables.
 
-        A wrong argument leaves the files of an earlier run alone: nothing is written before the run has come to its end, or, in a
-        job that keeps its arrays, before its arguments are checked.
+        Files of an earlier run stay as they are until the run has come to its end, in a job that keeps its arrays until it has
+        simulated: a wrong argument, a kill and Ctrl-C leave them alone.
 
         Returns:
             The exit status: 0, 1 if no run completed, 128 and the number of the signal that cut the run short (130: Ctrl-C).
@@ -118,11 +118,18 @@ class Job:
         return int(not finished)
 
     def _kept(self, out: Path, config: Base, simulate: Callable[[], Any]) -> tuple[dict, dict[str, mf.Results]]:
-        """Summary and results, which are in their files before they are measured: Ctrl-C may cut that short."""
+        """Summary and results, which are in their files before they are measured: Ctrl-C may cut that short.
+
+        Files of an earlier run stay until there are new results, and if these are cut short.
+        """
+        made = simulate()
+        cut = [one for one in (made.values() if isinstance(made, dict) else [made]) if one.interrupted]
+        if cut and (out / "summary.json").exists():
+            raise mf.Interrupted(cut[0].dataset.attrs["interrupted"])
         for name in (*(f"{name}.nc" for name in self.files), "summary.json", "figure.png"):
             (out / name).unlink(missing_ok=True)
         _files.write_json(out / "config.json", _files.manifest(config.record()))
-        made = self._saved(out, simulate())
+        made = self._saved(out, made)
         given = self._given(made)
         summary, measured = self.run(config, given)
         return summary, made if measured is given else self._saved(out, measured)

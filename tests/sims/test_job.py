@@ -192,3 +192,17 @@ def test_resume_goes_on_as_typed_or_is_a_sentence(tmp_path):
 def _made(directory):
     directory.parent.mkdir(parents=True)
     return directory
+
+
+@pytest.mark.long
+def test_a_rerun_that_is_cut_leaves_the_finished_one_alone(tmp_path, ctrl_c, capsys):
+    """Nothing of the earlier run is gone, and the new one can go on."""
+    run = {"out": tmp_path, "widths": (16, 32), "seeds": 3, "steps": 20, "injected_steps": 20}
+    assert mechanisms.main(mechanisms.Config(**run)) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    ctrl_c("chunk")
+    with pytest.raises(SystemExit, match="130"):
+        mechanisms.main.command(["--widths", "16", "32", "--seeds", "3", "--steps", "40000", "--out", str(tmp_path)])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert f"--resume {tmp_path} goes on" in capsys.readouterr().err
+    assert _job.parsed(mechanisms.Config, ["--resume", str(tmp_path)]).steps == 40000

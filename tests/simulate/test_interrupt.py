@@ -95,13 +95,13 @@ def test_a_job_ends_with_the_status_of_the_signal(number, tmp_path):
     """128 and its number, one word, and the results of what is done."""
     command = [sys.executable, "-c", textwrap.dedent(JOB), str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        while not (tmp_path / "config.json").exists():
+        while not (tmp_path / "checkpoints" / "job.json").exists():
             time.sleep(0.05)
         time.sleep(4)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number and "Traceback" not in err + out, err
-    assert mf.Results.load(tmp_path / "light.nc").interrupted
+    assert mf.Results.load(tmp_path / "light.nc").interrupted and f"--resume {tmp_path} goes on" in err
 
 
 def test_signals_that_are_ignored_stay_ignored():
@@ -126,3 +126,18 @@ def test_the_same_signal_twice_acts_at_once():
     with pytest.raises(mf.Interrupted) as stop, interrupting():
         signal.raise_signal(signal.SIGTERM)
     assert exit_status(stop.value) == 143 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5])
+def test_ctrl_c_twice_ends_the_process_in_bounded_time(seconds, tmp_path):
+    """While it compiles, and while it runs: never by a segmentation fault."""
+    command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(tmp_path / "cut.nc")]
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
+        time.sleep(seconds)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(1)
+        process.communicate(timeout=30)
+    assert process.returncode in (0, 1, -signal.SIGINT)
