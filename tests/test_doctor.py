@@ -63,6 +63,7 @@ class Miscompiled(mf.dynamics.AbstractDynamics):
         return mf.dynamics.State(particles, state.step + 1, state.network), {}
 
 
+@pytest.mark.long
 def test_a_program_that_is_not_its_step_is_broken(monkeypatch):
     monkeypatch.setattr(doctor, "WIDTHS", (50,))
     monkeypatch.setattr(doctor, "DYNAMICS", {"SGD": mf.dynamics.SGD(0.1, 2), "wrong": Miscompiled(0.1)})

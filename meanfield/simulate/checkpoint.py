@@ -5,10 +5,11 @@ states of the program that has not. All arrays are written by orbax, which gives
 finished is what has a name. No key is carried in a state, so that a run goes on with the same draws on any number of devices.
 """
 
+import gc
 import hashlib
 import json
-import logging
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, TypeVar, cast, final
 
 import jax
 import numpy as np
@@ -26,7 +27,7 @@ from meanfield.simulate import mesh as meshes
 from meanfield.simulate import recipe
 from meanfield.systems.networks import Particles
 
-_log = logging.getLogger("meanfield")
+Result = TypeVar("Result")
 FIELDS = ("w", "a", "bias")  # of `Particles`
 _SAME = ("system", "widths", "steps", "seeds", "networks", "key", "probes")  # of the provenance: what a run cannot change
 _LIBRARIES = ("meanfield-sgd", "jax", "jaxlib")  # on whose versions bits depend
@@ -196,12 +197,11 @@ def _write_call(directory: Path, checkpoint: Checkpoint, call: dict) -> None:
         said, arrays = {"unwritable": str(error)}, {}
     shutil.rmtree(directory / "call", ignore_errors=True)  # of a process that died before it could say what runs
     about = {"call": said, "minutes": checkpoint.minutes, "keep": checkpoint.keep}
-    try:
-        _shelf(directory / "call").write(arrays or {"none": np.zeros(1)}, about)
-    except Exception as error:  # before anything has run
+    _, reason = _tried(lambda: _shelf(directory / "call").write(arrays or {"none": np.zeros(1)}, about))
+    if reason:  # before anything has run
         shutil.rmtree(directory / "call", ignore_errors=True)
-        must = "be a directory with room for the arguments of the simulation"
-        _check.require(False, "checkpoint", must, _check.words(f"{str(directory)!r} ({_reason(error)})"))
+    must = "be a directory with room for the arguments of the simulation"
+    _check.require(not reason, "checkpoint", must, _check.words(f"{str(directory)!r} ({reason})"))
 
 
 def call_in(directory: Any) -> tuple[dict[str, Any], Checkpoint]:
@@ -214,13 +214,9 @@ def call_in(directory: Any) -> tuple[dict[str, Any], Checkpoint]:
     there = (directory / "config.json").is_file() and (directory / "call").is_dir()
     must = "be the directory of a simulation with checkpoints"
     _check.require(there, "directory", must, _check.words(f"{str(directory)!r}, without them"))
-    try:
-        about, arrays = _shelf(directory / "call").read(0)
-    except Exception as error:  # whatever the libraries below make of a file that is damaged
-        _check.require(
-            False, "directory", must, _check.words(f"{str(directory)!r}, whose call is damaged ({type(error).__name__})")
-        )
-        raise
+    found, reason = _tried(lambda: _shelf(directory / "call").read(0))
+    _check.require(found is not None, "directory", must, _check.words(f"{str(directory)!r}, whose call is damaged ({reason})"))
+    about, arrays = cast(tuple[dict, dict], found)
     missing = about["call"].get("unwritable")
     must = f"be of a simulation that can be made again; call `simulate` as before, with {missing}"
     _check.require(missing is None, "directory", must, str(directory))
@@ -241,10 +237,22 @@ def _difference(name: str, before: Any, now: Any) -> str | None:
     return None if before == now else f"its `{name}` is {_short(before)} and not {_short(now)}"
 
 
-def _reason(error: Exception) -> str:
-    """An error of the libraries below in one line, its end, where the cause is."""
-    text = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return f"{type(error).__name__}: {text if len(text) <= 120 else '...' + text[-117:]}"
+def _tried(work: Callable[[], Result]) -> tuple[Result | None, str]:
+    """What `work` returns, and ""; or None, and in one line what the libraries below make of a file that is damaged or a disk that is full.
+
+    The event loops that orbax leaves behind then complain on standard error when they are collected: that is done here, in silence.
+    """
+    try:
+        return work(), ""
+    except Exception as error:
+        text = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = f"{type(error).__name__}: {text if len(text) <= 120 else '...' + text[-117:]}"  # the cause is at its end
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+    return None, reason
 
 
 def _short(value: Any) -> str:
@@ -317,12 +325,12 @@ class Keeper:
             if about is not None and about["place"] != list(place):
                 return None  # of a program that has come to its end since
             like = {f"states/{i}": leaf for i, leaf in enumerate(shapes)} if self._mesh is not None else {}
-            try:
-                about, arrays = shelf.read(number, like)
-            except Exception as error:  # whatever the libraries below make of a file that is damaged
-                _warn(f"Checkpoint {number} cannot be read ({type(error).__name__}); the one before it is taken.")
-                shelf.drop(number)
+            found, reason = _tried(lambda number=number, like=like: shelf.read(number, like))
+            if found is None:
+                _warn(f"Checkpoint {number} cannot be read ({reason}); the one before it is taken.")
+                _tried(lambda number=number: shelf.drop(number))
                 continue
+            about, arrays = found
             states = [arrays[f"states/{i}"] for i in range(len(shapes))]
             return Running(states, arrays["first_bad"], about["done"], _nested(about["seen"], arrays))
         return None
@@ -353,12 +361,10 @@ class Keeper:
 
     def _write(self, shelf: int, arrays: dict[str, Any], about: dict) -> None:
         """Make a checkpoint; a run does not end because there is no room for one, or no directory any more."""
-        try:
-            self.open()[shelf].write(arrays, about)
-        except _check.ArgumentError:
-            raise
-        except Exception as error:  # whatever the libraries below make of a disk that is full
-            _warn(f"A checkpoint could not be written ({_reason(error)}); the run goes on without it.")
+        opened = self.open()[shelf]
+        _, reason = _tried(lambda: opened.write(arrays, about))
+        if reason:
+            _warn(f"A checkpoint could not be written ({reason}); the run goes on without it.")
         self._saved = time.monotonic()
 
 
@@ -383,11 +389,12 @@ class _Shelf:
 
     def about(self, number: int) -> dict | None:
         """What a checkpoint says; None if it is damaged."""
-        try:
-            return self._manager.restore(number, args=self._ocp.args.Composite(about=self._ocp.args.JsonRestore())).about
-        except Exception as error:  # whatever the libraries below make of a file that is damaged
-            _warn(f"Checkpoint {number} cannot be read ({type(error).__name__}).")
+        args = self._ocp.args.Composite(about=self._ocp.args.JsonRestore())
+        found, reason = _tried(lambda: self._manager.restore(number, args=args))
+        if found is None:
+            _warn(f"Checkpoint {number} cannot be read ({reason}).")
             return None
+        return found.about
 
     def read(self, number: int, like: dict[str, Any] | None = None) -> tuple[dict, dict[str, Any]]:
         """What a checkpoint says, and its arrays: on a mesh those of `like` as its place holders say, others on the host."""

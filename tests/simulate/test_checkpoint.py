@@ -333,7 +333,6 @@ def test_a_disk_that_is_full_ends_no_run(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_directory_that_vanishes_ends_no_run(digits, key, tmp_path, monkeypatch):
     whole, agree = mf.simulate(system(digits), key=key, **RUN), Clock.agree
 
