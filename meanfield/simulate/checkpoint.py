@@ -138,7 +138,9 @@ def keeping(checkpoint: Any, provenance: dict, particles: str, mesh: Any, call: 
             if jax.process_index() == 0 or not meshes.several(mesh):
                 try:
                     directory = held.enter_context(_check.own_directory("checkpoint", directory))
-                    if not (directory / "config.json").exists() and call is not None and shared is None:
+                    # orbax writes with all processes or not at all, and the call is that of one.
+                    first = not (directory / "config.json").exists() and not meshes.several(mesh)
+                    if first and call is not None and shared is None:
                         _write_call(directory, checkpoint, call)
                     _same(directory / "config.json", provenance, checkpoint.other_versions)
                 except _check.ArgumentError as error:
