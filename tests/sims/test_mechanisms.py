@@ -84,7 +84,7 @@ def test_ctrl_c_leaves_the_regimes_that_are_done(tmp_path, monkeypatch):
     def cut(*arguments, **options):
         results = simulate(*arguments, **options)
         if next(runs):
-            results.dataset.attrs["interrupted"] = 1
+            results.dataset.attrs["interrupted"] = 2  # the signal of Ctrl-C
         return results
 
     (tmp_path / "theorem.nc").write_bytes(b"of an earlier run")
