@@ -97,10 +97,10 @@ _WORTH = 2.0  # seconds that a program must have run to be kept in a folder: a c
 
 @contextmanager
 def folder(directory: Any, minutes: float = 10.0) -> Iterator[None]:
-    """Within it every simulation without a `checkpoint` of its own has one in this directory, in a directory of its own there.
+    """Give every simulation in the block a checkpoint, unless it names its own.
 
-    Its name is that of what runs: a program that calls `simulate` many times goes on where it was, if it makes the same calls. What took
-    less than two seconds is not kept.
+    Each has a subdirectory, named by a checksum of its arguments. A program that calls `simulate` many times and is killed repeats its
+    calls, and those that are finished return at once. Programs that took less than two seconds are not kept.
     """
     token = _FOLDER.set(Checkpoint(directory, minutes))
     try:
@@ -304,10 +304,15 @@ class Keeper:
         return self._sizes.get(width)
 
     def part(self, place: Place) -> dict[str, Any] | None:
-        """What a program left behind that came to its end, as the driver's `_run` returns it; None if it did not."""
+        """What a program left behind that came to its end, as the driver's `_run` returns it; None if it did not, or if that is damaged."""
         if place not in self._parts:
             return None
-        about, arrays = self.open()[0].read(self._parts[place])
+        number, shelf = self._parts[place], self.open()[0]
+        kept, reason = _tried(lambda: shelf.read(number))
+        if kept is None:
+            _warn(f"What is kept of width {place.width} cannot be read ({reason}); it runs again.")
+            return None
+        about, arrays = kept
         particles = Particles(**{name: arrays.get(f"particles/{name}") for name in FIELDS})  # type: ignore[arg-type]
         found = {name: arrays[name] for name in ("status", "first_bad_step", "steps_done")}
         return found | {"particles": [particles], "seen": _nested(about["seen"], arrays)}

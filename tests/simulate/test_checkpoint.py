@@ -211,6 +211,20 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(how, digits, key, sto
     assert same(again, whole)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["flipped", "truncated"])
+def test_a_finished_width_that_is_damaged_runs_again(how, digits, key, tmp_path):
+    """And is kept anew: the next call finds it whole."""
+    run = {"key": key, "checkpoint": tmp_path, **RUN}
+    whole = mf.simulate(system(digits), **run)
+    damage(tmp_path / "finished" / "0", how)
+    with pytest.warns(mf.CheckpointWarning, match="What is kept of width 8 cannot be read .*; it runs again"):
+        assert same(mf.simulate(system(digits), **run), whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(mf.simulate(system(digits), **run), whole)
+
+
 def test_two_processes_in_one_directory(digits, key, tmp_path):
     """The second one is refused before anything runs."""
     with checkpoints.keeping(tmp_path, provenance_of(digits, key), "host", None):
